@@ -1,0 +1,68 @@
+// Moves bytes between ranks and decides nothing. The only virtual interface of the project.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace rondo {
+
+enum class ElementType { float32, float64, bfloat16, int64 };
+
+/// Bytes of one element.
+int64_t element_size(ElementType type);
+
+/// A contiguous run of elements; not owned. `data` is host memory for MPI, device memory for NCCL.
+struct Buffer {
+  void* data = nullptr;
+  int64_t count = 0;
+  ElementType type = ElementType::float32;
+};
+
+/// A named, ordered set of world ranks.
+struct Group {
+  std::string name;         ///< for error messages: "replica group 0"
+  std::vector<int> ranks;   ///< ranks of the communicator it is cut from, ascending
+  bool operator==(const Group&) const = default;
+};
+
+/// Every call is collective over the members and must be made in the same order by all of them. A
+/// call that is not finished within the deadline ends the job: one line names the operation, the
+/// group and the rank that waited. Sums take float32, float64 and int64.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  virtual const std::string& name() const = 0;
+
+  /// Collective over all members of *this*, whichever groups they belong to. One entry per group,
+  /// in order; null where this rank is no member. A group of one rank costs no communication.
+  virtual std::vector<std::unique_ptr<Communicator>> subgroups(
+      const std::vector<Group>& groups) = 0;
+
+  /// In place: every member ends with the sum over the members. Bitwise equal on all of them.
+  virtual void all_reduce_sum(Buffer buffer) = 0;
+
+  /// In place: `whole` holds size() equal parts; afterwards part rank() holds the sum over the
+  /// members and the rest is unspecified. `whole.count` must be a multiple of size().
+  virtual void reduce_scatter_sum(Buffer whole) = 0;
+
+  /// In place: every member contributes part rank() of `whole` and ends with all parts.
+  virtual void all_gather(Buffer whole) = 0;
+
+  virtual void broadcast(Buffer buffer, int root) = 0;
+  virtual void barrier() = 0;
+
+  /// Bytes that this rank has handed to the network in reductions and gathers so far, by the volume
+  /// a ring needs: all_reduce 2·(n−1)/n, reduce_scatter and all_gather (n−1)/n of the buffer.
+  struct Traffic {
+    int64_t reduce = 0;
+    int64_t gather = 0;
+  };
+  virtual Traffic traffic() const = 0;
+};
+
+}  // namespace rondo

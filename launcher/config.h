@@ -1,0 +1,88 @@
+// The resolved configuration as typed values. Nothing looks up a string after this.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/model_spec.h"
+#include "model/rate_schedule.h"
+#include "model/sharing_map.h"
+
+namespace rondo {
+
+struct BlendEntry {
+  std::string path;  ///< prefix of a .bin/.idx pair
+  double weight = 1.0;
+};
+
+struct DataConfig {
+  std::string path;                ///< prefix of .bin/.idx; empty when `blend` is given
+  std::vector<BlendEntry> blend;   ///< data.blend = ["PREFIX", 0.7, "OTHER", 0.3]
+  std::string validation_path;     ///< prefix of the held-out tokens; empty = none
+  double validation = 0.0;         ///< fraction at the end of the samples that is held out instead
+  int64_t sequence = 256;
+  bool shuffle = true;
+};
+
+struct TrainConfig {
+  int64_t steps = 100;
+  int64_t global_batch = 8;  ///< sequences per step over all replicas
+  int64_t micro_batch = 8;   ///< sequences per forward
+  uint64_t seed = 0;
+  std::string precision = "float32";  ///< float32, float64, bfloat16
+  std::string recompute = "none";     ///< none, layer
+  std::string init;                   ///< checkpoint to start from; its model and map then stand
+  int64_t eval_every = 0;             ///< steps between evaluations; 0 = only at the end
+  int64_t eval_batches = 16;          ///< global batches per evaluation
+  int64_t threads = 1;                ///< compute threads per rank
+};
+
+struct OptimizerConfig {
+  RateSchedule rate;
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double eps = 1e-8;
+  double weight_decay = 0.1;
+  double clip = 1.0;  ///< global gradient norm; 0 = off
+};
+
+struct DistributedConfig {
+  int64_t pipeline = 1;
+  int zero = 0;
+  std::string backend = "mpi";   ///< mpi, nccl
+  double deadline_s = 600;       ///< of every collective
+};
+
+struct CheckpointConfig {
+  std::string dir;          ///< empty = <log.dir>/checkpoints
+  int64_t every = 0;        ///< steps; 0 = only at the end
+  int64_t keep = 3;         ///< newest files kept
+  std::string resume = "auto";  ///< auto, never, or a file
+};
+
+struct LogConfig {
+  std::string dir;          ///< run folder
+  int64_t every = 10;       ///< steps between progress lines
+  bool tensorboard = true;
+};
+
+struct ClusterConfig {
+  double device_tflops = 0.1;  ///< peak of one rank's device, for MFU
+};
+
+struct Config {
+  ModelSpec model;
+  SharingOptions sharing;
+  std::string gradient = "sum";  ///< sharing.gradient: sum, mean, owner
+  int64_t relaxation_rank = 0;
+  DataConfig data;
+  TrainConfig train;
+  OptimizerConfig optimizer;
+  DistributedConfig distributed;
+  CheckpointConfig checkpoint;
+  LogConfig log;
+  ClusterConfig cluster;
+};
+
+}  // namespace rondo
