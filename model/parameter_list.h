@@ -38,8 +38,9 @@ ParameterCounts count_parameters(const ModelSpec& model, const SharingMap& map,
                                  int64_t relaxation_rank);
 
 /// Floating point operations of forward and backward for one token at the given sequence length,
-/// counted by executed layers: 6 per executed matrix weight plus causal attention (2·S·heads·head_dim
-/// multiply-adds a layer halved by the mask), the PaLM convention (arXiv 2204.02311, appendix B).
+/// counted by executed layers: 6 per executed matrix weight plus causal attention
+/// (2·S·heads·head_dim multiply-adds a layer halved by the mask), the PaLM convention (arXiv
+/// 2204.02311, appendix B).
 double flops_per_token(const ModelSpec& model, const SharingMap& map, int64_t relaxation_rank,
                        int64_t sequence);
 

@@ -21,18 +21,19 @@ std::string_view slot_name(Slot slot);
 struct SharingOptions {
   std::string strategy = "none";
   int unique = 0;
-  std::vector<int> map;     ///< only for strategy "explicit": one block per layer
-  int prelude = 0;          ///< unique layers before the strategy's part
-  int coda = 0;             ///< unique layers after it
-  std::string attention;    ///< per-slot override: "universal", "cycle:2", …; empty = as the block
-  std::string feed_forward;
-  std::string norms;        ///< overrides both norm slots
+  std::vector<int> map = {};  ///< only for strategy "explicit": one block per layer
+  int prelude = 0;            ///< unique layers before the strategy's part
+  int coda = 0;               ///< unique layers after it
+  std::string attention =
+      {};  ///< per-slot override: "universal", "cycle:2", …; empty = as the block
+  std::string feed_forward = {};
+  std::string norms = {};  ///< overrides both norm slots
 };
 
 /// slot → list of `depth` component ids. Ids of a slot are dense and numbered by first use, except
 /// in an explicit map, which keeps the user's numbers.
 struct SharingMap {
-  std::array<std::vector<int>, 4> slots;
+  std::array<std::vector<int>, 4> slots = {};
 
   int depth() const { return static_cast<int>(slots[0].size()); }
   const std::vector<int>& of(Slot slot) const { return slots[static_cast<size_t>(slot)]; }
