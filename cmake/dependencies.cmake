@@ -4,12 +4,15 @@ find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
-find_package(Protobuf REQUIRED)
 find_package(GTest REQUIRED)
 pkg_check_modules(MPI REQUIRED IMPORTED_TARGET ompi-c)
 pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
 pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
 pkg_check_modules(HDF5 REQUIRED IMPORTED_TARGET hdf5-openmpi)
+# mpi.h, which hdf5.h includes, would otherwise pull in the C++ bindings that MPI-3 removed.
+foreach(package MPI HDF5)
+  target_compile_definitions(PkgConfig::${package} INTERFACE OMPI_SKIP_MPICXX)
+endforeach()
 
 # LibTorch comes as the pinned Python wheel. Its own CMake package insists on the CUDA toolkit, so
 # the two CPU libraries are imported directly.
@@ -33,3 +36,34 @@ target_link_libraries(libtorch INTERFACE "${RONDO_LIBTORCH}/lib/libtorch_cpu.so"
 target_link_options(libtorch INTERFACE "-Wl,-rpath,${RONDO_LIBTORCH}/lib"
   "-Wl,-rpath-link,${RONDO_LIBTORCH}/lib" "-Wl,-rpath-link,${RONDO_WHEELS}/nvidia/cu13/lib"
   "-Wl,--allow-shlib-undefined")
+
+# The CUDA half: LibTorch's, and NCCL with the CUDA runtime below it, from the wheels beside
+# LibTorch or from the toolkit. Nothing here needs nvcc or a device.
+if(RONDO_CUDA)
+  target_link_libraries(libtorch INTERFACE "${RONDO_LIBTORCH}/lib/libtorch_cuda.so"
+    "${RONDO_LIBTORCH}/lib/libc10_cuda.so")
+  # Nothing refers to libtorch_cuda: its kernels register themselves when it is loaded.
+  target_link_options(libtorch INTERFACE "-Wl,--no-as-needed")
+
+  set(wheels "${RONDO_LIBTORCH}/../nvidia" "${RONDO_WHEELS}/nvidia")
+  list(TRANSFORM wheels APPEND /nccl OUTPUT_VARIABLE nccl_hints)
+  list(TRANSFORM wheels APPEND /cu13 OUTPUT_VARIABLE cuda_hints)
+  list(APPEND cuda_hints "$ENV{CUDA_HOME}" /usr/local/cuda)
+  find_path(RONDO_NCCL_INCLUDE nccl.h HINTS ${nccl_hints} PATH_SUFFIXES include)
+  find_library(RONDO_NCCL_LIBRARY NAMES libnccl.so.2 nccl HINTS ${nccl_hints} PATH_SUFFIXES lib)
+  find_path(RONDO_CUDA_INCLUDE cuda_runtime_api.h HINTS ${cuda_hints} PATH_SUFFIXES include)
+  find_library(RONDO_CUDART_LIBRARY NAMES libcudart.so.13 cudart HINTS ${cuda_hints}
+    PATH_SUFFIXES lib lib64)
+  foreach(found RONDO_NCCL_INCLUDE RONDO_NCCL_LIBRARY RONDO_CUDA_INCLUDE RONDO_CUDART_LIBRARY)
+    if(NOT ${found})
+      message(FATAL_ERROR "RONDO_CUDA=ON, but there is no ${found}: install the full torch wheel "
+        "with its dependencies (nvidia-nccl-cu13, nvidia-cuda-runtime), or set -D${found}")
+    endif()
+  endforeach()
+  get_filename_component(nccl_folder "${RONDO_NCCL_LIBRARY}" DIRECTORY)
+  get_filename_component(cudart_folder "${RONDO_CUDART_LIBRARY}" DIRECTORY)
+  add_library(nccl INTERFACE)
+  target_include_directories(nccl SYSTEM INTERFACE "${RONDO_NCCL_INCLUDE}" "${RONDO_CUDA_INCLUDE}")
+  target_link_libraries(nccl INTERFACE "${RONDO_NCCL_LIBRARY}" "${RONDO_CUDART_LIBRARY}")
+  target_link_options(nccl INTERFACE "-Wl,-rpath,${nccl_folder}" "-Wl,-rpath,${cudart_folder}")
+endif()

@@ -17,10 +17,10 @@ struct BlendEntry {
 };
 
 struct DataConfig {
-  std::string path;                ///< prefix of .bin/.idx; empty when `blend` is given
-  std::vector<BlendEntry> blend;   ///< data.blend = ["PREFIX", 0.7, "OTHER", 0.3]
-  std::string validation_path;     ///< prefix of the held-out tokens; empty = none
-  double validation = 0.0;         ///< fraction at the end of the samples that is held out instead
+  std::string path;               ///< prefix of .bin/.idx; empty when `blend` is given
+  std::vector<BlendEntry> blend;  ///< data.blend = ["PREFIX", 0.7, "OTHER", 0.3]
+  std::string validation_path;    ///< prefix of the held-out tokens; empty = none
+  double validation = 0.0;        ///< fraction at the end of the samples that is held out instead
   int64_t sequence = 256;
   bool shuffle = true;
 };
@@ -50,25 +50,32 @@ struct OptimizerConfig {
 struct DistributedConfig {
   int64_t pipeline = 1;
   int zero = 0;
-  std::string backend = "mpi";   ///< mpi, nccl
-  double deadline_s = 600;       ///< of every collective
+  std::string backend = "mpi";  ///< mpi, nccl
+  double deadline_s = 600;      ///< of every collective
 };
 
 struct CheckpointConfig {
-  std::string dir;          ///< empty = <log.dir>/checkpoints
-  int64_t every = 0;        ///< steps; 0 = only at the end
-  int64_t keep = 3;         ///< newest files kept
+  std::string dir;              ///< empty = <log.dir>/checkpoints
+  int64_t every = 0;            ///< steps; 0 = only at the end
+  int64_t keep = 3;             ///< newest files kept
   std::string resume = "auto";  ///< auto, never, or a file
 };
 
 struct LogConfig {
-  std::string dir;          ///< run folder
-  int64_t every = 10;       ///< steps between progress lines
+  std::string dir;     ///< run folder
+  int64_t every = 10;  ///< steps between progress lines
   bool tensorboard = true;
 };
 
+/// What one rank's device and its links can do. The defaults are one core of a desktop.
 struct ClusterConfig {
-  double device_tflops = 0.1;  ///< peak of one rank's device, for MFU
+  int64_t gpus_per_node = 1;      ///< ranks that share a node, with or without GPUs
+  double device_tflops = 0.1;     ///< peak of one rank's device, for MFU and the planner
+  double device_memory_gb = 4.0;  ///< 1e9 bytes
+  double intra_gbs = 5.0;         ///< 1e9 bytes/s, one direction, between ranks of a node
+  double intra_us = 1.0;          ///< latency of a message there
+  double inter_gbs = 1.25;        ///< the same between nodes
+  double inter_us = 30.0;
 };
 
 struct Config {
@@ -84,5 +91,18 @@ struct Config {
   LogConfig log;
   ClusterConfig cluster;
 };
+
+struct Resolved;
+
+/// Types and checks every key. `model.kv_heads` and `model.head_dim` that are absent (or 0) are
+/// filled in, `optimizer.rate.steps` is `train.steps`. Throws UserError with the place of the
+/// value: wrong type, impossible value, values that do not go together.
+Config parse_config(const Resolved& resolved);
+
+/// Throws UserError when `config` cannot run on `world_size` ranks, with values that can.
+void check_for_world(const Config& config, int world_size);
+
+/// The config as TOML text with every key, tables in schema order.
+std::string to_toml(const Config& config);
 
 }  // namespace rondo

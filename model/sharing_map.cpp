@@ -247,6 +247,27 @@ SharingMap make_sharing_map(const SharingOptions& options, int depth) {
   return map;
 }
 
+std::vector<double> gradient_weights(const std::vector<int>& components,
+                                     const std::string& policy) {
+  std::map<int, int> uses;
+  for (int id : components) ++uses[id];
+  std::set<int> seen;
+  std::vector<double> weights;
+  for (int id : components) {
+    const bool first = seen.insert(id).second;
+    if (policy == "sum") {
+      weights.push_back(1.0);
+    } else if (policy == "mean") {
+      weights.push_back(1.0 / uses[id]);
+    } else if (policy == "owner") {
+      weights.push_back(first ? 1.0 : 0.0);
+    } else {
+      throw UserError("sharing.gradient = \"" + policy + "\": write sum, mean or owner");
+    }
+  }
+  return weights;
+}
+
 std::string draw(const SharingMap& map) {
   static constexpr std::string_view letters =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

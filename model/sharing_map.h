@@ -24,8 +24,8 @@ struct SharingOptions {
   std::vector<int> map = {};  ///< only for strategy "explicit": one block per layer
   int prelude = 0;            ///< unique layers before the strategy's part
   int coda = 0;               ///< unique layers after it
-  std::string attention =
-      {};  ///< per-slot override: "universal", "cycle:2", …; empty = as the block
+  /// Per-slot overrides: "universal", "cycle:2", …; empty = as the block.
+  std::string attention = {};
   std::string feed_forward = {};
   std::string norms = {};  ///< overrides both norm slots
 };
@@ -52,6 +52,11 @@ std::vector<int> assign_blocks(const std::string& strategy, int depth, int uniqu
 
 /// The whole map: strategy, prelude and coda, per-slot overrides. Throws UserError.
 SharingMap make_sharing_map(const SharingOptions& options, int depth);
+
+/// What each layer's use contributes to its component's gradient. Policies: "sum" (1), "mean"
+/// (1 / number of uses), "owner" (1 for the first use, 0 for the others: Dynamic Layer Tying,
+/// arXiv 2401.12819). Throws UserError for another policy.
+std::vector<double> gradient_weights(const std::vector<int>& components, const std::string& policy);
 
 /// Every strategy name that `assign_blocks` knows.
 std::vector<std::string> sharing_strategies();

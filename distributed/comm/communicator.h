@@ -20,10 +20,10 @@ struct Buffer {
   ElementType type = ElementType::float32;
 };
 
-/// A named, ordered set of world ranks.
+/// A named set of ranks.
 struct Group {
-  std::string name;         ///< for error messages: "replica group 0"
-  std::vector<int> ranks;   ///< ranks of the communicator it is cut from, ascending
+  std::string name;        ///< for error messages: "replica group 0"
+  std::vector<int> ranks;  ///< ranks of the communicator it is cut from, ascending
   bool operator==(const Group&) const = default;
 };
 
@@ -56,8 +56,9 @@ class Communicator {
   virtual void broadcast(Buffer buffer, int root) = 0;
   virtual void barrier() = 0;
 
-  /// Bytes that this rank has handed to the network in reductions and gathers so far, by the volume
-  /// a ring needs: all_reduce 2·(n−1)/n, reduce_scatter and all_gather (n−1)/n of the buffer.
+  /// Bytes that this rank has handed to the network in reductions and gathers of this communicator
+  /// (its subgroups apart) so far, by the volume a ring needs, rounded down: all_reduce 2·(n−1)/n,
+  /// reduce_scatter and all_gather (n−1)/n of the buffer.
   struct Traffic {
     int64_t reduce = 0;
     int64_t gather = 0;

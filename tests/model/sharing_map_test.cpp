@@ -136,6 +136,14 @@ TEST(SharingMap, SaysWhatWouldWork) {
       std::string::npos);
 }
 
+TEST(SharingMap, WeighsEachUseByTheGradientPolicy) {
+  const std::vector<int> list = {0, 1, 0, 0};
+  EXPECT_EQ(gradient_weights(list, "sum"), (std::vector<double>{1, 1, 1, 1}));
+  EXPECT_EQ(gradient_weights(list, "mean"), (std::vector<double>{1.0 / 3, 1, 1.0 / 3, 1.0 / 3}));
+  EXPECT_EQ(gradient_weights(list, "owner"), (std::vector<double>{1, 1, 0, 0}));
+  EXPECT_THROW(gradient_weights(list, "max"), UserError);
+}
+
 TEST(SharingMap, IsDrawnWithLayersAcrossAndComponentsAsLetters) {
   EXPECT_EQ(draw(make_sharing_map({.strategy = "cycle", .unique = 2}, 4)),
             "layer               0  1  2  3\n"

@@ -1,0 +1,44 @@
+# The front door. Each target is enough by itself on a bare Debian 12 machine with git and make.
+.DEFAULT_GOAL := help
+.PHONY: help demo build test format tidy bench clean
+
+# Lets ccache work together with the precompiled header of LibTorch.
+export CCACHE_SLOPPINESS := pch_defines,time_macros
+compile := cmake --preset release > /dev/null && cmake --build build -j "$$(nproc)"
+sources = $(shell git ls-files '*.cpp' '*.h')
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: ## trains a small looped model on novels and shows how it went
+	@launcher/setup.sh build
+	@$(compile) --target rondo
+	@launcher/demo.sh
+
+build: ## installs what is missing and compiles build/rondo
+	@launcher/setup.sh build
+	@$(compile)
+
+test: ## builds and runs every test
+	@launcher/setup.sh build reference
+	@$(compile)
+	@ctest --test-dir build --output-on-failure
+
+format: ## rewrites the sources in the house style
+	@launcher/setup.sh reference
+	@clang-format -i $(sources)
+
+tidy: ## clang-tidy over the sources (minutes)
+	@launcher/setup.sh build reference
+	@cmake --preset tidy > /dev/null
+	@cmake --build build-tidy --target rondo_event
+	@run-clang-tidy -quiet -p build-tidy -j "$$(nproc)" '^$(CURDIR)/[a-z]+/' \
+	  > build-tidy/tidy.log 2>&1 || { grep -A 4 -E '(warning|error):' build-tidy/tidy.log; exit 1; }
+
+bench: ## scaling and peer benchmarks
+	@launcher/setup.sh build reference
+	@$(compile)
+	@benchmarks/run.sh
+
+clean: ## removes the build folders; what was set up in .deps stays
+	@rm -rf build build-asan build-cuda build-tidy

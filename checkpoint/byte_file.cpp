@@ -1,0 +1,80 @@
+#include "checkpoint/byte_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+namespace rondo {
+namespace {
+
+/// The kernel's calls return -1 and set errno.
+template <typename Result>
+Result check(Result result, const std::string& doing) {
+  if (result < 0) throw std::runtime_error(fmt::format("{}: {}", doing, std::strerror(errno)));
+  return result;
+}
+
+}  // namespace
+
+ByteFile::ByteFile(int descriptor, const std::string& doing)
+    : descriptor_(check(descriptor, doing)) {}
+
+ByteFile ByteFile::create(const std::string& path) {
+  return {::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666), "create"};
+}
+
+ByteFile ByteFile::open(const std::string& path) {
+  return {::open(path.c_str(), O_RDWR | O_CLOEXEC), "open"};
+}
+
+ByteFile ByteFile::in_memory() { return {memfd_create("rondo", MFD_CLOEXEC), "memfd_create"}; }
+
+ByteFile::ByteFile(ByteFile&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+ByteFile& ByteFile::operator=(ByteFile&& other) noexcept {
+  std::swap(descriptor_, other.descriptor_);
+  return *this;
+}
+
+ByteFile::~ByteFile() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+std::string ByteFile::path() const { return fmt::format("/proc/self/fd/{}", descriptor_); }
+
+int64_t ByteFile::size() const {
+  struct stat status = {};
+  check(fstat(descriptor_, &status), "stat");
+  return status.st_size;
+}
+
+void ByteFile::write(int64_t offset, const void* bytes, int64_t count) {
+  const auto* from = static_cast<const char*>(bytes);
+  for (int64_t done = 0; done < count;) {
+    done += check(pwrite(descriptor_, from + done, static_cast<size_t>(count - done), offset + done),
+                  "write");
+  }
+}
+
+void ByteFile::read(int64_t offset, void* bytes, int64_t count) const {
+  auto* to = static_cast<char*>(bytes);
+  for (int64_t done = 0; done < count;) {
+    const ssize_t got = check(
+        pread(descriptor_, to + done, static_cast<size_t>(count - done), offset + done), "read");
+    if (got == 0) throw std::runtime_error("read: unexpected end of file");
+    done += got;
+  }
+}
+
+void ByteFile::sync() { check(fsync(descriptor_), "fsync"); }
+
+void sync_folder(const std::string& path) { ByteFile::open_folder(path).sync(); }
+
+}  // namespace rondo

@@ -1,0 +1,41 @@
+// A file as bytes at offsets.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace rondo {
+
+/// An open file; closed by the destructor. Failures throw std::runtime_error with the system's
+/// reason. Several processes may write different parts of one file at the same time.
+class ByteFile {
+ public:
+  /// Empty; replaces a file of that name.
+  static ByteFile create(const std::string& path);
+  /// One that is there already.
+  static ByteFile open(const std::string& path);
+  /// Nameless; only the pages that are written take memory.
+  static ByteFile in_memory();
+
+  ByteFile(ByteFile&& other) noexcept;
+  ByteFile& operator=(ByteFile&& other) noexcept;
+  ~ByteFile();
+
+  /// A name under which this process can open the file again.
+  std::string path() const;
+  int64_t size() const;
+  void write(int64_t offset, const void* bytes, int64_t count);
+  void read(int64_t offset, void* bytes, int64_t count) const;
+  /// What the kernel still holds goes to the disk.
+  void sync();
+
+ private:
+  ByteFile(int descriptor, const std::string& doing);
+
+  int descriptor_;
+};
+
+/// Makes the names in a folder, as after a rename, survive a crash.
+void sync_folder(const std::string& path);
+
+}  // namespace rondo

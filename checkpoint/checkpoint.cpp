@@ -1,0 +1,84 @@
+#include "checkpoint/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <numeric>
+#include <regex>
+#include <utility>
+
+namespace rondo {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct StepFile {
+  int64_t step;
+  std::string path;
+};
+
+/// Files of `dir` named step-<digits>.h5<suffix>, newest step first.
+std::vector<StepFile> step_files(const std::string& dir, const std::string& suffix) {
+  const std::regex pattern("step-([0-9]{8,18})\\.h5" + suffix);
+  std::vector<StepFile> found;
+  std::error_code missing;
+  for (const auto& entry : fs::directory_iterator(dir, missing)) {
+    const std::string name = entry.path().filename().string();
+    std::smatch match;
+    if (std::regex_match(name, match, pattern) && entry.is_regular_file()) {
+      found.push_back({std::stoll(match[1]), entry.path().string()});
+    }
+  }
+  std::sort(found.begin(), found.end(),
+            [](const StepFile& a, const StepFile& b) { return a.step > b.step; });
+  return found;
+}
+
+}  // namespace
+
+int64_t DatasetSpec::count() const {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+std::string parameter_dataset(const ParameterSpec& parameter) {
+  return "/parameters/" + parameter.path();
+}
+
+std::string exp_avg_dataset(const ParameterSpec& parameter) {
+  return "/optimizer/exp_avg/" + parameter.path();
+}
+
+std::string exp_avg_sq_dataset(const ParameterSpec& parameter) {
+  return "/optimizer/exp_avg_sq/" + parameter.path();
+}
+
+std::string checkpoint_file(const std::string& dir, int64_t step) {
+  return (fs::path(dir) / fmt::format("step-{:08}.h5", step)).string();
+}
+
+std::vector<std::string> list_checkpoints(const std::string& dir) {
+  std::vector<std::string> paths;
+  for (const StepFile& file : step_files(dir, "")) paths.push_back(file.path);
+  return paths;
+}
+
+std::optional<std::string> newest_checkpoint(const std::string& dir) {
+  const std::vector<std::string> all = list_checkpoints(dir);
+  return all.empty() ? std::nullopt : std::optional(all.front());
+}
+
+void prune_checkpoints(const std::string& dir, int64_t keep) {
+  const std::vector<StepFile> complete = step_files(dir, "");
+  if (complete.empty()) return;
+  for (const StepFile& partial : step_files(dir, "\\.partial")) {
+    if (partial.step <= complete.front().step) fs::remove(partial.path);
+  }
+  if (keep < 1) return;
+  for (size_t i = static_cast<size_t>(keep); i < complete.size(); ++i) {
+    fs::remove(complete[i].path);
+  }
+}
+
+}  // namespace rondo

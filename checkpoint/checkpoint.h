@@ -1,0 +1,72 @@
+// What a checkpoint holds and what its file is called. One HDF5 file per step: root attributes, and
+// every tensor whole, unsharded and free of any placement, so that any world loads any checkpoint.
+//
+//   /                      format="rondo" format_version step tokens config model sharing
+//                          relaxation [data]
+//   /parameters/<path>     <path> as in ParameterSpec::path(): attention/3/q_proj/weight
+//   /optimizer/exp_avg/<path>, /optimizer/exp_avg_sq/<path>
+//
+// Datasets are float32 or float64 and carry a `checksum` attribute.
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/model_spec.h"
+#include "model/parameter_list.h"
+#include "model/sharing_map.h"
+
+namespace rondo {
+
+inline constexpr int64_t checkpoint_format_version = 1;
+
+/// The root attributes.
+struct CheckpointHeader {
+  int64_t step = 0;
+  int64_t tokens = 0;  ///< target tokens seen so far
+  std::string config;  ///< TOML text that the run was started with
+  ModelSpec model;
+  SharingMap sharing;
+  int64_t relaxation_rank = 0;
+  std::string data;  ///< JSON about the tokens (tokenizer); empty = the attribute is absent
+};
+
+/// One whole tensor in the file.
+struct DatasetSpec {
+  std::string path;                      ///< absolute: "/parameters/embedding/weight"
+  std::vector<int64_t> shape;            ///< at least one axis
+  torch::Dtype dtype = torch::kFloat32;  ///< float32 or float64
+
+  int64_t count() const;
+};
+
+/// Flat elements [begin, begin + values.numel()) of the row-major dataset `path`.
+struct DatasetSlice {
+  std::string path;
+  int64_t begin = 0;
+  torch::Tensor values;  ///< 1-d, contiguous, on the CPU, of the dataset's dtype
+};
+
+std::string parameter_dataset(const ParameterSpec& parameter);
+std::string exp_avg_dataset(const ParameterSpec& parameter);
+std::string exp_avg_sq_dataset(const ParameterSpec& parameter);
+
+/// DIR/step-00000100.h5
+std::string checkpoint_file(const std::string& dir, int64_t step);
+
+/// Every complete checkpoint of the folder, newest step first. Names that are not of the form above
+/// do not count; a folder that is not there is empty.
+std::vector<std::string> list_checkpoints(const std::string& dir);
+
+/// The first of them.
+std::optional<std::string> newest_checkpoint(const std::string& dir);
+
+/// Deletes all but the `keep` newest (keep < 1: deletes none), and what interrupted saves of
+/// earlier steps left behind. Call it on one rank, with no save in progress.
+void prune_checkpoints(const std::string& dir, int64_t keep);
+
+}  // namespace rondo

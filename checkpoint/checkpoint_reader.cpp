@@ -1,0 +1,174 @@
+#include "checkpoint/checkpoint_reader.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <utility>
+
+#include "base/user_error.h"
+#include "checkpoint/checksum.h"
+#include "checkpoint/model_json.h"
+
+namespace rondo {
+namespace {
+
+/// Runs `read`; what HDF5 complains about becomes a UserError that names the file.
+template <typename Read>
+auto naming(const std::string& file, Read read) {
+  try {
+    return read();
+  } catch (const Hdf5Error& error) {
+    throw UserError(
+        fmt::format("{} is damaged ({}): use the checkpoint before it", file, error.what()));
+  }
+}
+
+Hdf5File open_hdf5(const std::string& file) {
+  std::error_code unreadable;
+  if (!std::filesystem::is_regular_file(file, unreadable)) {
+    throw UserError(fmt::format("{}: there is no such file", file));
+  }
+  if (!Hdf5File::has_signature(file)) {
+    throw UserError(fmt::format("{} is not an HDF5 file: give a checkpoint, step-*.h5", file));
+  }
+  return naming(file, [&] { return Hdf5File::open(file); });
+}
+
+/// "attention/0/q_proj/weight, attention/0/k_proj/weight and 5 more"
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr size_t shown = 3;
+  const auto end = names.begin() + static_cast<std::ptrdiff_t>(std::min(shown, names.size()));
+  const std::string list = fmt::format("{}", fmt::join(names.begin(), end, ", "));
+  return names.size() <= shown ? list : fmt::format("{} and {} more", list, names.size() - shown);
+}
+
+}  // namespace
+
+CheckpointReader::CheckpointReader(const std::string& file) : file_(file), hdf5_(open_hdf5(file)) {
+  naming(file_, [&] {
+    read_header();
+    for (const std::string& path : hdf5_.datasets()) {
+      const bool wide = hdf5_.type(path) == Hdf5Type::float64;
+      datasets_[path] = {path, hdf5_.shape(path), wide ? torch::kFloat64 : torch::kFloat32};
+    }
+  });
+}
+
+void CheckpointReader::read_header() {
+  if (hdf5_.string_attribute("/", "format") != "rondo") {
+    throw UserError(fmt::format(
+        "{} is not a rondo checkpoint: its root attribute 'format' is not 'rondo'", file_));
+  }
+  const int64_t version = number("format_version");
+  if (version > checkpoint_format_version) {
+    throw UserError(
+        fmt::format("{} has format_version {}, this program reads up to {}: use a newer "
+                    "rondo",
+                    file_, version, checkpoint_format_version));
+  }
+  header_.step = number("step");
+  header_.tokens = number("tokens");
+  header_.config = text("config");
+  header_.relaxation_rank = hdf5_.integer_attribute("/", "relaxation").value_or(0);
+  header_.data = hdf5_.string_attribute("/", "data").value_or("");
+  try {
+    header_.model = model_from_json(text("model"));
+    header_.sharing = sharing_from_json(text("sharing"));
+  } catch (const UserError& error) {
+    throw UserError(fmt::format("{}: {}", file_, error.what()));
+  }
+  if (header_.sharing.depth() != header_.model.depth) {
+    throw UserError(fmt::format("{}: sharing has {} layers, model.depth is {}", file_,
+                                header_.sharing.depth(), header_.model.depth));
+  }
+}
+
+std::string CheckpointReader::text(const std::string& name) const {
+  const auto value = hdf5_.string_attribute("/", name);
+  if (!value) throw UserError(fmt::format("{}: the root attribute '{}' is missing", file_, name));
+  return *value;
+}
+
+int64_t CheckpointReader::number(const std::string& name) const {
+  const auto value = hdf5_.integer_attribute("/", name);
+  if (!value) throw UserError(fmt::format("{}: the root attribute '{}' is missing", file_, name));
+  return *value;
+}
+
+const DatasetSpec& CheckpointReader::dataset(const std::string& path) const {
+  const auto found = datasets_.find(path);
+  if (found == datasets_.end()) {
+    throw UserError(fmt::format("{} has no dataset {}", file_, path));
+  }
+  return found->second;
+}
+
+torch::Tensor CheckpointReader::read_range(const std::string& path, int64_t begin,
+                                           int64_t count) const {
+  const DatasetSpec& spec = dataset(path);
+  torch::Tensor values = torch::empty({count}, torch::dtype(spec.dtype));
+  const Hdf5Type type = spec.dtype == torch::kFloat64 ? Hdf5Type::float64 : Hdf5Type::float32;
+  naming(file_, [&] { hdf5_.read(path, begin, count, type, values.data_ptr()); });
+  return values;
+}
+
+torch::Tensor CheckpointReader::read(const std::string& path) const {
+  const DatasetSpec& spec = dataset(path);
+  const torch::Tensor values = read_range(path, 0, spec.count());
+  compare_checksum(spec, checksum(values.data_ptr(), values.element_size(), 0, values.numel()));
+  return values.view(spec.shape);
+}
+
+void CheckpointReader::verify() const {
+  constexpr int64_t piece = int64_t{1} << 24;
+  for (const auto& [path, spec] : datasets_) {
+    uint64_t sum = 0;
+    for (int64_t begin = 0; begin < spec.count(); begin += piece) {
+      const torch::Tensor values = read_range(path, begin, std::min(piece, spec.count() - begin));
+      sum += checksum(values.data_ptr(), values.element_size(), begin, values.numel());
+    }
+    compare_checksum(spec, sum);
+  }
+}
+
+/// A dataset without a checksum was written by another program and is taken as it is.
+void CheckpointReader::compare_checksum(const DatasetSpec& spec, uint64_t found) const {
+  const auto stored = naming(file_, [&] { return hdf5_.integer_attribute(spec.path, "checksum"); });
+  if (stored && static_cast<uint64_t>(*stored) != found) {
+    throw UserError(fmt::format("{}: {} does not match its checksum: use the checkpoint before it",
+                                file_, spec.path));
+  }
+}
+
+void check_parameters(const CheckpointReader& reader,
+                      const std::vector<ParameterSpec>& parameters) {
+  std::vector<std::string> missing;
+  std::set<std::string> extra;
+  for (const auto& [path, spec] : reader.datasets()) {
+    if (path.starts_with("/parameters/")) extra.insert(path);
+  }
+  for (const ParameterSpec& parameter : parameters) {
+    const std::string path = parameter_dataset(parameter);
+    if (extra.erase(path) == 0) {
+      missing.push_back(path);
+      continue;
+    }
+    const DatasetSpec& spec = reader.dataset(path);
+    if (spec.shape != parameter.shape) {
+      throw UserError(fmt::format("{}: {} has shape {}, the model needs {}", reader.file(), path,
+                                  spec.shape, parameter.shape));
+    }
+  }
+  if (!missing.empty()) {
+    throw UserError(fmt::format("{} lacks {}", reader.file(), some_of(missing)));
+  }
+  if (!extra.empty()) {
+    throw UserError(fmt::format("{} has {}, which the model does not use", reader.file(),
+                                some_of({extra.begin(), extra.end()})));
+  }
+}
+
+}  // namespace rondo

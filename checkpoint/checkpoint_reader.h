@@ -1,0 +1,53 @@
+// Reads a checkpoint, whole tensors or flat ranges of them, from any world size.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/hdf5_file.h"
+
+namespace rondo {
+
+/// An open checkpoint. Every rank opens its own, without MPI. All functions throw UserError, which
+/// names the file and the dataset.
+class CheckpointReader {
+ public:
+  /// Refuses what is not there, not HDF5, truncated, not rondo's, or of a newer format.
+  explicit CheckpointReader(const std::string& file);
+
+  const std::string& file() const { return file_; }
+  const CheckpointHeader& header() const { return header_; }
+
+  /// By absolute path.
+  const std::map<std::string, DatasetSpec>& datasets() const { return datasets_; }
+  bool has(const std::string& path) const { return datasets_.count(path) > 0; }
+  const DatasetSpec& dataset(const std::string& path) const;
+
+  /// The whole dataset in its own shape and dtype, on the CPU; its checksum is verified.
+  torch::Tensor read(const std::string& path) const;
+  /// The flat elements [begin, begin + count), 1-d, unverified.
+  torch::Tensor read_range(const std::string& path, int64_t begin, int64_t count) const;
+
+  /// Reads everything once and compares the checksums.
+  void verify() const;
+
+ private:
+  void read_header();
+  std::string text(const std::string& name) const;
+  int64_t number(const std::string& name) const;
+  void compare_checksum(const DatasetSpec& spec, uint64_t found) const;
+
+  std::string file_;
+  Hdf5File hdf5_;
+  CheckpointHeader header_;
+  std::map<std::string, DatasetSpec> datasets_;
+};
+
+/// The datasets below /parameters are exactly `parameters`, in these shapes. Otherwise a UserError
+/// names the ones that are missing, left over or of another shape.
+void check_parameters(const CheckpointReader& reader, const std::vector<ParameterSpec>& parameters);
+
+}  // namespace rondo

@@ -1,0 +1,84 @@
+// An HDF5 file as attributes and row-major datasets, addressed by flat element ranges.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace rondo {
+
+/// What HDF5 said, in one line. Callers add the file and turn it into a UserError.
+class Hdf5Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+enum class Hdf5Type { float32, float64 };
+
+/// Part of a row-major array that is a box: `start` and `count` have one entry per axis.
+struct Hyperslab {
+  std::vector<int64_t> start;
+  std::vector<int64_t> count;
+};
+
+/// The flat element range [begin, begin + count) of a row-major array of `shape` as boxes, in flat
+/// order: at most 2·axes − 1 of them.
+std::vector<Hyperslab> hyperslabs(const std::vector<int64_t>& shape, int64_t begin, int64_t count);
+
+/// An HDF5 id that closes itself.
+class Hdf5Handle;
+
+/// One open file; closed by the destructor. All functions throw Hdf5Error. MPI-IO is not used: the
+/// bytes of a dataset are written straight to its `offset`, by whichever process holds them.
+class Hdf5File {
+ public:
+  /// Whether the file begins like HDF5; false also for one that cannot be read.
+  static bool has_signature(const std::string& path);
+  /// Replaces a file of that name.
+  static Hdf5File create(const std::string& path);
+  /// For reading.
+  static Hdf5File open(const std::string& path);
+
+  Hdf5File(Hdf5File&&) noexcept;
+  Hdf5File& operator=(Hdf5File&&) noexcept;
+  ~Hdf5File();
+
+  /// `object` is the absolute path of a group or dataset; "/" is the root.
+  void write_attribute(const std::string& object, const std::string& name,
+                       const std::string& value);
+  void write_attribute(const std::string& object, const std::string& name, int64_t value);
+  /// Empty when the object has no such attribute. A string may be stored at fixed or variable
+  /// length, an integer at any width.
+  std::optional<std::string> string_attribute(const std::string& object,
+                                              const std::string& name) const;
+  std::optional<int64_t> integer_attribute(const std::string& object,
+                                           const std::string& name) const;
+
+  /// Creates the groups above it too, and lays out the space without writing it: row-major,
+  /// contiguous, little-endian.
+  void create_dataset(const std::string& path, const std::vector<int64_t>& shape, Hdf5Type type);
+  /// Where in the file the dataset's first byte lies, for one from `create_dataset`.
+  int64_t offset(const std::string& path) const;
+  /// Absolute paths of all datasets, sorted.
+  std::vector<std::string> datasets() const;
+  std::vector<int64_t> shape(const std::string& path) const;
+  /// Throws for a dataset of anything but 4 or 8 byte floats.
+  Hdf5Type type(const std::string& path) const;
+
+  /// Flat elements [begin, begin + count) of the dataset, of any layout, as elements of `type`.
+  void read(const std::string& path, int64_t begin, int64_t count, Hdf5Type type,
+            void* values) const;
+
+  /// Writes what is left; unlike the destructor it reports failure.
+  void close();
+
+ private:
+  explicit Hdf5File(std::unique_ptr<Hdf5Handle> file);
+
+  std::unique_ptr<Hdf5Handle> file_;
+};
+
+}  // namespace rondo

@@ -1,0 +1,173 @@
+#include "distributed/replica_buffers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+namespace rondo {
+namespace {
+
+using torch::Tensor;
+
+ElementType element_type(torch::Dtype type) {
+  if (type == torch::kFloat32) return ElementType::float32;
+  if (type == torch::kFloat64) return ElementType::float64;
+  if (type == torch::kBFloat16) return ElementType::bfloat16;
+  if (type == torch::kInt64) return ElementType::int64;
+  throw std::logic_error("no communicator moves this element type");
+}
+
+Buffer buffer_of(const Tensor& t) {
+  return {t.data_ptr(), t.numel(), element_type(t.scalar_type())};
+}
+
+}  // namespace
+
+std::vector<BufferPlan> buffer_plans(const std::vector<ReplicaGroup>& groups, int world_rank) {
+  std::vector<BufferPlan> plans;
+  for (const ReplicaGroup& group : groups) {
+    const auto& ranks = group.world_ranks;
+    if (std::find(ranks.begin(), ranks.end(), world_rank) == ranks.end()) continue;
+    plans.push_back({group.components, static_cast<int64_t>(ranks.size())});
+  }
+  return plans;
+}
+
+ReplicaBuffers::ReplicaBuffers(ComponentStore& store, const std::vector<ReplicaGroup>& groups,
+                               World world, int zero)
+    : world_(world), sharded_(zero == 1) {
+  std::vector<Group> cuts;
+  for (size_t i = 0; i < groups.size(); ++i) {
+    cuts.push_back({fmt::format("replica group {}", i), groups[i].world_ranks});
+  }
+  auto buffer = store.buffers().begin();
+  for (std::unique_ptr<Communicator>& group : world.tensors.subgroups(cuts)) {
+    if (group) members_.push_back(make_member(*buffer++, std::move(group)));
+  }
+  adopt_values();
+}
+
+ReplicaBuffers::Member ReplicaBuffers::make_member(FlatBuffer& buffer,
+                                                   std::unique_ptr<Communicator> group) const {
+  const int64_t size = buffer.values.numel();
+  const int64_t part = size / group->size();
+  const Range shard{part * group->rank(), part};
+  const Range owned = sharded_ ? shard : Range{0, size};
+  AdamWRun run;
+  run.gradient = buffer.gradients.narrow(0, owned.begin, owned.count);
+  run.exp_avg = torch::zeros_like(run.gradient);
+  run.exp_avg_sq = torch::zeros_like(run.gradient);
+  const Tensor values = buffer.values.narrow(0, owned.begin, owned.count);
+  const bool same_type = values.scalar_type() == run.gradient.scalar_type();
+  run.master = same_type ? values : torch::empty_like(run.gradient);
+  for (const auto& [spec, begin] : buffer.entries) {
+    const int64_t first = std::max(begin, owned.begin) - owned.begin;
+    const int64_t last = std::min(begin + spec.count(), owned.begin + owned.count) - owned.begin;
+    if (first < last) run.spans.push_back({first, last, spec.shape.size() > 1});
+  }
+  return {&buffer, std::move(group), shard, owned, std::move(run)};
+}
+
+void ReplicaBuffers::clear_gradients() {
+  for (Member& member : members_) member.buffer->gradients.zero_();
+}
+
+void ReplicaBuffers::reduce() {
+  for (Member& member : members_) {
+    const Buffer gradients = buffer_of(member.buffer->gradients);
+    if (sharded_) {
+      member.group->reduce_scatter_sum(gradients);
+    } else {
+      member.group->all_reduce_sum(gradients);
+    }
+  }
+}
+
+double ReplicaBuffers::gradient_norm() {
+  Tensor squares = torch::zeros({1}, torch::kFloat64);
+  for (const Member& member : members_) {
+    const Tensor part = member.buffer->gradients.narrow(0, member.shard.begin, member.shard.count);
+    squares += at::linalg_vector_norm(part, 2, std::nullopt, false, torch::kFloat64).square().cpu();
+  }
+  world_.host.all_reduce_sum(buffer_of(squares));
+  return std::sqrt(squares.item<double>());
+}
+
+void ReplicaBuffers::update(const AdamWOptions& options, double lr, int64_t step, double factor) {
+  for (Member& member : members_) {
+    if (factor != 1.0) member.run.gradient.mul_(factor);
+    adamw_update(member.run, options, lr, step);
+  }
+  publish_values();
+}
+
+void ReplicaBuffers::adopt_values() {
+  for (Member& member : members_) {
+    member.run.master.copy_(
+        member.buffer->values.narrow(0, member.owned.begin, member.owned.count));
+  }
+}
+
+void ReplicaBuffers::publish_values() {
+  for (Member& member : members_) {
+    Tensor owned = member.buffer->values.narrow(0, member.owned.begin, member.owned.count);
+    if (owned.data_ptr() != member.run.master.data_ptr()) owned.copy_(member.run.master);
+    if (sharded_) member.group->all_gather(buffer_of(member.buffer->values));
+  }
+}
+
+std::vector<OwnedSlice> ReplicaBuffers::slices(Range Member::*range) {
+  std::vector<OwnedSlice> list;
+  for (Member& member : members_) {
+    const Range wanted = member.*range;
+    for (const auto& [spec, begin] : member.buffer->entries) {
+      const int64_t first = std::max(begin, wanted.begin);
+      const int64_t last = std::min(begin + spec.count(), wanted.begin + wanted.count);
+      if (first >= last) continue;
+      const auto part = [&](const Tensor& t) {
+        return t.narrow(0, first - member.owned.begin, last - first);
+      };
+      list.push_back({spec.path(), first - begin, part(member.run.master), part(member.run.exp_avg),
+                      part(member.run.exp_avg_sq)});
+    }
+  }
+  return list;
+}
+
+std::vector<OwnedSlice> ReplicaBuffers::checkpoint_slices() { return slices(&Member::shard); }
+
+std::vector<OwnedSlice> ReplicaBuffers::needed_slices() { return slices(&Member::owned); }
+
+Communicator::Traffic ReplicaBuffers::traffic() const {
+  Communicator::Traffic sum;
+  for (const Member& member : members_) {
+    sum.reduce += member.group->traffic().reduce;
+    sum.gather += member.group->traffic().gather;
+  }
+  return sum;
+}
+
+void ReplicaBuffers::check_replicas_equal() {
+  std::string differing;
+  for (Member& member : members_) {
+    // The bit patterns as integers: their sum and their weighted sum, exact modulo 2^64.
+    const Tensor bits = member.buffer->values.cpu().view(torch::kInt16).to(torch::kInt64);
+    const Tensor position = torch::arange(1, bits.numel() + 1, torch::kInt64);
+    const Tensor mine = torch::stack({bits.sum(), (bits * position).sum()});
+    Tensor first = mine.clone().to(member.buffer->values.device());
+    member.group->broadcast(buffer_of(first), 0);
+    if (mine.equal(first.cpu()) || !differing.empty()) continue;
+    differing = fmt::format(
+        "rank {} holds other weights than the first member of {}; that group "
+        "begins with {}",
+        world_.rank(), member.group->name(), member.buffer->entries.front().spec.component);
+  }
+  Tensor count = torch::full({1}, differing.empty() ? 0 : 1, torch::kInt64);
+  world_.host.all_reduce_sum(buffer_of(count));
+  if (count.item<int64_t>() == 0) return;
+  throw std::runtime_error(differing.empty() ? "replicas differ on another rank" : differing);
+}
+
+}  // namespace rondo

@@ -1,0 +1,93 @@
+// The one reduction: gradients of every replica group are summed, its weights updated, once.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "distributed/comm/world.h"
+#include "distributed/plan/replica_groups.h"
+#include "model/adamw.h"
+#include "model/component_store.h"
+
+namespace rondo {
+
+/// The flat buffers' layout for a store, one per replica group that holds `world_rank`. Every
+/// member of a group computes the same layout.
+std::vector<BufferPlan> buffer_plans(const std::vector<ReplicaGroup>& groups, int world_rank);
+
+/// A run of elements of one parameter tensor that this rank answers for.
+struct OwnedSlice {
+  std::string path;      ///< ParameterSpec::path()
+  int64_t begin = 0;     ///< first element of the tensor, row-major
+  torch::Tensor master;  ///< [n] views
+  torch::Tensor exp_avg;
+  torch::Tensor exp_avg_sq;
+};
+
+/// Reduction, optimizer and gather over the flat buffers of one process. Data-parallel replicas
+/// and tied copies are both just members of a group. With zero = 1 the sum is a reduce-scatter,
+/// each member keeps the master weights and optimizer state of one shard, and a gather returns the
+/// updated weights; with zero = 0 every member updates the whole buffer.
+class ReplicaBuffers {
+ public:
+  /// `store` was built from `buffer_plans(groups, world.rank())` and must outlive this. Collective.
+  ReplicaBuffers(ComponentStore& store, const std::vector<ReplicaGroup>& groups, World world,
+                 int zero);
+
+  void clear_gradients();
+
+  /// Sums the gradients of every group, in one order on all ranks.
+  void reduce();
+
+  /// Norm of the reduced gradient over the whole model, each component once. Collective; the same
+  /// bits on every rank.
+  double gradient_norm();
+
+  /// Multiplies the reduced gradient by `factor`, updates the weights and brings them to all
+  /// members. `step` counts from 1.
+  void update(const AdamWOptions& options, double lr, int64_t step, double factor);
+
+  /// Takes the store's values as the master weights (after initialisation) …
+  void adopt_values();
+  /// … or the other way round (after the owned slices were loaded). Collective.
+  void publish_values();
+
+  /// What this rank writes into a checkpoint: together the ranks' slices cover every element of
+  /// every parameter exactly once.
+  std::vector<OwnedSlice> checkpoint_slices();
+  /// What this rank needs of a checkpoint before it can go on.
+  std::vector<OwnedSlice> needed_slices();
+
+  /// Bytes that this rank has sent over all its groups so far.
+  Communicator::Traffic traffic() const;
+
+  /// Throws std::runtime_error that names the group if its members' weights differ in one bit.
+  /// Collective.
+  void check_replicas_equal();
+
+ private:
+  struct Range {
+    int64_t begin = 0;
+    int64_t count = 0;
+  };
+  struct Member {
+    FlatBuffer* buffer;
+    std::unique_ptr<Communicator> group;
+    Range shard;   ///< this rank's part of the buffer: counted in the norm, written to checkpoints
+    Range owned;   ///< what this rank updates: the shard, or everything
+    AdamWRun run;  ///< over `owned`
+  };
+
+  Member make_member(FlatBuffer& buffer, std::unique_ptr<Communicator> group) const;
+  void copy_to_values(Member& member);
+  std::vector<OwnedSlice> slices(Range Member::*range);
+
+  World world_;
+  bool sharded_;
+  std::vector<Member> members_;
+};
+
+}  // namespace rondo

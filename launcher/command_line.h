@@ -1,0 +1,15 @@
+// What the subcommands share in reading their words.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+#include <vector>
+
+namespace rondo {
+
+/// Parses `arguments` with `app`. Returns false after printing the help that was asked for; throws
+/// UserError for words that do not fit.
+bool parse_words(CLI::App& app, std::vector<std::string> arguments);
+
+}  // namespace rondo

@@ -1,0 +1,18 @@
+// The subcommands. Each takes the words behind its name and returns the exit code; UserError and
+// other exceptions are left to main.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace rondo {
+
+using Arguments = std::vector<std::string>;
+
+int train_command(const Arguments& arguments);
+int prepare_command(const Arguments& arguments);
+int convert_command(const Arguments& arguments);
+int eval_command(const Arguments& arguments);
+int inspect_command(const Arguments& arguments);
+
+}  // namespace rondo

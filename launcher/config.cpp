@@ -1,0 +1,178 @@
+#include "launcher/config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "base/user_error.h"
+#include "launcher/compose.h"
+#include "launcher/config_codec.h"
+#include "launcher/config_schema.h"
+#include "launcher/config_value.h"
+
+namespace rondo {
+namespace {
+
+/// The divisors of `number` next to `value`: "2 or 4".
+std::string near_divisors(int64_t number, int64_t value) {
+  int64_t below = std::clamp<int64_t>(value, 1, number);
+  while (number % below != 0) --below;
+  int64_t above = std::min(value, number);
+  while (number % above != 0) ++above;
+  return below == above ? fmt::format("{}", below) : fmt::format("{} or {}", below, above);
+}
+
+/// The positive multiples of `unit` next to `value`: "8 or 12".
+std::string near_multiples(int64_t unit, int64_t value) {
+  const int64_t below = value / unit * unit;
+  if (below == 0) return fmt::format("{}", unit);
+  return fmt::format("{} or {}", below, below + unit);
+}
+
+/// What must hold between keys; the message is placed at whichever of `keys` was written last.
+struct Check {
+  std::vector<std::string> keys;
+  std::function<Complaint(const Config&)> complaint;
+};
+
+Complaint head_split(const Config& c) {
+  if (c.model.head_dim != 0 || c.model.hidden % c.model.heads == 0) return std::nullopt;
+  return fmt::format(
+      "model.heads = {} does not divide model.hidden = {}; set model.hidden to {}, or set "
+      "model.head_dim",
+      c.model.heads, c.model.hidden, near_multiples(c.model.heads, c.model.hidden));
+}
+
+Complaint even_head(const Config& c) {
+  const int64_t size = c.model.head_dim != 0 ? c.model.head_dim : c.model.hidden / c.model.heads;
+  if (size % 2 == 0) return std::nullopt;
+  return fmt::format(
+      "model.head_dim = {} is odd, but rotary positions turn pairs; set it to {} or {}", size,
+      std::max<int64_t>(size - 1, 2), std::max<int64_t>(size + 1, 4));
+}
+
+Complaint head_groups(const Config& c) {
+  if (c.model.kv_heads == 0 || c.model.heads % c.model.kv_heads == 0) return std::nullopt;
+  return fmt::format("model.kv_heads = {} does not divide model.heads = {}; set it to {}",
+                     c.model.kv_heads, c.model.heads,
+                     near_divisors(c.model.heads, c.model.kv_heads));
+}
+
+Complaint whole_batches(const Config& c) {
+  if (c.train.global_batch % c.train.micro_batch == 0) return std::nullopt;
+  return fmt::format("train.micro_batch = {} does not divide train.global_batch = {}; set it to {}",
+                     c.train.micro_batch, c.train.global_batch,
+                     near_divisors(c.train.global_batch, c.train.micro_batch));
+}
+
+Complaint one_corpus(const Config& c) {
+  if (c.data.path.empty() || c.data.blend.empty()) return std::nullopt;
+  return "data.path and data.blend are both set; drop one with ~data.path or ~data.blend";
+}
+
+Complaint one_validation(const Config& c) {
+  if (c.data.validation_path.empty() || c.data.validation == 0) return std::nullopt;
+  return "data.validation and data.validation_path are both set; drop one with ~data.validation or "
+         "~data.validation_path";
+}
+
+Complaint possible_sharing(const Config& c) {
+  try {
+    make_sharing_map(c.sharing, static_cast<int>(c.model.depth));
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return std::nullopt;
+}
+
+std::vector<Check> checks() {
+  return {
+      {{"model.hidden", "model.heads", "model.head_dim"}, head_split},
+      {{"model.hidden", "model.heads", "model.head_dim"}, even_head},
+      {{"model.kv_heads", "model.heads"}, head_groups},
+      {{"train.micro_batch", "train.global_batch"}, whole_batches},
+      {{"data.path", "data.blend"}, one_corpus},
+      {{"data.validation", "data.validation_path"}, one_validation},
+      {{"model.depth", "sharing.strategy", "sharing.unique", "sharing.map", "sharing.prelude",
+        "sharing.coda", "sharing.attention", "sharing.feed_forward", "sharing.norms"},
+       possible_sharing},
+  };
+}
+
+void check_together(const Config& config, const ConfigEntries& entries) {
+  for (const auto& [keys, complaint] : checks()) {
+    const Complaint found = complaint(config);
+    if (!found) continue;
+    const auto last =
+        std::max_element(keys.begin(), keys.end(), [&](const std::string& a, const std::string& b) {
+          return entries.at(a).layer < entries.at(b).layer;
+        });
+    throw UserError(fmt::format("{}: {}", entries.at(*last).where, *found));
+  }
+}
+
+/// Values that follow from others when the user leaves them out.
+void derive(Config& config) {
+  if (config.model.head_dim == 0) config.model.head_dim = config.model.hidden / config.model.heads;
+  if (config.model.kv_heads == 0) config.model.kv_heads = config.model.heads;
+  config.optimizer.rate.steps = config.train.steps;
+}
+
+}  // namespace
+
+Config parse_config(const Resolved& resolved) {
+  ConfigEntries entries = resolved.entries;
+  entries.merge(config_defaults());
+  Config config;
+  // What was written comes first, so that a slip there is not hidden behind a key that is missing.
+  for (const ConfigEntries& source : {resolved.entries, entries}) {
+    for (const ConfigField& field : config_schema()) {
+      const auto entry = source.find(field.key);
+      if (entry != source.end()) field.read(entry->second, config);
+    }
+  }
+  check_together(config, entries);
+  derive(config);
+  return config;
+}
+
+void check_for_world(const Config& config, int world_size) {
+  if (config.distributed.pipeline != 1) {
+    throw UserError(
+        fmt::format("distributed.pipeline = {}: only 1 pipeline rank in this version; set it to 1",
+                    config.distributed.pipeline));
+  }
+  const int64_t replicas = world_size;
+  const int64_t batch = config.train.global_batch;
+  const int64_t micro = config.train.micro_batch;
+  if (batch % replicas != 0) {
+    throw UserError(fmt::format(
+        "train.global_batch = {} does not divide over {} data replicas; set it to {}, or start {} "
+        "ranks",
+        batch, replicas, near_multiples(replicas * micro, batch),
+        near_divisors(batch / micro, replicas)));
+  }
+  const int64_t share = batch / replicas;
+  if (share % micro != 0) {
+    throw UserError(fmt::format(
+        "train.micro_batch = {} does not divide the {} sequences of a replica (train.global_batch "
+        "= {} over {} replicas); set it to {}",
+        micro, share, batch, replicas, near_divisors(share, micro)));
+  }
+}
+
+std::string to_toml(const Config& config) {
+  std::string text;
+  std::string table;
+  for (const ConfigField& field : config_schema()) {
+    if (table_of(field.key) != table) {
+      table = table_of(field.key);
+      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", table);
+    }
+    text += fmt::format("{} = {}\n", leaf_of(field.key), toml_literal(field.write(config)));
+  }
+  return text;
+}
+
+}  // namespace rondo

@@ -1,0 +1,239 @@
+#include "launcher/config_schema.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/user_error.h"
+#include "launcher/config_codec.h"
+#include "launcher/config_nearest.h"
+
+namespace rondo {
+namespace {
+
+/// What is possible beyond the type.
+using Rule = std::function<Complaint(const ConfigValue&)>;
+
+Complaint anything(const ConfigValue&) { return std::nullopt; }
+
+/// Holds for every number in the value, those inside lists included.
+Rule every_number(std::function<bool(double)> fits, const std::string& complaint) {
+  return [=](const ConfigValue& value) -> Complaint {
+    if (const auto* list = std::get_if<ConfigValue::List>(&value.data)) {
+      const Rule rule = every_number(fits, complaint);
+      for (const ConfigValue& item : *list) {
+        if (const Complaint found = rule(item)) return found;
+      }
+      return std::nullopt;
+    }
+    double number = 0;
+    if (read_value(value, number) || (std::isfinite(number) && fits(number))) return std::nullopt;
+    return complaint;
+  };
+}
+
+Rule at_least(double low) {
+  return every_number([=](double x) { return x >= low; }, fmt::format("must be at least {}", low));
+}
+
+Rule positive() {
+  return every_number([](double x) { return x > 0; }, "must be greater than 0");
+}
+
+Rule within(double low, double high) {
+  return every_number([=](double x) { return x >= low && x <= high; },
+                      fmt::format("must lie in [{}, {}]", low, high));
+}
+
+/// [0, 1)
+Rule fraction() {
+  return every_number([](double x) { return x >= 0 && x < 1; }, "must lie in [0, 1)");
+}
+
+/// One of a few values, written as they appear in messages.
+Rule one_of(std::vector<std::string> allowed) {
+  return [=](const ConfigValue& value) -> Complaint {
+    const std::string text = plain_text(value);
+    if (std::find(allowed.begin(), allowed.end(), text) != allowed.end()) return std::nullopt;
+    return fmt::format("did you mean {}? possible: {}", nearest(text, allowed),
+                       fmt::join(allowed, ", "));
+  };
+}
+
+/// The name in front of the ':' of "cycle:4" is that of a strategy. The map itself is checked
+/// later.
+Complaint strategy(const ConfigValue& value) {
+  const auto name_of = [](const std::string& text) { return text.substr(0, text.find(':')); };
+  const std::vector<std::string> known = sharing_strategies();
+  const std::string text = plain_text(value);
+  const bool exists = std::any_of(known.begin(), known.end(), [&](const std::string& candidate) {
+    return name_of(candidate) == name_of(text);
+  });
+  if (exists) return std::nullopt;
+  return fmt::format("did you mean {}? possible: {}", nearest(text, known), fmt::join(known, ", "));
+}
+
+Complaint strategy_or_empty(const ConfigValue& value) {
+  return plain_text(value).empty() ? std::nullopt : strategy(value);
+}
+
+/// `access(config)` gives the member, const or not.
+template <typename Access>
+ConfigField field(const std::string& key, const Rule& rule, Access access) {
+  const auto read = [=](const ConfigEntry& entry, Config& config) {
+    auto&& member = access(config);
+    Complaint complaint = read_value(entry.value, member);
+    if (!complaint) complaint = rule(entry.value);
+    if (!complaint) return;
+    throw UserError(
+        fmt::format("{}: {} = {}: {}", entry.where, key, toml_literal(entry.value), *complaint));
+  };
+  return {key, read, [=](const Config& config) { return write_value(access(config)); }};
+}
+
+/// A TOML table whose keys are members of the struct that `at`, a member pointer or a function,
+/// finds in the config.
+template <typename At>
+struct Table {
+  std::string name;
+  At at;
+
+  template <typename Member>
+  ConfigField key(const std::string& leaf, Member member, const Rule& rule = anything) const {
+    const auto access = [ find = at, member ](auto& c) -> auto& {
+      return std::invoke(find, c).*member;
+    };
+    return field(name + "." + leaf, rule, access);
+  }
+};
+
+std::vector<ConfigField> model_fields() {
+  const Table model{"model", &Config::model};
+  const Table sharing{"sharing", &Config::sharing};
+  const Table config{"sharing", std::identity{}};
+  const Table relaxation{"relaxation", std::identity{}};
+  return {
+      model.key("family", &ModelSpec::family, one_of({"llama", "gemma", "gpt_neox"})),
+      model.key("hidden", &ModelSpec::hidden, at_least(1)),
+      model.key("depth", &ModelSpec::depth, at_least(1)),
+      model.key("heads", &ModelSpec::heads, at_least(1)),
+      model.key("kv_heads", &ModelSpec::kv_heads, at_least(0)),
+      model.key("head_dim", &ModelSpec::head_dim, at_least(0)),
+      model.key("ffn", &ModelSpec::ffn, at_least(1)),
+      model.key("vocab", &ModelSpec::vocab, at_least(1)),
+      model.key("rope_theta", &ModelSpec::rope_theta, positive()),
+      model.key("norm_eps", &ModelSpec::norm_eps, positive()),
+      model.key("tie_embeddings", &ModelSpec::tie_embeddings),
+      sharing.key("strategy", &SharingOptions::strategy, strategy),
+      sharing.key("unique", &SharingOptions::unique, at_least(0)),
+      sharing.key("map", &SharingOptions::map, at_least(0)),
+      sharing.key("prelude", &SharingOptions::prelude, at_least(0)),
+      sharing.key("coda", &SharingOptions::coda, at_least(0)),
+      sharing.key("attention", &SharingOptions::attention, strategy_or_empty),
+      sharing.key("feed_forward", &SharingOptions::feed_forward, strategy_or_empty),
+      sharing.key("norms", &SharingOptions::norms, strategy_or_empty),
+      config.key("gradient", &Config::gradient, one_of({"sum", "mean", "owner"})),
+      relaxation.key("rank", &Config::relaxation_rank, at_least(0)),
+  };
+}
+
+std::vector<ConfigField> training_fields() {
+  const Table data{"data", &Config::data};
+  const Table train{"train", &Config::train};
+  const Table optimizer{"optimizer", &Config::optimizer};
+  const auto rate_of = [](auto& c) -> auto& { return c.optimizer.rate; };
+  const Table rate{"optimizer", rate_of};
+  return {
+      data.key("path", &DataConfig::path),
+      data.key("blend", &DataConfig::blend, positive()),
+      data.key("sequence", &DataConfig::sequence, at_least(1)),
+      data.key("shuffle", &DataConfig::shuffle),
+      data.key("validation", &DataConfig::validation, fraction()),
+      data.key("validation_path", &DataConfig::validation_path),
+      train.key("steps", &TrainConfig::steps, at_least(1)),
+      train.key("global_batch", &TrainConfig::global_batch, at_least(1)),
+      train.key("micro_batch", &TrainConfig::micro_batch, at_least(1)),
+      train.key("seed", &TrainConfig::seed, at_least(0)),
+      train.key("precision", &TrainConfig::precision, one_of({"float32", "float64", "bfloat16"})),
+      train.key("recompute", &TrainConfig::recompute, one_of({"none", "layer"})),
+      train.key("init", &TrainConfig::init),
+      train.key("eval_every", &TrainConfig::eval_every, at_least(0)),
+      train.key("eval_batches", &TrainConfig::eval_batches, at_least(1)),
+      train.key("threads", &TrainConfig::threads, at_least(1)),
+      rate.key("lr", &RateSchedule::lr, at_least(0)),
+      field("optimizer.betas", fraction(),
+            [](auto& c) { return std::tie(c.optimizer.beta1, c.optimizer.beta2); }),
+      optimizer.key("eps", &OptimizerConfig::eps, positive()),
+      optimizer.key("weight_decay", &OptimizerConfig::weight_decay, at_least(0)),
+      optimizer.key("clip", &OptimizerConfig::clip, at_least(0)),
+      rate.key("warmup", &RateSchedule::warmup, at_least(0)),
+      rate.key("schedule", &RateSchedule::schedule, one_of({"constant", "cosine", "trapezoid"})),
+      rate.key("min_ratio", &RateSchedule::min_ratio, within(0, 1)),
+  };
+}
+
+std::vector<ConfigField> run_fields() {
+  const Table distributed{"distributed", &Config::distributed};
+  const Table checkpoint{"checkpoint", &Config::checkpoint};
+  const Table log{"log", &Config::log};
+  const Table cluster{"cluster", &Config::cluster};
+  return {
+      distributed.key("pipeline", &DistributedConfig::pipeline, at_least(1)),
+      distributed.key("zero", &DistributedConfig::zero, one_of({"0", "1"})),
+      distributed.key("backend", &DistributedConfig::backend, one_of({"mpi", "nccl"})),
+      distributed.key("deadline_s", &DistributedConfig::deadline_s, positive()),
+      checkpoint.key("dir", &CheckpointConfig::dir),
+      checkpoint.key("every", &CheckpointConfig::every, at_least(0)),
+      checkpoint.key("keep", &CheckpointConfig::keep, at_least(1)),
+      checkpoint.key("resume", &CheckpointConfig::resume),
+      log.key("dir", &LogConfig::dir),
+      log.key("every", &LogConfig::every, at_least(1)),
+      log.key("tensorboard", &LogConfig::tensorboard),
+      cluster.key("gpus_per_node", &ClusterConfig::gpus_per_node, at_least(1)),
+      cluster.key("device_tflops", &ClusterConfig::device_tflops, positive()),
+      cluster.key("device_memory_gb", &ClusterConfig::device_memory_gb, positive()),
+      cluster.key("intra_gbs", &ClusterConfig::intra_gbs, positive()),
+      cluster.key("intra_us", &ClusterConfig::intra_us, at_least(0)),
+      cluster.key("inter_gbs", &ClusterConfig::inter_gbs, positive()),
+      cluster.key("inter_us", &ClusterConfig::inter_us, at_least(0)),
+  };
+}
+
+}  // namespace
+
+const std::vector<ConfigField>& config_schema() {
+  static const std::vector<ConfigField> schema = [] {
+    std::vector<ConfigField> all;
+    for (const auto& part : {model_fields(), training_fields(), run_fields()}) {
+      all.insert(all.end(), part.begin(), part.end());
+    }
+    return all;
+  }();
+  return schema;
+}
+
+std::vector<std::string> config_keys() {
+  std::vector<std::string> keys;
+  for (const ConfigField& field : config_schema()) keys.push_back(field.key);
+  return keys;
+}
+
+ConfigEntries config_defaults() {
+  ConfigEntries entries;
+  const Config config;
+  for (const ConfigField& field : config_schema()) {
+    entries[field.key] = {field.write(config), "default value", -1};
+  }
+  return entries;
+}
+
+void check_key_exists(const std::string& key, const std::string& where) {
+  const std::vector<std::string> keys = config_keys();
+  if (std::find(keys.begin(), keys.end(), key) != keys.end()) return;
+  throw UserError(
+      fmt::format("{}: {} is not a key; did you mean {}?", where, key, nearest(key, keys)));
+}
+
+}  // namespace rondo

@@ -1,0 +1,42 @@
+// Values of the configuration before they have a type, and where each was written.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace rondo {
+
+/// What a key may hold.
+struct ConfigValue {
+  using List = std::vector<ConfigValue>;
+  std::variant<bool, int64_t, double, std::string, List> data;
+};
+
+/// A value and its provenance.
+struct ConfigEntry {
+  ConfigValue value;
+  std::string where;  ///< "configs/rondo.toml:4" or "override 'train.steps=3'"
+  int layer = 0;      ///< merge order: the higher one was written later and wins
+};
+
+/// Dotted key ("model.hidden") → entry.
+using ConfigEntries = std::map<std::string, ConfigEntry>;
+
+/// The value as TOML text on one line; reads back as the same value.
+std::string toml_literal(const ConfigValue& value);
+
+/// The value as it appears inside a string: as `toml_literal`, but text without quotes.
+std::string plain_text(const ConfigValue& value);
+
+/// Lays `from` over `into`: its values replace those of the same key and carry `layer`.
+void overlay(ConfigEntries& into, const ConfigEntries& from, int layer);
+
+/// The part of a dotted key in front of its first dot ("model"), and the part behind its last
+/// ("hidden"). A key without dots is both.
+std::string table_of(const std::string& key);
+std::string leaf_of(const std::string& key);
+
+}  // namespace rondo

@@ -1,0 +1,51 @@
+#include "launcher/corpora.h"
+
+#include <fmt/format.h>
+
+#include "base/user_error.h"
+#include "data/prepare.h"
+
+namespace rondo {
+
+IndexedDataset open_corpus(const std::string& prefix, int64_t vocab) {
+  IndexedDataset data(prefix);
+  const std::optional<DatasetInfo> info = read_dataset_info(prefix);
+  if (!info || info->vocab > vocab) data.check_vocab(vocab);
+  return data;
+}
+
+Corpora open_corpora(const Config& config) {
+  const DataConfig& data = config.data;
+  if (data.path.empty() == data.blend.empty()) {
+    throw UserError(
+        data.path.empty()
+            ? "no data: set data.path=PREFIX to the .bin/.idx that `rondo prepare` wrote"
+            : "data.path and data.blend are both set; keep one");
+  }
+  if (!data.validation_path.empty() && data.validation > 0.0) {
+    throw UserError("data.validation_path and data.validation are both set; keep one");
+  }
+  std::vector<Corpus> corpora;
+  if (!data.path.empty()) corpora.push_back({open_corpus(data.path, config.model.vocab), 1.0});
+  for (const BlendEntry& entry : data.blend) {
+    corpora.push_back({open_corpus(entry.path, config.model.vocab), entry.weight});
+  }
+  SampleOptions options{.sequence = data.sequence,
+                        .global_batch = config.train.global_batch,
+                        .shuffle = data.shuffle,
+                        .seed = config.train.seed,
+                        .validation = data.validation,
+                        .split = Split::train};
+  Corpora result{SampleSource(corpora, options), std::nullopt};
+  options.shuffle = false;
+  if (data.validation > 0.0) {
+    options.split = Split::validation;
+    result.validation.emplace(corpora, options);
+  } else if (!data.validation_path.empty()) {
+    result.validation.emplace(
+        std::vector<Corpus>{{open_corpus(data.validation_path, config.model.vocab), 1.0}}, options);
+  }
+  return result;
+}
+
+}  // namespace rondo

@@ -1,0 +1,106 @@
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <cmath>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <numbers>
+
+#include "base/user_error.h"
+#include "checkpoint/checkpoint_reader.h"
+#include "data/prepare.h"
+#include "launcher/agree.h"
+#include "launcher/command_line.h"
+#include "launcher/commands.h"
+#include "launcher/compose.h"
+#include "launcher/job.h"
+#include "launcher/trainer.h"
+
+namespace rondo {
+namespace {
+
+struct EvalWords {
+  std::string checkpoint;
+  std::string data;
+  std::string precision = "float32";
+  int64_t sequence = 0;
+  int64_t max_tokens = 0;
+  int64_t micro_batch = 8;
+  int threads = 1;
+};
+
+/// Samples of `sequence` tokens to measure: all, or as many as max_tokens asks for.
+int64_t sample_count(const EvalWords& words, const SampleSource& source, int64_t sequence) {
+  if (words.max_tokens == 0) return source.samples();
+  return std::clamp<int64_t>(words.max_tokens / sequence, 1, source.samples());
+}
+
+nlohmann::json result_json(double loss, int64_t tokens, const std::optional<DatasetInfo>& info) {
+  nlohmann::json json = {{"loss", loss}, {"perplexity", std::exp(loss)}, {"tokens", tokens}};
+  if (info) {
+    const double tokens_per_byte =
+        static_cast<double>(info->tokens) / static_cast<double>(info->bytes);
+    json["bits_per_byte"] = loss / std::numbers::ln2 * tokens_per_byte;
+    json["unigram_bits_per_byte"] = info->unigram_entropy;
+  }
+  return json;
+}
+
+void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
+  Config config;
+  ModelDefinition model;
+  std::optional<SampleSource> source;
+  agree(host, [&] {
+    const CheckpointReader reader(words.checkpoint);
+    const CheckpointHeader& header = reader.header();
+    config = parse_config(resolved_from_toml(header.config, words.checkpoint));
+    model = {header.model, header.sharing, header.relaxation_rank};
+    check_parameters(reader, parameter_list(model.spec, model.sharing, model.relaxation_rank));
+    if (host.rank() == 0) reader.verify();
+    if (words.sequence > 0) config.data.sequence = words.sequence;
+    config.train.micro_batch = words.micro_batch;
+    config.train.global_batch = 1;
+    source.emplace(
+        std::vector<Corpus>{{open_corpus(words.data, model.spec.vocab), 1.0}},
+        SampleOptions{.sequence = config.data.sequence, .global_batch = 1, .shuffle = false});
+    config.train.eval_batches = sample_count(words, *source, config.data.sequence);
+  });
+  torch::set_num_threads(words.threads);
+  Replica replica(
+      model, {.precision = Precision::parse(words.precision), .sequence = config.data.sequence},
+      {host, host});
+  replica.load(CheckpointReader(words.checkpoint), /*optimizer=*/false);
+  const double loss = evaluate(replica, *source, config, {host, host});
+  if (host.rank() != 0) return;
+  const int64_t tokens = config.train.eval_batches * config.data.sequence;
+  std::cout << result_json(loss, tokens, read_dataset_info(words.data)).dump() << "\n";
+}
+
+}  // namespace
+
+int eval_command(const Arguments& arguments) {
+  EvalWords words;
+  CLI::App app("Measures a checkpoint on tokens; prints one JSON line.", "eval");
+  app.add_option("--checkpoint", words.checkpoint, "FILE.h5")->required();
+  app.add_option("--data", words.data, "PREFIX of .bin/.idx")->required();
+  app.add_option("--sequence", words.sequence, "tokens a sample; default: as trained")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--max-tokens", words.max_tokens, "stop after so many; default: all")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--micro-batch", words.micro_batch, "samples at a time")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--threads", words.threads, "compute threads per rank")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--precision", words.precision, "float32, float64 or bfloat16")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"float32", "float64", "bfloat16"}));
+  app.footer(
+      "\nExample: rondo eval --checkpoint runs/demo/checkpoints/step-00000200.h5 --data held-out");
+  if (!parse_words(app, arguments)) return 0;
+  run_job([&](Communicator& host) { evaluate_checkpoint(words, host); });
+  return 0;
+}
+
+}  // namespace rondo

@@ -1,0 +1,72 @@
+// rondo: trains language models whose layers share weights.
+#include <exception>
+#include <iostream>
+#include <map>
+
+#include "base/user_error.h"
+#include "launcher/commands.h"
+#include "launcher/config_nearest.h"
+
+namespace rondo {
+namespace {
+
+struct Command {
+  int (*run)(const Arguments&);
+  std::string about;
+};
+
+const std::map<std::string, Command>& commands() {
+  static const std::map<std::string, Command> table = {
+      {"train", {train_command, "train a model, alone or under mpirun"}},
+      {"prepare", {prepare_command, "turn text into tokens"}},
+      {"convert", {convert_command, "turn a Hugging Face folder into a checkpoint"}},
+      {"eval", {eval_command, "measure a checkpoint on held-out tokens"}},
+      {"inspect", {inspect_command, "show a checkpoint's sharing map and sizes"}},
+  };
+  return table;
+}
+
+void print_help() {
+  std::cout
+      << "rondo trains language models whose layers share weights.\n\nusage: rondo COMMAND …\n\n";
+  for (const auto& [name, command] : commands()) {
+    std::cout << "  " << name << std::string(10 - name.size(), ' ') << command.about << "\n";
+  }
+  std::cout << "\nrondo COMMAND --help explains each with examples.\n";
+}
+
+int run(int count, char** words) {
+  const Arguments arguments(words + 1, words + count);
+  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") {
+    print_help();
+    return arguments.empty() ? 2 : 0;
+  }
+  if (arguments[0] == "--version") {
+    std::cout << "rondo " RONDO_VERSION "\n";
+    return 0;
+  }
+  const auto found = commands().find(arguments[0]);
+  if (found == commands().end()) {
+    std::vector<std::string> names;
+    for (const auto& [name, command] : commands()) names.push_back(name);
+    throw UserError("there is no command '" + arguments[0] + "'; did you mean '" +
+                    nearest(arguments[0], names) + "'?");
+  }
+  return found->second.run({arguments.begin() + 1, arguments.end()});
+}
+
+}  // namespace
+}  // namespace rondo
+
+int main(int count, char** words) {
+  try {
+    return rondo::run(count, words);
+  } catch (const rondo::UserError& error) {
+    const std::string line = error.what();
+    if (!line.empty()) std::cerr << "rondo: " << line << "\n";
+    return 2;
+  } catch (const std::exception& error) {
+    std::cerr << "rondo: " << error.what() << "\n";
+    return 1;
+  }
+}

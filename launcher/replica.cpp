@@ -1,0 +1,78 @@
+#include "launcher/replica.h"
+
+#include <numeric>
+
+#include "checkpoint/checkpoint_writer.h"
+#include "model/initial_values.h"
+
+namespace rondo {
+namespace {
+
+/// Without a pipeline every rank holds every component.
+std::vector<ReplicaGroup> groups_of(const std::vector<ParameterSpec>& parameters, int world_size) {
+  std::vector<int> everyone(static_cast<size_t>(world_size));
+  std::iota(everyone.begin(), everyone.end(), 0);
+  std::vector<ComponentHolders> holders;
+  for (const ParameterSpec& spec : parameters) {
+    if (!holders.empty() && holders.back().component == spec.component) continue;
+    holders.push_back({spec.component, everyone});
+  }
+  return replica_groups(holders);
+}
+
+torch::Tensor on_host(const torch::Tensor& t) { return t.cpu().contiguous(); }
+
+}  // namespace
+
+Replica::Replica(const ModelDefinition& model, const ReplicaOptions& options, World world)
+    : model_(model),
+      parameters_(parameter_list(model.spec, model.sharing, model.relaxation_rank)),
+      groups_(groups_of(parameters_, world.size())),
+      store_(parameters_, buffer_plans(groups_, world.rank()), options.precision, options.device),
+      buffers_(store_, groups_, world, options.zero),
+      stage_(model, store_,
+             {.begin = 0,
+              .end = model.sharing.depth(),
+              .sequence = options.sequence,
+              .recompute = options.recompute}) {
+  check_ties(stage_, model.sharing, 0);
+}
+
+void Replica::draw(uint64_t seed) {
+  draw_initial_values(store_, model_, seed);
+  buffers_.adopt_values();
+}
+
+void Replica::load(const CheckpointReader& reader, bool optimizer) {
+  for (OwnedSlice& slice : buffers_.needed_slices()) {
+    const auto read = [&](const std::string& folder, torch::Tensor& target) {
+      target.copy_(reader.read_range(folder + slice.path, slice.begin, target.numel()));
+    };
+    read("/parameters/", slice.master);
+    if (!optimizer) continue;
+    read("/optimizer/exp_avg/", slice.exp_avg);
+    read("/optimizer/exp_avg_sq/", slice.exp_avg_sq);
+  }
+  buffers_.publish_values();
+}
+
+void Replica::save(const std::string& file, const CheckpointHeader& header) {
+  check_ties(stage_, model_.sharing, 0);
+  buffers_.check_replicas_equal();
+  std::vector<DatasetSpec> all;
+  for (const ParameterSpec& spec : parameters_) {
+    for (const std::string& path :
+         {parameter_dataset(spec), exp_avg_dataset(spec), exp_avg_sq_dataset(spec)}) {
+      all.push_back({path, spec.shape, store_.precision().master});
+    }
+  }
+  std::vector<DatasetSlice> mine;
+  for (const OwnedSlice& slice : buffers_.checkpoint_slices()) {
+    mine.push_back({"/parameters/" + slice.path, slice.begin, on_host(slice.master)});
+    mine.push_back({"/optimizer/exp_avg/" + slice.path, slice.begin, on_host(slice.exp_avg)});
+    mine.push_back({"/optimizer/exp_avg_sq/" + slice.path, slice.begin, on_host(slice.exp_avg_sq)});
+  }
+  save_checkpoint(file, header, all, mine, /*parallel=*/true);
+}
+
+}  // namespace rondo

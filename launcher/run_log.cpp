@@ -1,0 +1,34 @@
+#include "launcher/run_log.h"
+
+#include <unistd.h>
+
+#include <iostream>
+
+namespace rondo {
+
+RunLog::RunLog(const Config& config, int64_t last_step)
+    : metrics_(config.log.dir + "/metrics.jsonl", last_step),
+      line_(std::cout, terminal_width(STDOUT_FILENO)),
+      progress_(line_, config.train.steps, config.log.every) {
+  if (config.log.tensorboard) events_.emplace(config.log.dir + "/tensorboard", last_step + 1);
+}
+
+void RunLog::add(const StepMetrics& metrics, double mfu) {
+  metrics_.append(metrics);
+  progress_.show(metrics, mfu);
+  if (!events_) return;
+  std::vector<Scalar> scalars = {
+      {"train/loss", metrics.loss},
+      {"train/grad_norm", metrics.grad_norm},
+      {"train/lr", metrics.lr},
+      {"speed/tokens_per_s", metrics.tokens_per_s},
+      {"speed/mfu", mfu},
+      {"sent_bytes/reduce", static_cast<double>(metrics.sent_bytes.reduce)},
+      {"sent_bytes/gather", static_cast<double>(metrics.sent_bytes.gather)}};
+  if (metrics.validation_loss) scalars.push_back({"validation/loss", *metrics.validation_loss});
+  events_->add(metrics.step, scalars);
+}
+
+void RunLog::say(const std::string& line) { line_.print(line); }
+
+}  // namespace rondo

@@ -1,0 +1,32 @@
+// Everything a run tells: the terminal, metrics.jsonl, TensorBoard.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "launcher/config.h"
+#include "launcher/metrics.h"
+#include "launcher/progress.h"
+#include "launcher/tensorboard.h"
+
+namespace rondo {
+
+class RunLog {
+ public:
+  /// Opens the files in `log.dir`; steps after `last_step` of an earlier run are dropped from them.
+  RunLog(const Config& config, int64_t last_step);
+
+  /// `mfu` = fraction of the devices' peak, by executed layers.
+  void add(const StepMetrics& metrics, double mfu);
+
+  /// A line of its own between the progress lines.
+  void say(const std::string& line);
+
+ private:
+  MetricsFile metrics_;
+  std::optional<EventFile> events_;
+  StatusLine line_;
+  Progress progress_;
+};
+
+}  // namespace rondo

@@ -1,0 +1,46 @@
+// TensorBoard event files: scalars over steps.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rondo {
+
+/// CRC-32C (Castagnoli), as in RFC 3720.
+uint32_t crc32c(std::string_view bytes);
+
+/// One TFRecord: length (uint64), its masked checksum (uint32), `payload`, its masked checksum; all
+/// little-endian.
+std::string tf_record(std::string_view payload);
+
+struct Scalar {
+  std::string
+      tag;  ///< "loss", "sent_bytes/reduce": TensorBoard groups by the part before the slash
+  double value = 0;  ///< stored as float32
+};
+
+/// One file `events.out.tfevents.<unix time>.<host>.<pid>` in a run's folder.
+class EventFile {
+ public:
+  /// Makes `folder` and the file. `first_step` is the first step that this run will report: points
+  /// of an earlier run from there on are dropped by TensorBoard, so that a resumed run shows each
+  /// step once. Throws UserError when the file cannot be written.
+  EventFile(const std::filesystem::path& folder, int64_t first_step);
+
+  /// Writes one event with all `scalars` and flushes it. Throws UserError when the disk refuses it.
+  void add(int64_t step, const std::vector<Scalar>& scalars);
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  void write(const std::string& event);
+
+  std::filesystem::path path_;
+  std::ofstream out_;
+};
+
+}  // namespace rondo

@@ -1,0 +1,193 @@
+#include "launcher/trainer.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "checkpoint/checkpoint.h"
+#include "launcher/agree.h"
+
+namespace rondo {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+Microbatch to_microbatch(const Batch& batch) {
+  return {torch::tensor(batch.inputs, torch::kInt64), torch::tensor(batch.targets, torch::kInt64)};
+}
+
+Replica make_replica(const Config& config, const Start& start, World world) {
+  return Replica(start.model,
+                 {.precision = Precision::parse(config.train.precision),
+                  .sequence = config.data.sequence,
+                  .recompute = config.train.recompute == "layer",
+                  .zero = config.distributed.zero},
+                 world);
+}
+
+/// Sums `values` over all ranks, in place.
+template <size_t n>
+void sum_over_ranks(World world, std::array<double, n>& values) {
+  world.host.all_reduce_sum({values.data(), static_cast<int64_t>(n), ElementType::float64});
+}
+
+}  // namespace
+
+double evaluate(const Replica& replica, const SampleSource& source, const Config& config,
+                World world) {
+  const int64_t wanted = config.train.eval_batches * config.train.global_batch;
+  const int64_t samples = std::min(wanted, source.samples());
+  std::array<double, 1> loss = {0.0};
+  const int64_t micro = config.train.micro_batch;
+  for (int64_t first = world.rank() * micro; first < samples; first += world.size() * micro) {
+    const Batch batch = source.batch(0, first, std::min(micro, samples - first));
+    loss[0] += replica.stage().evaluate(to_microbatch(batch), {}).item<double>();
+  }
+  sum_over_ranks(world, loss);
+  return loss[0] / static_cast<double>(samples * config.data.sequence);
+}
+
+Trainer::Trainer(const Config& config, const Start& start, Corpora corpora, World world,
+                 StopSignals& signals)
+    : config_(config),
+      world_(world),
+      signals_(signals),
+      corpora_(std::move(corpora)),
+      replica_(make_replica(config, start, world)) {
+  if (start.file.empty()) {
+    replica_.draw(config.train.seed);
+    return;
+  }
+  const CheckpointReader reader(start.file);
+  replica_.load(reader, start.resume);
+  if (!start.resume) return;
+  done_steps_ = reader.header().step;
+  tokens_ = reader.header().tokens;
+}
+
+double Trainer::forward_backward(int64_t step) {
+  const int64_t global = config_.train.global_batch;
+  const int64_t rows = global / world_.size();
+  const int64_t first = world_.rank() * rows;
+  const double scale = 1.0 / static_cast<double>(global * config_.data.sequence);
+  double loss = 0.0;
+  for (int64_t row = 0; row < rows; row += config_.train.micro_batch) {
+    const Batch batch = corpora_.train.batch(step - 1, first + row, config_.train.micro_batch);
+    Stage::Tape tape;
+    loss += replica_.stage().forward(to_microbatch(batch), {}, scale, tape).item<double>();
+    replica_.stage().backward({}, tape);
+  }
+  return loss * scale;
+}
+
+StepMetrics Trainer::train_step(int64_t step) {
+  const Clock::time_point start = Clock::now();
+  const Communicator::Traffic before = replica_.buffers().traffic();
+  replica_.buffers().clear_gradients();
+  const double loss = forward_backward(step);
+  replica_.buffers().reduce();
+  StepMetrics metrics{.step = step, .lr = config_.optimizer.rate.at(step)};
+  metrics.grad_norm = replica_.buffers().gradient_norm();
+  if (!std::isfinite(metrics.grad_norm)) {
+    throw std::runtime_error(
+        fmt::format("the gradient of step {} is not finite; the weights are still those of step {}",
+                    step, step - 1));
+  }
+  const OptimizerConfig& optimizer = config_.optimizer;
+  // torch's clip_grad_norm_ adds the same 1e-6.
+  const double factor =
+      optimizer.clip > 0.0 ? std::min(1.0, optimizer.clip / (metrics.grad_norm + 1e-6)) : 1.0;
+  replica_.buffers().update({.beta1 = optimizer.beta1,
+                             .beta2 = optimizer.beta2,
+                             .eps = optimizer.eps,
+                             .weight_decay = optimizer.weight_decay},
+                            metrics.lr, step, factor);
+  const Communicator::Traffic after = replica_.buffers().traffic();
+  std::array<double, 4> sums = {loss, signals_.requested() ? 1.0 : 0.0,
+                                static_cast<double>(after.reduce - before.reduce),
+                                static_cast<double>(after.gather - before.gather)};
+  sum_over_ranks(world_, sums);
+  metrics.loss = sums[0];
+  stopping_ = sums[1] > 0.0;
+  metrics.sent_bytes.reduce = static_cast<int64_t>(sums[2]);
+  metrics.sent_bytes.gather = static_cast<int64_t>(sums[3]);
+  tokens_ += config_.train.global_batch * config_.data.sequence;
+  metrics.tokens = tokens_;
+  metrics.step_s = seconds_since(start);
+  metrics.tokens_per_s =
+      static_cast<double>(config_.train.global_batch * config_.data.sequence) / metrics.step_s;
+  return metrics;
+}
+
+bool Trainer::evaluates_after(int64_t step) const {
+  if (!corpora_.validation) return false;
+  const int64_t every = config_.train.eval_every;
+  return step == config_.train.steps || (every > 0 && step % every == 0);
+}
+
+bool Trainer::saves_after(int64_t step) const {
+  const int64_t every = config_.checkpoint.every;
+  return stopping_ || step == config_.train.steps || (every > 0 && step % every == 0);
+}
+
+double Trainer::mfu(double tokens_per_s) const {
+  const ModelDefinition& model = replica_.model();
+  const double flops =
+      flops_per_token(model.spec, model.sharing, model.relaxation_rank, config_.data.sequence);
+  return tokens_per_s * flops / (world_.size() * config_.cluster.device_tflops * 1e12);
+}
+
+void Trainer::say(RunLog* log, const std::string& line) const {
+  if (log != nullptr) log->say(line);
+}
+
+void Trainer::save(int64_t step, RunLog* log) {
+  const Clock::time_point start = Clock::now();
+  const std::string file = checkpoint_file(checkpoint_dir(config_), step);
+  replica_.save(file, {.step = step,
+                       .tokens = tokens_,
+                       .config = to_toml(config_),
+                       .model = replica_.model().spec,
+                       .sharing = replica_.model().sharing,
+                       .relaxation_rank = replica_.model().relaxation_rank,
+                       .data = {}});
+  if (world_.rank() == 0) prune_checkpoints(checkpoint_dir(config_), config_.checkpoint.keep);
+  say(log, fmt::format("saved {} in {}", file, format_duration(seconds_since(start))));
+}
+
+TrainResult Trainer::run() {
+  std::optional<RunLog> files;
+  agree(world_.host, [&] {
+    if (world_.rank() == 0) files.emplace(config_, done_steps_);
+  });
+  RunLog* log = files ? &*files : nullptr;
+  TrainResult result{.step = done_steps_};
+  if (done_steps_ > 0) say(log, fmt::format("resumes after step {}", done_steps_));
+  for (int64_t step = done_steps_ + 1; step <= config_.train.steps && !stopping_; ++step) {
+    StepMetrics metrics = train_step(step);
+    if (evaluates_after(step)) {
+      metrics.validation_loss = evaluate(replica_, *corpora_.validation, config_, world_);
+    }
+    if (log != nullptr) log->add(metrics, mfu(metrics.tokens_per_s));
+    if (metrics.validation_loss) {
+      say(log, fmt::format("step {}: held-out loss {:.4f}", step, *metrics.validation_loss));
+      result.validation_loss = metrics.validation_loss;
+    }
+    if (saves_after(step)) save(step, log);
+    result.step = step;
+    result.loss = metrics.loss;
+  }
+  if (stopping_ && result.step < config_.train.steps) {
+    say(log, fmt::format("stopped by a signal after step {}; the same command goes on from there",
+                         result.step));
+  }
+  result.checkpoint = checkpoint_file(checkpoint_dir(config_), result.step);
+  return result;
+}
+
+}  // namespace rondo

@@ -1,0 +1,59 @@
+// The training loop.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "distributed/comm/world.h"
+#include "launcher/config.h"
+#include "launcher/corpora.h"
+#include "launcher/metrics.h"
+#include "launcher/replica.h"
+#include "launcher/run_log.h"
+#include "launcher/start.h"
+#include "launcher/stop_signals.h"
+
+namespace rondo {
+
+/// Mean nats per target token over at most `batches` global batches of `source`, every sample once
+/// at most, computed by all ranks together. Collective.
+double evaluate(const Replica& replica, const SampleSource& source, const Config& config,
+                World world);
+
+/// How a run ended.
+struct TrainResult {
+  int64_t step = 0;
+  double loss = 0.0;
+  std::optional<double> validation_loss = {};
+  std::string checkpoint = {};
+};
+
+class Trainer {
+ public:
+  /// Builds the model of `start`; writes nothing. Collective. Throws UserError.
+  Trainer(const Config& config, const Start& start, Corpora corpora, World world,
+          StopSignals& signals);
+
+  /// Trains to `train.steps`, or until a signal asks to stop; saves. Collective.
+  TrainResult run();
+
+ private:
+  StepMetrics train_step(int64_t step);
+  double forward_backward(int64_t step);
+  void save(int64_t step, RunLog* log);
+  void say(RunLog* log, const std::string& line) const;
+  bool evaluates_after(int64_t step) const;
+  bool saves_after(int64_t step) const;
+  double mfu(double tokens_per_s) const;
+
+  Config config_;
+  World world_;
+  StopSignals& signals_;
+  Corpora corpora_;
+  Replica replica_;
+  int64_t done_steps_ = 0;
+  int64_t tokens_ = 0;
+  bool stopping_ = false;
+};
+
+}  // namespace rondo

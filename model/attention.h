@@ -1,0 +1,34 @@
+// Causal self-attention with rotary positions and grouped queries.
+#pragma once
+
+#include <torch/torch.h>
+
+#include "model/linear.h"
+#include "model/model_spec.h"
+
+namespace rondo {
+
+/// Cosines and sines of the rotary embedding (RoFormer, arXiv 2104.09864) in the half-split order
+/// of transformers: pair i is (i, i + head_dim/2), turned by position · theta^(−2i/head_dim).
+struct RotaryTable {
+  torch::Tensor cosine;  ///< [1, sequence, 1, head_dim/2], compute type
+  torch::Tensor sine;    ///< likewise
+
+  RotaryTable(const ModelSpec& model, int64_t sequence, torch::TensorOptions options);
+};
+
+/// x [batch, sequence, heads, head_dim] turned by position. Linear, so backward turns back.
+torch::Tensor rotate(const torch::Tensor& x, const RotaryTable& table);
+
+/// One layer's use of an attention component.
+struct Attention {
+  Linear qkv;     ///< q, k and v stacked: [(heads + 2·kv_heads)·head_dim, hidden]
+  Linear output;  ///< [hidden, heads·head_dim]
+};
+
+/// The branch added to the stream: x, residual [batch·sequence, hidden] → [batch·sequence, hidden].
+/// The batch is the number of rows divided by the table's sequence.
+torch::Tensor attend(const torch::Tensor& x, const torch::Tensor& residual, const Attention& use,
+                     const ModelSpec& model, const RotaryTable& table);
+
+}  // namespace rondo

@@ -1,0 +1,89 @@
+#include "model/component_store.h"
+
+#include <algorithm>
+#include <numeric>
+#include <stdexcept>
+
+#include "base/user_error.h"
+
+namespace rondo {
+namespace {
+
+/// Elements; keeps every component on a 64-byte line for any element type.
+constexpr int64_t alignment = 32;
+
+int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+}  // namespace
+
+Precision Precision::parse(const std::string& name) {
+  if (name == "float32") return {torch::kFloat32, torch::kFloat32};
+  if (name == "float64") return {torch::kFloat64, torch::kFloat64};
+  if (name == "bfloat16") return {torch::kBFloat16, torch::kFloat32};
+  throw UserError("train.precision = \"" + name + "\": write float32, float64 or bfloat16");
+}
+
+ComponentStore::ComponentStore(const std::vector<ParameterSpec>& parameters,
+                               const std::vector<BufferPlan>& plans, Precision precision,
+                               torch::Device device)
+    : precision_(precision), device_(device) {
+  for (const BufferPlan& plan : plans) allocate(plan, parameters);
+}
+
+void ComponentStore::allocate(const BufferPlan& plan,
+                              const std::vector<ParameterSpec>& parameters) {
+  FlatBuffer buffer;
+  int64_t size = 0;
+  for (const std::string& component : plan.components) {
+    size = round_up(size, alignment);
+    for (const ParameterSpec& spec : parameters) {
+      if (spec.component != component) continue;
+      buffer.entries.push_back({spec, size});
+      size += spec.count();
+    }
+  }
+  size = round_up(size, alignment * plan.shards);
+  buffer.values = torch::zeros({size}, torch::dtype(precision_.compute).device(device_));
+  buffer.gradients = torch::zeros({size}, torch::dtype(precision_.master).device(device_));
+  for (const auto& [spec, begin] : buffer.entries) {
+    const Parameter parameter{buffer.values.narrow(0, begin, spec.count()).view(spec.shape),
+                              buffer.gradients.narrow(0, begin, spec.count()).view(spec.shape)};
+    if (!by_path_.emplace(spec.path(), parameter).second) {
+      throw std::logic_error("component " + spec.component + " has two owners");
+    }
+  }
+  buffers_.push_back(std::move(buffer));
+}
+
+const Parameter& ComponentStore::at(const std::string& path) const {
+  const auto found = by_path_.find(path);
+  if (found == by_path_.end()) throw std::logic_error("this process does not hold " + path);
+  return found->second;
+}
+
+Parameter ComponentStore::stacked(const std::vector<std::string>& paths) const {
+  const Parameter& first = at(paths.front());
+  const int64_t in = first.value.size(1);  // first.value: [out, in]
+  int64_t rows = 0;
+  for (const std::string& path : paths) {
+    const Parameter& next = at(path);
+    if (next.value.storage_offset() != first.value.storage_offset() + rows * in) {
+      throw std::logic_error(path + " does not lie behind its neighbour");
+    }
+    rows += next.value.size(0);
+  }
+  const auto matrix = [&](const torch::Tensor& view) {
+    return view.as_strided({rows, in}, {in, 1}, view.storage_offset());
+  };
+  return {matrix(first.value), matrix(first.gradient)};
+}
+
+std::vector<ParameterSpec> ComponentStore::parameters() const {
+  std::vector<ParameterSpec> list;
+  for (const FlatBuffer& buffer : buffers_) {
+    for (const FlatBuffer::Entry& entry : buffer.entries) list.push_back(entry.spec);
+  }
+  return list;
+}
+
+}  // namespace rondo

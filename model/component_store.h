@@ -1,0 +1,81 @@
+// The one owner of every weight.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "model/parameter_list.h"
+
+namespace rondo {
+
+/// Element types of a run. Gradients, optimizer state and master weights have type `master`.
+struct Precision {
+  torch::Dtype compute;  ///< of weights in use and activations
+  torch::Dtype master;
+
+  /// "float32", "float64" or "bfloat16" (bfloat16 compute with float32 masters). Throws UserError.
+  static Precision parse(const std::string& name);
+};
+
+/// One weight tensor: two views into a flat buffer. A value, not an owner; never an autograd leaf:
+/// the operations in this folder add weight gradients straight into `gradient`.
+struct Parameter {
+  torch::Tensor value;     ///< [shape], compute type
+  torch::Tensor gradient;  ///< [shape], master type
+};
+
+/// Which components share a flat buffer, and into how many equal shards it must divide.
+struct BufferPlan {
+  std::vector<std::string> components;
+  int64_t shards = 1;
+};
+
+/// Contiguous memory that is reduced, sharded and updated as one. Tensors of one component lie
+/// back to back, so that neighbours can be used as one matrix.
+struct FlatBuffer {
+  struct Entry {
+    ParameterSpec spec;
+    int64_t begin;  ///< first element in the buffer
+  };
+  std::vector<Entry> entries;
+  torch::Tensor values;     ///< [n], compute type
+  torch::Tensor gradients;  ///< [n], master type
+};
+
+/// Owns the components that one process holds. Layers refer to them by index or view; nothing is
+/// stored, updated or counted twice.
+class ComponentStore {
+ public:
+  /// Allocates one buffer per plan, zero-filled. Parameters whose component is in no plan are not
+  /// held by this process.
+  ComponentStore(const std::vector<ParameterSpec>& parameters, const std::vector<BufferPlan>& plans,
+                 Precision precision, torch::Device device);
+
+  /// The parameter of that path ("attention/3/q_proj/weight"); it must be held.
+  const Parameter& at(const std::string& path) const;
+
+  /// Consecutive linears of one component as one [sum of out, in] matrix without a copy.
+  Parameter stacked(const std::vector<std::string>& paths) const;
+
+  std::vector<FlatBuffer>& buffers() { return buffers_; }
+  const std::vector<FlatBuffer>& buffers() const { return buffers_; }
+  Precision precision() const { return precision_; }
+  torch::Device device() const { return device_; }
+
+  /// Every parameter once, in buffer order.
+  std::vector<ParameterSpec> parameters() const;
+
+ private:
+  void allocate(const BufferPlan& plan, const std::vector<ParameterSpec>& parameters);
+
+  Precision precision_;
+  torch::Device device_;
+  std::vector<FlatBuffer> buffers_;
+  std::unordered_map<std::string, Parameter> by_path_;
+};
+
+}  // namespace rondo

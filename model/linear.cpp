@@ -1,0 +1,87 @@
+#include "model/linear.h"
+
+namespace rondo {
+namespace {
+
+using torch::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// Adapters as the flat list that an autograd context can keep: a, b, ∂a, ∂b of each.
+std::vector<Tensor> pack(const std::vector<Adapter>& adapters) {
+  std::vector<Tensor> list;
+  for (const Adapter& adapter : adapters) {
+    list.insert(list.end(),
+                {adapter.a.value, adapter.b.value, adapter.a.gradient, adapter.b.gradient});
+  }
+  return list;
+}
+
+std::vector<int64_t> rows_of(const std::vector<Adapter>& adapters) {
+  std::vector<int64_t> rows;
+  for (const Adapter& adapter : adapters) rows.push_back(adapter.row);
+  return rows;
+}
+
+/// The parameters travel in saved_data: as saved variables their in-place updates would be taken
+/// for a mistake.
+struct LinearFunction : torch::autograd::Function<LinearFunction> {
+  static Tensor forward(AutogradContext* context, const Tensor& x,
+                        const std::optional<Tensor>& residual, const Linear& use) {
+    context->save_for_backward({x});
+    context->saved_data["weight"] = use.weight.value;
+    context->saved_data["gradient"] = use.weight.gradient;
+    context->saved_data["gradient_weight"] = use.gradient_weight;
+    context->saved_data["adapters"] = pack(use.adapters);
+    context->saved_data["rows"] = rows_of(use.adapters);
+    context->saved_data["has_residual"] = residual.has_value();
+    const Tensor transposed = use.weight.value.t();  // [in, out]
+    Tensor y = residual ? at::addmm(*residual, x, transposed) : at::mm(x, transposed);
+    for (const Adapter& adapter : use.adapters) {
+      const Tensor low = at::mm(x, adapter.a.value.t());  // [tokens, r]
+      y.narrow(1, adapter.row, adapter.b.value.size(0)).addmm_(low, adapter.b.value.t());
+    }
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const Tensor g = gradients[0];                       // [tokens, out]
+    const Tensor x = context->get_saved_variables()[0];  // [tokens, in]
+    Tensor gx = at::mm(g, context->saved_data["weight"].toTensor());
+    accumulate_product(context->saved_data["gradient"].toTensor(), g, x,
+                       context->saved_data["gradient_weight"].toDouble());
+    const std::vector<Tensor> adapters = context->saved_data["adapters"].toTensorVector();
+    const std::vector<int64_t> rows = context->saved_data["rows"].toIntVector();
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const Tensor& a = adapters[4 * i];
+      const Tensor& b = adapters[4 * i + 1];
+      const Tensor g_rows = g.narrow(1, rows[i], b.size(0));  // [tokens, rows]
+      const Tensor g_low = at::mm(g_rows, b);                 // [tokens, r]
+      accumulate_product(adapters[4 * i + 3], g_rows, at::mm(x, a.t()), 1.0);
+      accumulate_product(adapters[4 * i + 2], g_low, x, 1.0);
+      gx.addmm_(g_low, a);
+    }
+    return {gx, context->saved_data["has_residual"].toBool() ? g : Tensor(), Tensor()};
+  }
+};
+
+}  // namespace
+
+void accumulate_product(const Tensor& gradient, const Tensor& a, const Tensor& b, double weight) {
+  if (weight == 0.0) return;
+  Tensor target = gradient;
+  if (a.scalar_type() == gradient.scalar_type()) {
+    target.addmm_(a.t(), b, 1.0, weight);
+  } else if (a.is_cuda()) {
+    // cuBLAS multiplies in bfloat16 and adds in float32.
+    at::addmm_out(target, target, a.t(), b, target.scalar_type(), 1.0, weight);
+  } else {
+    target.add_(at::mm(a.t(), b), weight);
+  }
+}
+
+Tensor linear(const Tensor& x, const Linear& use, const std::optional<Tensor>& residual) {
+  return LinearFunction::apply(x, residual, use);
+}
+
+}  // namespace rondo

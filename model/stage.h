@@ -1,0 +1,77 @@
+// Consecutive layers of one process: forward and backward of one microbatch at a time.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <optional>
+#include <vector>
+
+#include "model/layer.h"
+#include "model/loss.h"
+
+namespace rondo {
+
+/// One microbatch of token ids.
+struct Microbatch {
+  torch::Tensor inputs;   ///< [batch·sequence] int64
+  torch::Tensor targets;  ///< [batch·sequence] int64, the inputs shifted by one
+};
+
+/// Layers [begin, end). The stage that begins at 0 embeds; the one that ends at the depth applies
+/// the final norm, the head and the loss.
+struct StageOptions {
+  int begin = 0;
+  int end = 0;
+  int64_t sequence = 0;
+  bool recompute = false;  ///< keep only each layer's input and run it again in backward
+};
+
+class Stage {
+ public:
+  /// What forward keeps for backward.
+  struct Tape {
+    Microbatch batch;
+    std::vector<torch::Tensor> inputs;  ///< [batch·sequence, hidden] of each layer: autograd leaves
+    std::vector<torch::Tensor> outputs;  ///< their results; undefined under recompute
+    torch::Tensor norm_input;            ///< leaf in front of the final norm
+    torch::Tensor norm_output;
+    torch::Tensor head_gradient;  ///< ∂loss / ∂norm_output
+  };
+
+  Stage(const ModelDefinition& model, const ComponentStore& store, const StageOptions& options);
+
+  /// x [batch·sequence, hidden] from the stage before (ignored by the first) → the stage's output,
+  /// or for the last stage the summed loss, [] float64. The gradients of gradient_scale · loss are
+  /// what backward will hand out.
+  torch::Tensor forward(const Microbatch& batch, const torch::Tensor& x, double gradient_scale,
+                        Tape& tape) const;
+
+  /// Gradient of the output (ignored by the last stage) → gradient of x (undefined from the
+  /// first). Weight gradients add to the store's buffers; the tape is spent.
+  torch::Tensor backward(const torch::Tensor& gradient, Tape& tape) const;
+
+  /// forward without gradients or memory of them.
+  torch::Tensor evaluate(const Microbatch& batch, const torch::Tensor& x) const;
+
+  const std::vector<Layer>& layers() const { return layers_; }
+
+ private:
+  bool first() const { return options_.begin == 0; }
+  bool last() const { return options_.end == model_.sharing.depth(); }
+  torch::Tensor start(const Microbatch& batch, const torch::Tensor& x) const;
+
+  ModelDefinition model_;
+  StageOptions options_;
+  RotaryTable table_;
+  std::vector<Layer> layers_;
+  std::optional<Parameter> embedding_;
+  std::optional<Norm> final_norm_;
+  std::optional<Parameter> head_;
+};
+
+/// Two of the stage's layers share memory in a slot exactly when the map gives them one component.
+/// Throws std::logic_error that names the slot and both layers: lost ties are the most common fault
+/// of shared-layer training.
+void check_ties(const Stage& stage, const SharingMap& map, int first_layer);
+
+}  // namespace rondo

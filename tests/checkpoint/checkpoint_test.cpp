@@ -1,0 +1,275 @@
+#include "checkpoint/checkpoint.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <filesystem>
+
+#include "base/user_error.h"
+#include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/checkpoint_writer.h"
+#include "checkpoint/model_json.h"
+#include "tests/checkpoint/example_checkpoint.h"
+#include "tests/checkpoint/temporary_folder.h"
+
+namespace rondo {
+namespace {
+
+namespace fs = std::filesystem;
+
+void save_example(const std::string& file) {
+  save_checkpoint(file, example_header(), example_datasets(), example_slices(0, 1), false);
+}
+
+std::string open_error(const std::string& file) {
+  return error_of<UserError>([&] { CheckpointReader reader(file); });
+}
+
+void expect_contains(const std::string& text, const std::string& part) {
+  EXPECT_NE(text.find(part), std::string::npos) << "'" << part << "' is not in: " << text;
+}
+
+TEST(Checkpoint, ComesBackBitForBit) {
+  const TemporaryFolder folder;
+  const std::string file = checkpoint_file(folder.file("a/new/folder"), 100);
+  save_example(file);
+  const CheckpointReader reader(file);
+  const CheckpointHeader header = reader.header();
+  const CheckpointHeader expected = example_header();
+  EXPECT_EQ(header.step, expected.step);
+  EXPECT_EQ(header.tokens, expected.tokens);
+  EXPECT_EQ(header.config, expected.config);
+  EXPECT_EQ(header.model, expected.model);
+  EXPECT_EQ(header.sharing, expected.sharing);
+  EXPECT_EQ(header.relaxation_rank, expected.relaxation_rank);
+  EXPECT_EQ(header.data, expected.data);
+  const auto datasets = example_datasets();
+  EXPECT_EQ(reader.datasets().size(), datasets.size());
+  for (size_t k = 0; k < datasets.size(); ++k) {
+    const torch::Tensor values = reader.read(datasets[k].path);
+    const torch::Tensor expected_values = example_values(datasets[k], k).view(datasets[k].shape);
+    EXPECT_EQ(values.scalar_type(), datasets[k].dtype);
+    EXPECT_TRUE(torch::equal(values, expected_values)) << datasets[k].path;
+    const int64_t begin = datasets[k].count() / 3;
+    EXPECT_TRUE(torch::equal(reader.read_range(datasets[k].path, begin, 2),
+                             expected_values.view(-1).slice(0, begin, begin + 2)));
+  }
+  EXPECT_NO_THROW(check_parameters(reader, example_parameters()));
+  EXPECT_NO_THROW(reader.verify());
+  EXPECT_FALSE(fs::exists(file + ".partial"));
+}
+
+TEST(Checkpoint, KeepsNotANumberAndSignedZero) {
+  const TemporaryFolder folder;
+  const auto bits = torch::tensor({0x7fc00123, -0x7fffffff - 1, 1, 0x7f800000}, torch::kInt32);
+  save_checkpoint(folder.file("a.h5"), example_header(),
+                  {{"/parameters/x", {2, 2}, torch::kFloat32}},
+                  {{"/parameters/x", 0, bits.view(torch::kFloat32)}}, false);
+  const CheckpointReader reader(folder.file("a.h5"));
+  EXPECT_TRUE(torch::equal(reader.read("/parameters/x").view({-1}).view(torch::kInt32), bits));
+}
+
+TEST(Checkpoint, AFailedSaveLeavesThePreviousFileAndNothingElse) {
+  const TemporaryFolder folder;
+  const std::string file = folder.file("step-00000100.h5");
+  save_example(file);
+  const std::string before = read_file(file);
+  auto slices = example_slices(0, 1);
+  slices[3].begin = 1;
+  const std::string error = error_of<UserError>(
+      [&] { save_checkpoint(file, example_header(), example_datasets(), slices, false); });
+  expect_contains(error, file);
+  expect_contains(error, slices[3].path);
+  EXPECT_EQ(read_file(file), before);
+  EXPECT_FALSE(fs::exists(file + ".partial"));
+}
+
+TEST(Checkpoint, AFullDiskLeavesThePreviousFileAndNothingElse) {
+  const TemporaryFolder folder;
+  const std::string file = folder.file("step-00000100.h5");
+  save_example(file);
+  const std::string before = read_file(file);
+  const DatasetSpec big{"/parameters/big", {1 << 20}, torch::kFloat32};
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit unlimited{};
+  getrlimit(RLIMIT_FSIZE, &unlimited);
+  const rlimit tight{1 << 16, unlimited.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &tight);
+  const std::string error = error_of<UserError>([&] {
+    save_checkpoint(file, example_header(), {big}, {{big.path, 0, torch::ones({1 << 20})}}, false);
+  });
+  setrlimit(RLIMIT_FSIZE, &unlimited);
+  expect_contains(error, "cannot write " + file);
+  expect_contains(error, "File too large");
+  EXPECT_EQ(read_file(file), before);
+  EXPECT_FALSE(fs::exists(file + ".partial"));
+}
+
+TEST(Checkpoint, RefusesToSaveADatasetThatNobodyWroteWhole) {
+  const TemporaryFolder folder;
+  auto slices = example_slices(0, 1);
+  const std::string forgotten = slices.back().path;
+  slices.pop_back();
+  expect_contains(error_of<UserError>([&] {
+                    save_checkpoint(folder.file("a.h5"), example_header(), example_datasets(),
+                                    slices, false);
+                  }),
+                  forgotten + ": 0 of ");
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(Checkpoint, RefusesSlicesOfAnotherTypeOrLayout) {
+  const TemporaryFolder folder;
+  const DatasetSpec spec{"/parameters/x", {4}, torch::kFloat32};
+  const auto save = [&](const std::string& path, const torch::Tensor& values) {
+    return error_of<UserError>([&] {
+      save_checkpoint(folder.file("a.h5"), example_header(), {spec}, {{path, 0, values}}, false);
+    });
+  };
+  expect_contains(save("/parameters/x", torch::ones({4}, torch::kFloat64)), "a slice is 1-d");
+  expect_contains(save("/parameters/x", torch::ones({2, 2})), "a slice is 1-d");
+  expect_contains(save("/parameters/x", torch::ones({8}).slice(0, 0, 8, 2)), "a slice is 1-d");
+  expect_contains(save("/parameters/y", torch::ones({4})), "/parameters/y: no such dataset");
+  EXPECT_EQ(save("/parameters/x", torch::ones({4})), "");
+}
+
+TEST(Checkpoint, AnAbandonedWriterLeavesNothing) {
+  const TemporaryFolder folder;
+  {
+    CheckpointWriter writer(folder.file("a.h5"), example_header(), example_datasets(), false);
+    EXPECT_TRUE(fs::exists(folder.file("a.h5.partial")));
+  }
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(Checkpoint, NamesAFileThatIsNoCheckpoint) {
+  const TemporaryFolder folder;
+  expect_contains(open_error(folder.file("none.h5")), "none.h5: there is no such file");
+  write_file(folder.file("text.h5"), "not HDF5 at all");
+  expect_contains(open_error(folder.file("text.h5")), "text.h5 is not an HDF5 file");
+  auto foreign = Hdf5File::create(folder.file("foreign.h5"), Hdf5File::Access::serial);
+  foreign.write_attribute("/", "format", std::string("other"));
+  foreign.close();
+  expect_contains(open_error(folder.file("foreign.h5")), "foreign.h5 is not a rondo checkpoint");
+}
+
+TEST(Checkpoint, NamesANewerFormatAndAMissingAttribute) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("a.h5");
+  const auto write = [&](int64_t version) {
+    auto file = Hdf5File::create(path, Hdf5File::Access::serial);
+    file.write_attribute("/", "format", std::string("rondo"));
+    file.write_attribute("/", "format_version", version);
+    file.close();
+  };
+  write(2);
+  expect_contains(open_error(path), "has format_version 2, this program reads up to 1");
+  write(1);
+  expect_contains(open_error(path), "the root attribute 'step' is missing");
+}
+
+TEST(Checkpoint, NamesATruncatedFileAtEveryLength) {
+  const TemporaryFolder folder;
+  save_example(folder.file("a.h5"));
+  const std::string whole = read_file(folder.file("a.h5"));
+  const std::string cut = folder.file("cut.h5");
+  for (size_t length = 0; length < whole.size(); length += 1 + whole.size() / 50) {
+    write_file(cut, whole.substr(0, length));
+    const std::string error = open_error(cut);
+    expect_contains(error, cut);
+  }
+  expect_contains(open_error(cut), "is damaged");
+}
+
+TEST(Checkpoint, NamesADatasetWhoseBytesChanged) {
+  const TemporaryFolder folder;
+  const std::string file = folder.file("a.h5");
+  const DatasetSpec spec{"/parameters/x", {1000}, torch::kFloat32};
+  save_checkpoint(file, example_header(), {spec}, {{spec.path, 0, torch::full({1000}, 1.5f)}},
+                  false);
+  std::string bytes = read_file(file);
+  const float value = 1.5f;
+  const std::string pattern(reinterpret_cast<const char*>(&value), sizeof(value));
+  bytes[bytes.rfind(pattern)] ^= 1;
+  write_file(file, bytes);
+  const CheckpointReader reader(file);
+  const std::string expected = "/parameters/x does not match its checksum";
+  expect_contains(error_of<UserError>([&] { reader.read(spec.path); }), expected);
+  expect_contains(error_of<UserError>([&] { reader.verify(); }), expected);
+}
+
+TEST(Checkpoint, NamesMissingExtraAndMisshapenDatasets) {
+  const TemporaryFolder folder;
+  save_example(folder.file("a.h5"));
+  const CheckpointReader reader(folder.file("a.h5"));
+  expect_contains(error_of<UserError>([&] { reader.read("/parameters/none"); }),
+                  "has no dataset /parameters/none");
+  const auto complaint = [&](const std::vector<ParameterSpec>& parameters) {
+    return error_of<UserError>([&] { check_parameters(reader, parameters); });
+  };
+  auto parameters = example_parameters();
+  parameters.push_back({"attention/9", "q_proj/weight", {8, 8}});
+  expect_contains(complaint(parameters), "lacks /parameters/attention/9/q_proj/weight");
+  parameters = example_parameters();
+  parameters.erase(parameters.begin());
+  expect_contains(complaint(parameters),
+                  "has /parameters/embedding/weight, which the model does not use");
+  parameters = example_parameters();
+  parameters.front().shape = {16, 9};
+  expect_contains(complaint(parameters),
+                  "/parameters/embedding/weight has shape [16, 8], the model needs [16, 9]");
+}
+
+TEST(CheckpointFolder, FindsTheHighestStepAmongCompleteFiles) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(newest_checkpoint(folder.path()), std::nullopt);
+  EXPECT_EQ(newest_checkpoint(folder.file("none")), std::nullopt);
+  for (const char* name : {"step-00000009.h5", "step-00000100.h5", "step-00000200.h5.partial",
+                           "step-abc.h5", "best.h5", "step-00000300.h5.bak", "xstep-00000400.h5"}) {
+    write_file(folder.file(name), "");
+  }
+  fs::create_directory(folder.file("step-00000500.h5"));
+  EXPECT_EQ(newest_checkpoint(folder.path()), checkpoint_file(folder.path(), 100));
+  write_file(checkpoint_file(folder.path(), 1'000'000'000), "");
+  EXPECT_EQ(list_checkpoints(folder.path()),
+            (std::vector<std::string>{checkpoint_file(folder.path(), 1'000'000'000),
+                                      checkpoint_file(folder.path(), 100),
+                                      checkpoint_file(folder.path(), 9)}));
+}
+
+TEST(CheckpointFolder, PrunesAllButTheNewestAndWhatEarlierSavesLeft) {
+  const TemporaryFolder folder;
+  for (int64_t step : {10, 20, 30, 40}) write_file(checkpoint_file(folder.path(), step), "");
+  for (int64_t step : {30, 50}) write_file(checkpoint_file(folder.path(), step) + ".partial", "");
+  write_file(folder.file("mine.h5"), "");
+  prune_checkpoints(folder.path(), 0);
+  EXPECT_EQ(list_checkpoints(folder.path()).size(), 4u);
+  prune_checkpoints(folder.path(), 2);
+  EXPECT_EQ(list_checkpoints(folder.path()),
+            (std::vector<std::string>{checkpoint_file(folder.path(), 40),
+                                      checkpoint_file(folder.path(), 30)}));
+  EXPECT_FALSE(fs::exists(checkpoint_file(folder.path(), 30) + ".partial"));
+  EXPECT_TRUE(fs::exists(checkpoint_file(folder.path(), 50) + ".partial"));
+  EXPECT_TRUE(fs::exists(folder.file("mine.h5")));
+}
+
+TEST(ModelJson, RefusesWhatIsNoModelOrMap) {
+  const auto model = [](const std::string& text) {
+    return error_of<UserError>([&] { model_from_json(text); });
+  };
+  expect_contains(model("["), "model is not a JSON object");
+  expect_contains(model(R"({"hidden": "8"})"), R"(model.hidden = "8" has the wrong type)");
+  expect_contains(model(R"({"hidden": 0})"), "model.hidden = 0 must be at least 1");
+  const auto sharing = [](const std::string& text) {
+    return error_of<UserError>([&] { sharing_from_json(text); });
+  };
+  expect_contains(sharing(R"({"attention": [0]})"), "sharing.feed_forward is not a list");
+  expect_contains(sharing(R"({"attention": [0], "feed_forward": [0, 1]})"),
+                  "sharing.feed_forward has 2 layers, sharing.attention has 1");
+  expect_contains(sharing(R"({"attention": [-1]})"), "sharing.attention holds -1");
+  expect_contains(sharing(R"({"attention": [0.5]})"), "sharing.attention holds 0.5");
+}
+
+}  // namespace
+}  // namespace rondo

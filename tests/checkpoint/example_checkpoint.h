@@ -1,0 +1,71 @@
+// A small checkpoint that every test of this folder knows.
+#pragma once
+
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+
+namespace rondo {
+
+inline CheckpointHeader example_header() {
+  CheckpointHeader header;
+  header.step = 100;
+  header.tokens = 5'000'000'000;
+  header.config = "[model]\nhidden = 8  # größer\n";
+  header.model.hidden = 8;
+  header.model.depth = 4;
+  header.model.heads = 2;
+  header.model.kv_heads = 1;
+  header.model.head_dim = 4;
+  header.model.ffn = 12;
+  header.model.vocab = 16;
+  header.model.rope_theta = 100000.0;
+  header.model.norm_eps = 1e-6;
+  header.model.tie_embeddings = false;
+  header.sharing.slots = {{{0, 1, 0, 1}, {0, 0, 0, 0}, {0, 1, 2, 3}, {0, 1, 2, 3}}};
+  header.relaxation_rank = 2;
+  header.data = R"({"tokenizer": "bytes"})";
+  return header;
+}
+
+inline std::vector<ParameterSpec> example_parameters() {
+  const CheckpointHeader header = example_header();
+  return parameter_list(header.model, header.sharing, header.relaxation_rank);
+}
+
+/// The parameters in float32 and both moments in float64.
+inline std::vector<DatasetSpec> example_datasets() {
+  std::vector<DatasetSpec> datasets;
+  for (const ParameterSpec& parameter : example_parameters()) {
+    datasets.push_back({parameter_dataset(parameter), parameter.shape, torch::kFloat32});
+    datasets.push_back({exp_avg_dataset(parameter), parameter.shape, torch::kFloat64});
+    datasets.push_back({exp_avg_sq_dataset(parameter), parameter.shape, torch::kFloat64});
+  }
+  return datasets;
+}
+
+/// Value i of dataset k is k + i/1024, exact in both types.
+inline torch::Tensor example_values(const DatasetSpec& spec, size_t k) {
+  const auto index = torch::arange(spec.count(), torch::dtype(torch::kFloat64));
+  return (index / 1024 + static_cast<double>(k)).to(spec.dtype);
+}
+
+/// The part of every dataset that `rank` of `size` owns: a flat range that ends mid-row.
+inline std::vector<DatasetSlice> example_slices(int64_t rank, int64_t size) {
+  std::vector<DatasetSlice> slices;
+  const std::vector<DatasetSpec> datasets = example_datasets();
+  for (size_t k = 0; k < datasets.size(); ++k) {
+    const int64_t begin = datasets[k].count() * rank / size;
+    const int64_t end = datasets[k].count() * (rank + 1) / size;
+    slices.push_back(
+        {datasets[k].path, begin, example_values(datasets[k], k).slice(0, begin, end)});
+  }
+  return slices;
+}
+
+}  // namespace rondo

@@ -1,0 +1,146 @@
+#include "checkpoint/safetensors.h"
+
+#include <gtest/gtest.h>
+
+#include "base/user_error.h"
+#include "tests/checkpoint/safetensors_example.h"
+
+namespace rondo {
+namespace {
+
+TEST(Safetensors, ReadsEveryFloatTypeBitForBit) {
+  const TemporaryFolder folder;
+  std::map<std::string, torch::Tensor> tensors;
+  for (torch::Dtype type : {torch::kFloat64, torch::kFloat32, torch::kFloat16, torch::kBFloat16}) {
+    tensors[torch::toString(type)] = torch::randn({3, 5}).to(type);
+  }
+  tensors["count"] = torch::tensor({int64_t{1} << 40}, torch::kInt64);
+  tensors["scalar"] = torch::tensor(2.5f);
+  tensors["empty"] = torch::empty({0, 4});
+  write_safetensors(folder.file("a.safetensors"), tensors);
+  const SafetensorsFile file(folder.file("a.safetensors"));
+  EXPECT_EQ(file.entries().size(), tensors.size());
+  for (const auto& [name, tensor] : tensors) {
+    EXPECT_EQ(file.read(name).scalar_type(), tensor.scalar_type());
+    EXPECT_TRUE(torch::equal(file.read(name), tensor)) << name;
+  }
+}
+
+struct Hostile {
+  const char* header;
+  const char* complaint;
+};
+
+/// Each beside eight bytes of data.
+const Hostile hostile_headers[] = {
+    {"[]", "the header is not JSON"},
+    {"{", "the header is not JSON"},
+    {R"({"t": 3})", "tensor t: its header entry is not an object"},
+    {R"({"t": {"dtype": "F32", "shape": [2]}})", "tensor t: its header entry needs"},
+    {R"({"t": {"dtype": "F32", "shape": [-2], "data_offsets": [0, 8]}})", "tensor t: its header"},
+    {R"({"t": {"dtype": "F32", "shape": [2.0], "data_offsets": [0, 8]}})", "tensor t: its header"},
+    {R"({"t": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8, 8]}})", "tensor t: its header"},
+    {R"({"t": {"dtype": "F32", "shape": [2], "data_offsets": [0, 18446744073709551615]}})",
+     "tensor t: its header"},
+    {R"({"t": {"dtype": 4, "shape": [2], "data_offsets": [0, 8]}})", "tensor t: its header"},
+    {R"({"t": {"dtype": "F31", "shape": [2], "data_offsets": [0, 8]}})",
+     R"(tensor t: dtype "F31" is unknown)"},
+    {R"({"t": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}})", "do not fit F32 of shape"},
+    {R"({"t": {"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}})", "do not fit F32 of shape"},
+    {R"({"t": {"dtype": "F32", "shape": [4611686018427387904, 2], "data_offsets": [0, 0]}})",
+     "do not fit F32 of shape"},
+    {R"({"t": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}})", "in 8 bytes of data"},
+    {R"({"t": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}})", "expected to begin at 0"},
+    {R"({"t": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}})",
+     "its tensors take 4 bytes, the file has 8"},
+    {R"({"t": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+         "u": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}})",
+     "tensor u lies at 4 to 8: expected to begin at 8"}};
+
+TEST(Safetensors, NamesFileAndTensorOfAHostileHeader) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("hostile.safetensors");
+  for (const Hostile& hostile : hostile_headers) {
+    write_safetensors_bytes(path, hostile.header, std::string(8, '\0'));
+    const std::string error = error_of<UserError>([&] { SafetensorsFile file(path); });
+    EXPECT_NE(error.find(hostile.complaint), std::string::npos) << hostile.header << "\n" << error;
+    EXPECT_EQ(error.find(path), 0u) << error;
+    EXPECT_EQ(error.find('\n'), std::string::npos) << error;
+  }
+}
+
+TEST(Safetensors, RefusesAHeaderLongerThanTheFile) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("a.safetensors");
+  for (uint64_t length : {uint64_t{3}, uint64_t{1} << 40, UINT64_MAX, UINT64_MAX - 7}) {
+    write_file(path, std::string(reinterpret_cast<const char*>(&length), 8) + "{}");
+    const std::string error = error_of<UserError>([&] { SafetensorsFile file(path); });
+    EXPECT_NE(error.find("a header of " + std::to_string(length) + " bytes"), std::string::npos)
+        << error;
+  }
+  write_file(path, "short");
+  EXPECT_NE(error_of<UserError>([&] { SafetensorsFile file(path); }).find("it has 5 bytes"),
+            std::string::npos);
+  EXPECT_NE(
+      error_of<UserError>([&] { SafetensorsFile file(folder.file("none")); }).find("No such file"),
+      std::string::npos);
+}
+
+TEST(Safetensors, RefusesATruncatedFileAtEveryLength) {
+  const TemporaryFolder folder;
+  write_safetensors(folder.file("a"), {{"t", torch::ones({2})}, {"u", torch::ones({3})}});
+  const std::string whole = read_file(folder.file("a"));
+  for (size_t length = 0; length < whole.size(); ++length) {
+    write_file(folder.file("cut"), whole.substr(0, length));
+    EXPECT_NE(error_of<UserError>([&] { SafetensorsFile file(folder.file("cut")); }), "") << length;
+  }
+}
+
+TEST(Safetensors, RefusesAnIntegerTypeWhenItIsRead) {
+  const TemporaryFolder folder;
+  write_safetensors_bytes(folder.file("a"),
+                          R"({"t": {"dtype": "U8", "shape": [8], "data_offsets": [0, 8]}})",
+                          std::string(8, '\0'));
+  const SafetensorsFile file(folder.file("a"));
+  EXPECT_NE(error_of<UserError>([&] { file.read("t"); }).find("tensor t is U8"), std::string::npos);
+  EXPECT_NE(error_of<UserError>([&] { file.read("u"); }).find("has no tensor u"),
+            std::string::npos);
+}
+
+TEST(SafetensorsFolder, ReadsOneFileOrTheShardsOfAnIndex) {
+  const TemporaryFolder folder;
+  write_safetensors(folder.file("model.safetensors"), {{"t", torch::full({2}, 1.0)}});
+  EXPECT_TRUE(torch::equal(SafetensorsFolder(folder.path()).read("t"), torch::full({2}, 1.0)));
+  write_safetensors(folder.file("m1.safetensors"), {{"t", torch::full({2}, 2.0)}});
+  write_safetensors(folder.file("m2.safetensors"), {{"u", torch::full({2}, 3.0)}});
+  write_file(folder.file("model.safetensors.index.json"),
+             R"({"weight_map": {"t": "m1.safetensors", "u": "m2.safetensors"}})");
+  const SafetensorsFolder sharded(folder.path());
+  EXPECT_EQ(sharded.names(), (std::vector<std::string>{"t", "u"}));
+  EXPECT_TRUE(torch::equal(sharded.read("t"), torch::full({2}, 2.0)));
+  EXPECT_TRUE(torch::equal(sharded.read("u"), torch::full({2}, 3.0)));
+}
+
+TEST(SafetensorsFolder, RefusesAnIndexThatIsNotTrue) {
+  const TemporaryFolder folder;
+  const auto complaint = [&](const std::string& index) {
+    write_file(folder.file("model.safetensors.index.json"), index);
+    return error_of<UserError>([&] { SafetensorsFolder opened(folder.path()); });
+  };
+  EXPECT_NE(error_of<UserError>([&] {
+              SafetensorsFolder opened(folder.path());
+            }).find("has neither model.safetensors nor"),
+            std::string::npos);
+  write_safetensors(folder.file("m1"), {{"t", torch::ones({2})}});
+  EXPECT_EQ(complaint(R"({"weight_map": {"t": "m1"}})"), "");
+  EXPECT_NE(complaint("nonsense").find("no JSON object weight_map"), std::string::npos);
+  EXPECT_NE(complaint(R"({"weight_map": {"u": "m1"}})").find("tensor u is in m1, where it is not"),
+            std::string::npos);
+  EXPECT_NE(complaint(R"({"weight_map": {"t": "../m1"}})").find("expected a file of this folder"),
+            std::string::npos);
+  EXPECT_NE(complaint(R"({"weight_map": {"t": ".."}})").find(".."), std::string::npos);
+  EXPECT_NE(complaint(R"({"weight_map": {"t": "m2"}})").find("No such file"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace rondo

@@ -1,0 +1,178 @@
+"""Checks that the folders include only what the layering allows, and the size of the files.
+
+A test of the sources, not of a program: every fault is reported as file:line. The rules are the
+tables below; the tests at the end plant each kind of fault in a small tree and expect its report.
+"""
+
+import pathlib
+import re
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# Layer -> prefixes of what it may include of ours. A file belongs to the longest layer that its
+# path begins with.
+PLAN_SEES = ["model/sharing_map.h", "model/parameter_list.h", "model/model_spec.h"]
+MAY_INCLUDE = {
+    "base/": ["base/"],
+    "model/": ["model/", "base/"],
+    "data/": ["data/", "base/"],
+    "distributed/comm/": ["distributed/comm/", "base/"],
+    "distributed/plan/": ["distributed/plan/", "base/", *PLAN_SEES],
+    "distributed/": ["distributed/", "model/", "base/"],
+    "checkpoint/": ["checkpoint/", "model/", "base/"],
+    "launcher/": [""],
+}
+# Layers that work without LibTorch, also by way of what they include.
+WITHOUT_TORCH = ["base/", "data/", "distributed/comm/", "distributed/plan/"]
+TORCH = re.compile(r"(torch|ATen|c10|caffe2)/")
+# Libraries that stay behind our own interfaces: in no header, and in few sources.
+CONFINED = {
+    "MPI": re.compile(r"mpi\.h$"),
+    "NCCL": re.compile(r"nccl\.h$"),
+    "HDF5": re.compile(r"hdf5(_hl)?\.h$"),
+    "toml++": re.compile(r"toml\+\+/|toml\.hpp$"),
+    "SentencePiece": re.compile(r"sentencepiece"),
+}
+MOST_SOURCES = 2
+MOST_LINES = 400
+INCLUDE = re.compile(r'\s*#\s*include\s*[<"]([^>"]+)[>"]')
+
+
+def layer_of(path):
+    return max((layer for layer in MAY_INCLUDE if path.startswith(layer)), key=len)
+
+
+def sources(root, folders):
+    found = [p for folder in folders for p in root.glob(folder + "**/*") if p.suffix in (".h", ".cpp")]
+    return sorted({p.relative_to(root).as_posix() for p in found})
+
+
+def includes(root, path):
+    """(line number, included name) of each include of a file."""
+    lines = (root / path).read_text().splitlines()
+    return [(n, m[1]) for n, line in enumerate(lines, 1) if (m := INCLUDE.match(line))]
+
+
+def is_ours(name):
+    return name.startswith(tuple(MAY_INCLUDE)) and not name.endswith(".pb.h")
+
+
+def reaches_torch(root, path, seen):
+    for _, name in includes(root, path):
+        if TORCH.match(name):
+            return True
+        if is_ours(name) and name not in seen and (root / name).exists():
+            seen.add(name)
+            if reaches_torch(root, name, seen):
+                return True
+    return False
+
+
+def layer_faults(root, path):
+    layer = layer_of(path)
+    for line, name in includes(root, path):
+        if is_ours(name):
+            if not (root / name).exists():
+                yield f"{path}:{line}: includes {name}, which does not exist"
+                continue
+            if not name.startswith(tuple(MAY_INCLUDE[layer])):
+                yield f"{path}:{line}: {layer} may not include {name}"
+        if layer in WITHOUT_TORCH and (
+            TORCH.match(name) or (is_ours(name) and reaches_torch(root, name, set()))
+        ):
+            yield f"{path}:{line}: {layer} must do without LibTorch, and {name} brings it"
+
+
+def confinement_faults(root, paths):
+    for library, pattern in CONFINED.items():
+        users = [(p, n) for p in paths for n, name in includes(root, p) if pattern.match(name)]
+        for path, line in users:
+            if path.endswith(".h"):
+                yield f"{path}:{line}: includes {library}, which belongs in a .cpp"
+        files = sorted({path for path, _ in users})
+        if len(files) > MOST_SOURCES:
+            path, line = users[-1]
+            yield f"{path}:{line}: {library} is used by {len(files)} files: {', '.join(files)}"
+
+
+def size_faults(root, paths):
+    for path in paths:
+        lines = len((root / path).read_text().splitlines())
+        if lines > MOST_LINES:
+            yield f"{path}:{lines}: longer than {MOST_LINES} lines"
+
+
+def faults(root):
+    ours = sources(root, MAY_INCLUDE)
+    found = [fault for path in ours for fault in layer_faults(root, path)]
+    found += confinement_faults(root, ours)
+    found += size_faults(root, ours + sources(root, ["tests/", "benchmarks/"]))
+    return found
+
+
+class Sources(unittest.TestCase):
+    maxDiff = None
+
+    def test_keep_the_layering(self):
+        found = faults(ROOT)
+        self.assertGreater(len(sources(ROOT, MAY_INCLUDE)), 10, "no sources found")
+        self.assertFalse(found, "\n" + "\n".join(found))
+
+
+class PlantedFaults(unittest.TestCase):
+    def faults_of(self, files):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in files.items():
+                path = pathlib.Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+            return faults(pathlib.Path(folder))
+
+    def test_nothing_is_wrong_with_what_is_allowed(self):
+        files = {
+            "model/sharing_map.h": "",
+            "distributed/plan/plan.h": '#include <vector>\n#include "model/sharing_map.h"\n',
+            "launcher/main.cpp": '#include "distributed/plan/plan.h"\n#include <torch/torch.h>\n',
+        }
+        self.assertEqual(self.faults_of(files), [])
+
+    def test_a_lower_layer_may_not_look_up(self):
+        files = {"launcher/config.h": "", "model/stage.cpp": '\n#include "launcher/config.h"\n'}
+        self.assertEqual(
+            self.faults_of(files), ["model/stage.cpp:2: model/ may not include launcher/config.h"]
+        )
+
+    def test_the_planner_sees_only_the_plain_headers_of_the_model(self):
+        files = {"model/stage.h": "", "distributed/plan/a.cpp": '#include "model/stage.h"\n'}
+        self.assertEqual(
+            self.faults_of(files),
+            ["distributed/plan/a.cpp:1: distributed/plan/ may not include model/stage.h"],
+        )
+
+    def test_torch_is_found_behind_an_innocent_header(self):
+        files = {
+            "model/sharing_map.h": '#include "model/model_spec.h"\n',
+            "model/model_spec.h": "#include <torch/torch.h>\n",
+            "distributed/plan/a.cpp": '#include "model/sharing_map.h"\n',
+        }
+        self.assertEqual(len(self.faults_of(files)), 1)
+        self.assertIn("distributed/plan/a.cpp:1:", self.faults_of(files)[0])
+
+    def test_a_confined_library_stays_out_of_headers_and_in_two_sources(self):
+        header = {"checkpoint/a.h": "#include <hdf5.h>\n"}
+        self.assertIn("checkpoint/a.h:1: includes HDF5", self.faults_of(header)[0])
+        three = {f"data/{name}.cpp": "#include <mpi.h>\n" for name in "abc"}
+        self.assertIn("MPI is used by 3 files", self.faults_of(three)[0])
+
+    def test_an_include_must_exist(self):
+        self.assertIn("does not exist", self.faults_of({"data/a.cpp": '#include "data/b.h"\n'})[0])
+
+    def test_a_file_has_four_hundred_lines_at_most(self):
+        self.assertEqual(len(self.faults_of({"tests/a_test.cpp": "\n" * 400})), 0)
+        self.assertEqual(len(self.faults_of({"tests/a_test.cpp": "\n" * 401})), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
