@@ -21,6 +21,16 @@ Result check(Result result, const std::string& doing) {
   return result;
 }
 
+/// The same for a transfer, which a signal may interrupt before it has begun.
+template <typename Transfer>
+int64_t transfer(Transfer call, const std::string& doing) {
+  ssize_t moved = -1;
+  do {
+    moved = call();
+  } while (moved < 0 && errno == EINTR);
+  return check(moved, doing);
+}
+
 }  // namespace
 
 ByteFile::ByteFile(int descriptor, const std::string& doing)
@@ -58,16 +68,22 @@ int64_t ByteFile::size() const {
 void ByteFile::write(int64_t offset, const void* bytes, int64_t count) {
   const auto* from = static_cast<const char*>(bytes);
   for (int64_t done = 0; done < count;) {
-    done += check(pwrite(descriptor_, from + done, static_cast<size_t>(count - done), offset + done),
-                  "write");
+    done += transfer(
+        [&] {
+          return pwrite(descriptor_, from + done, static_cast<size_t>(count - done), offset + done);
+        },
+        "write");
   }
 }
 
 void ByteFile::read(int64_t offset, void* bytes, int64_t count) const {
   auto* to = static_cast<char*>(bytes);
   for (int64_t done = 0; done < count;) {
-    const ssize_t got = check(
-        pread(descriptor_, to + done, static_cast<size_t>(count - done), offset + done), "read");
+    const int64_t got = transfer(
+        [&] {
+          return pread(descriptor_, to + done, static_cast<size_t>(count - done), offset + done);
+        },
+        "read");
     if (got == 0) throw std::runtime_error("read: unexpected end of file");
     done += got;
   }
@@ -75,6 +91,8 @@ void ByteFile::read(int64_t offset, void* bytes, int64_t count) const {
 
 void ByteFile::sync() { check(fsync(descriptor_), "fsync"); }
 
-void sync_folder(const std::string& path) { ByteFile::open_folder(path).sync(); }
+void ByteFile::sync_folder(const std::string& path) {
+  ByteFile(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open").sync();
+}
 
 }  // namespace rondo

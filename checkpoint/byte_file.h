@@ -28,14 +28,13 @@ class ByteFile {
   void read(int64_t offset, void* bytes, int64_t count) const;
   /// What the kernel still holds goes to the disk.
   void sync();
+  /// The same for the names in a folder, as after a rename.
+  static void sync_folder(const std::string& path);
 
  private:
   ByteFile(int descriptor, const std::string& doing);
 
   int descriptor_;
 };
-
-/// Makes the names in a folder, as after a rename, survive a crash.
-void sync_folder(const std::string& path);
 
 }  // namespace rondo

@@ -38,7 +38,7 @@ struct CheckpointHeader {
 /// One whole tensor in the file.
 struct DatasetSpec {
   std::string path;                      ///< absolute: "/parameters/embedding/weight"
-  std::vector<int64_t> shape;            ///< at least one axis
+  std::vector<int64_t> shape;            ///< at least one axis, none of size 0
   torch::Dtype dtype = torch::kFloat32;  ///< float32 or float64
 
   int64_t count() const;

@@ -1,11 +1,7 @@
 #include "checkpoint/checkpoint_writer.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <stdexcept>
 #include <utility>
@@ -25,15 +21,6 @@ Hdf5Type stored_type(const DatasetSpec& spec) {
                                           spec.path, torch::toString(spec.dtype)));
 }
 
-/// What the kernel still holds of a file, or of a folder's entries, goes to the disk.
-void sync(const fs::path& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  const bool synced = descriptor >= 0 && fsync(descriptor) == 0;
-  const int reason = errno;
-  if (descriptor >= 0) close(descriptor);
-  if (!synced) throw std::runtime_error(fmt::format("fsync: {}", std::strerror(reason)));
-}
-
 fs::path folder_of(const std::string& file) {
   const fs::path parent = fs::path(file).parent_path();
   return parent.empty() ? fs::path(".") : parent;
@@ -44,24 +31,22 @@ fs::path folder_of(const std::string& file) {
 CheckpointWriter::CheckpointWriter(std::string file, const CheckpointHeader& header,
                                    const std::vector<DatasetSpec>& datasets, bool parallel)
     : file_(std::move(file)), partial_(file_ + ".partial"), writers_(parallel) {
+  for (const DatasetSpec& spec : datasets) progress_[spec.path].spec = spec;
   together([&] {
-    if (writers_.rank() == 0) fs::create_directories(folder_of(file_));
+    if (writers_.rank() == 0) lay_out(header);
   });
+  std::vector<int64_t> offsets;
+  for (const auto& [path, progress] : progress_) offsets.push_back(progress.offset);
+  offsets = writers_.of_first(std::move(offsets));
+  auto offset = offsets.begin();
+  for (auto& [path, progress] : progress_) progress.offset = *offset++;
   together([&] {
-    hdf5_ = Hdf5File::create(
-        partial_, writers_.parallel() ? Hdf5File::Access::parallel : Hdf5File::Access::serial);
-  });
-  together([&] {
-    write_header(header);
-    for (const DatasetSpec& spec : datasets) {
-      hdf5_->create_dataset(spec.path, spec.shape, stored_type(spec));
-      progress_[spec.path].spec = spec;
-    }
+    if (!values_) values_ = ByteFile::open(partial_);
   });
 }
 
 CheckpointWriter::~CheckpointWriter() {
-  if (hdf5_) discard();
+  if (values_) discard();
 }
 
 /// The first error of this rank is kept; after one, steps are skipped until the ranks agree.
@@ -88,16 +73,24 @@ void CheckpointWriter::together(Step step) {
   }
 }
 
-void CheckpointWriter::write_header(const CheckpointHeader& header) {
-  hdf5_->write_attribute("/", "format", std::string("rondo"));
-  hdf5_->write_attribute("/", "format_version", checkpoint_format_version);
-  hdf5_->write_attribute("/", "step", header.step);
-  hdf5_->write_attribute("/", "tokens", header.tokens);
-  hdf5_->write_attribute("/", "config", header.config);
-  hdf5_->write_attribute("/", "model", model_to_json(header.model));
-  hdf5_->write_attribute("/", "sharing", sharing_to_json(header.sharing));
-  hdf5_->write_attribute("/", "relaxation", header.relaxation_rank);
-  if (!header.data.empty()) hdf5_->write_attribute("/", "data", header.data);
+void CheckpointWriter::lay_out(const CheckpointHeader& header) {
+  layout_bytes_ = ByteFile::in_memory();
+  layout_ = Hdf5File::create(layout_bytes_->path());
+  layout_->write_attribute("/", "format", std::string("rondo"));
+  layout_->write_attribute("/", "format_version", checkpoint_format_version);
+  layout_->write_attribute("/", "step", header.step);
+  layout_->write_attribute("/", "tokens", header.tokens);
+  layout_->write_attribute("/", "config", header.config);
+  layout_->write_attribute("/", "model", model_to_json(header.model));
+  layout_->write_attribute("/", "sharing", sharing_to_json(header.sharing));
+  layout_->write_attribute("/", "relaxation", header.relaxation_rank);
+  if (!header.data.empty()) layout_->write_attribute("/", "data", header.data);
+  for (auto& [path, progress] : progress_) {
+    layout_->create_dataset(path, progress.spec.shape, stored_type(progress.spec));
+    progress.offset = layout_->offset(path);
+  }
+  fs::create_directories(folder_of(file_));
+  values_ = ByteFile::create(partial_);
 }
 
 void CheckpointWriter::check_slice(const DatasetSlice& slice) const {
@@ -109,6 +102,11 @@ void CheckpointWriter::check_slice(const DatasetSlice& slice) const {
     throw std::invalid_argument(slice.path + ": a slice is 1-d, contiguous, on the CPU and " +
                                 torch::toString(found->second.spec.dtype));
   }
+  const int64_t count = found->second.spec.count();
+  if (slice.begin < 0 || slice.begin > count - values.numel()) {
+    throw std::invalid_argument(fmt::format("{}: {} elements from {} of {}", slice.path,
+                                            values.numel(), slice.begin, count));
+  }
 }
 
 void CheckpointWriter::write(const DatasetSlice& slice) {
@@ -116,10 +114,10 @@ void CheckpointWriter::write(const DatasetSlice& slice) {
     check_slice(slice);
     Progress& progress = progress_.at(slice.path);
     const torch::Tensor& values = slice.values;
-    hdf5_->write(slice.path, slice.begin, values.numel(), stored_type(progress.spec),
-                 values.data_ptr());
-    progress.checksum +=
-        checksum(values.data_ptr(), values.element_size(), slice.begin, values.numel());
+    const int64_t bytes = values.element_size();
+    values_->write(progress.offset + slice.begin * bytes, values.data_ptr(),
+                   values.numel() * bytes);
+    progress.checksum += checksum(values.data_ptr(), bytes, slice.begin, values.numel());
     progress.written += static_cast<uint64_t>(values.numel());
   });
 }
@@ -140,26 +138,45 @@ void CheckpointWriter::finish_checksums() {
       throw std::logic_error(
           fmt::format("{}: {} of {} elements were written", path, written, progress.spec.count()));
     }
-    hdf5_->write_attribute(path, "checksum", static_cast<int64_t>(total));
+    if (layout_) layout_->write_attribute(path, "checksum", static_cast<int64_t>(total));
+  }
+}
+
+/// Copies all that is not values. HDF5 does not recognise the file before this.
+void CheckpointWriter::write_layout() {
+  layout_->close();
+  std::map<int64_t, int64_t> end_of;  // of each dataset, by its offset
+  for (const auto& [path, progress] : progress_) {
+    const int64_t bytes = progress.spec.count() * torch::elementSize(progress.spec.dtype);
+    if (bytes > 0) end_of[progress.offset] = progress.offset + bytes;
+  }
+  end_of[layout_bytes_->size()] = layout_bytes_->size();
+  int64_t begin = 0;
+  for (const auto& [offset, end] : end_of) {
+    std::string between(static_cast<size_t>(offset - begin), '\0');
+    layout_bytes_->read(begin, between.data(), offset - begin);
+    values_->write(begin, between.data(), offset - begin);
+    begin = end;
   }
 }
 
 void CheckpointWriter::commit() {
   together([] {});
   together([&] { finish_checksums(); });
-  together([&] { hdf5_->flush(); });
-  together([&] { hdf5_->close(); });
-  hdf5_.reset();
-  together([&] { sync(partial_); });
+  together([&] {
+    if (layout_) write_layout();
+  });
+  together([&] { values_->sync(); });
+  values_.reset();
   together([&] {
     if (writers_.rank() != 0) return;
     fs::rename(partial_, file_);
-    sync(folder_of(file_));
+    ByteFile::sync_folder(folder_of(file_).string());
   });
 }
 
 void CheckpointWriter::discard() {
-  hdf5_.reset();
+  values_.reset();
   std::error_code gone;
   if (writers_.rank() == 0) fs::remove(partial_, gone);
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/byte_file.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/hdf5_file.h"
 #include "checkpoint/writers.h"
@@ -16,8 +17,13 @@ namespace rondo {
 /// Fills FILE.partial and renames it to FILE in `commit`. Whatever fails on whichever rank, every
 /// rank throws the same UserError, FILE.partial is removed and a FILE of before stays as it was.
 ///
+/// HDF5 lays the file out in the memory of rank 0, every rank writes its values to their offsets in
+/// FILE.partial, and the layout follows them. HDF5's own parallel writing cannot fail on one rank
+/// alone: the others would wait in its collective close for ever.
+///
 /// With `parallel` (and MPI running) the constructor and `commit` are collective over
-/// MPI_COMM_WORLD with equal arguments, and every rank must reach `commit`.
+/// MPI_COMM_WORLD with equal arguments, and every rank must reach `commit`. FILE must lie in a
+/// folder that all ranks see.
 class CheckpointWriter {
  public:
   /// Creates the folder of `file` where it is missing.
@@ -28,7 +34,7 @@ class CheckpointWriter {
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
-  /// Independent. Does not throw: `commit` reports what went wrong.
+  /// Independent. Does not throw: `commit` reports the first thing that went wrong.
   void write(const DatasetSlice& slice);
 
   /// Over all ranks, every element of every dataset must have been written exactly once.
@@ -37,25 +43,29 @@ class CheckpointWriter {
  private:
   struct Progress {
     DatasetSpec spec;
-    uint64_t checksum = 0;
-    uint64_t written = 0;
+    int64_t offset = 0;     ///< of the first byte in the file
+    uint64_t checksum = 0;  ///< of what this rank wrote
+    uint64_t written = 0;   ///< elements
   };
 
   template <typename Step>
   void attempt(Step step);
   template <typename Step>
   void together(Step step);
-  void write_header(const CheckpointHeader& header);
+  void lay_out(const CheckpointHeader& header);
   void check_slice(const DatasetSlice& slice) const;
   void finish_checksums();
+  void write_layout();
   void discard();
 
   std::string file_;
   std::string partial_;
   Writers writers_;
   std::map<std::string, Progress> progress_;  ///< by path; the same keys on every rank
-  std::optional<Hdf5File> hdf5_;
-  std::string error_;  ///< this rank's first
+  std::optional<ByteFile> layout_bytes_;      ///< rank 0: what is not values
+  std::optional<Hdf5File> layout_;            ///< rank 0: the same, open
+  std::optional<ByteFile> values_;            ///< FILE.partial
+  std::string error_;                         ///< this rank's first
 };
 
 /// A whole checkpoint at once: `all` is the same on every rank, `mine` are the slices that this

@@ -111,18 +111,15 @@ SharingInit parse_sharing_init(const std::string& name) {
 }
 
 std::vector<int> source_layers(const SharingMap& map, Slot slot, int id, SharingInit init) {
-  const std::vector<int>& of_layer = map.of(slot);
-  const std::set<int> ids(of_layer.begin(), of_layer.end());
   const int depth = map.depth();
-  const int unique = static_cast<int>(ids.size());
-  const int i = static_cast<int>(std::distance(ids.begin(), ids.find(id)));
+  const int unique = map.unique(slot);
   switch (init) {
     case SharingInit::stepwise:
-      return {unique == 1 ? 0 : i * (depth - 1) / (unique - 1)};
+      return {unique == 1 ? 0 : id * (depth - 1) / (unique - 1)};
     case SharingInit::lower:
-      return {i};
+      return {id};
     case SharingInit::upper:
-      return {depth - unique + i};
+      return {depth - unique + id};
     case SharingInit::average:
       break;
   }

@@ -16,7 +16,7 @@ namespace rondo {
 /// Which of the N source layers a component of a slot with M components is made of (Relaxed
 /// Recursive Transformers, arXiv 2410.20672):
 /// `stepwise` layer floor(i·(N−1)/(M−1)), `lower` layer i, `upper` layer N−M+i, `average` the mean
-/// over the layers that use the component. i counts the components of the slot by id.
+/// over the layers that use the component. i is the component's id.
 enum class SharingInit { stepwise, average, lower, upper };
 
 /// "stepwise", …; throws UserError that lists them.

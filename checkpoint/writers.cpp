@@ -34,6 +34,15 @@ void Writers::agree(const std::string& error) const {
   throw UserError(text);
 }
 
+std::vector<int64_t> Writers::of_first(std::vector<int64_t> values) const {
+  if (!parallel_) return values;
+  auto count = static_cast<int64_t>(values.size());
+  MPI_Bcast(&count, 1, MPI_INT64_T, 0, MPI_COMM_WORLD);
+  values.resize(static_cast<size_t>(count));
+  MPI_Bcast(values.data(), static_cast<int>(count), MPI_INT64_T, 0, MPI_COMM_WORLD);
+  return values;
+}
+
 std::vector<uint64_t> Writers::sum(std::vector<uint64_t> values) const {
   if (parallel_) {
     MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(values.size()), MPI_UINT64_T,

@@ -19,6 +19,9 @@ class Writers {
   /// rank; so none goes on alone.
   void agree(const std::string& error) const;
 
+  /// Collective. The values of rank 0.
+  std::vector<int64_t> of_first(std::vector<int64_t> values) const;
+
   /// Collective. Elementwise sum over the ranks, modulo 2^64.
   std::vector<uint64_t> sum(std::vector<uint64_t> values) const;
 

@@ -30,6 +30,7 @@ class Replica {
   Replica(const ModelDefinition& model, const ReplicaOptions& options, World world);
 
   const ModelDefinition& model() const { return model_; }
+  torch::Device device() const { return store_.device(); }
   const Stage& stage() const { return stage_; }
   ReplicaBuffers& buffers() { return buffers_; }
 

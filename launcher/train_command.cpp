@@ -7,13 +7,13 @@
 
 #include "base/user_error.h"
 #include "checkpoint/checkpoint_reader.h"
-#include "distributed/comm/mpi_communicator.h"
 #include "launcher/agree.h"
 #include "launcher/command_line.h"
 #include "launcher/commands.h"
 #include "launcher/compose.h"
 #include "launcher/job.h"
 #include "launcher/model_summary.h"
+#include "launcher/ranks.h"
 #include "launcher/trainer.h"
 
 namespace rondo {
@@ -75,8 +75,8 @@ TrainResult train_once(const TrainWords& words, Communicator& host, StopSignals&
     corpora.emplace(open_corpora(config));
   });
   torch::set_num_threads(static_cast<int>(config.train.threads));
-  const std::unique_ptr<Communicator> ranks = make_mpi_world(config.distributed.deadline_s);
-  Trainer trainer(config, start, std::move(*corpora), {*ranks, *ranks}, signals);
+  Ranks ranks(config.distributed, host);
+  Trainer trainer(config, start, std::move(*corpora), ranks, signals);
   agree(host, [&] {
     if (host.rank() == 0) keep_config(config);
   });

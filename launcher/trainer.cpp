@@ -17,17 +17,19 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-Microbatch to_microbatch(const Batch& batch) {
-  return {torch::tensor(batch.inputs, torch::kInt64), torch::tensor(batch.targets, torch::kInt64)};
+Microbatch to_microbatch(const Batch& batch, torch::Device device) {
+  return {torch::tensor(batch.inputs, torch::kInt64).to(device),
+          torch::tensor(batch.targets, torch::kInt64).to(device)};
 }
 
-Replica make_replica(const Config& config, const Start& start, World world) {
+Replica make_replica(const Config& config, const Start& start, Ranks& ranks) {
   return Replica(start.model,
                  {.precision = Precision::parse(config.train.precision),
                   .sequence = config.data.sequence,
                   .recompute = config.train.recompute == "layer",
-                  .zero = config.distributed.zero},
-                 world);
+                  .zero = config.distributed.zero,
+                  .device = ranks.device()},
+                 ranks.world());
 }
 
 /// Sums `values` over all ranks, in place.
@@ -46,19 +48,19 @@ double evaluate(const Replica& replica, const SampleSource& source, const Config
   const int64_t micro = config.train.micro_batch;
   for (int64_t first = world.rank() * micro; first < samples; first += world.size() * micro) {
     const Batch batch = source.batch(0, first, std::min(micro, samples - first));
-    loss[0] += replica.stage().evaluate(to_microbatch(batch), {}).item<double>();
+    loss[0] += replica.stage().evaluate(to_microbatch(batch, replica.device()), {}).item<double>();
   }
   sum_over_ranks(world, loss);
   return loss[0] / static_cast<double>(samples * config.data.sequence);
 }
 
-Trainer::Trainer(const Config& config, const Start& start, Corpora corpora, World world,
+Trainer::Trainer(const Config& config, const Start& start, Corpora corpora, Ranks& ranks,
                  StopSignals& signals)
     : config_(config),
-      world_(world),
+      world_(ranks.world()),
       signals_(signals),
       corpora_(std::move(corpora)),
-      replica_(make_replica(config, start, world)) {
+      replica_(make_replica(config, start, ranks)) {
   if (start.file.empty()) {
     replica_.draw(config.train.seed);
     return;
@@ -79,7 +81,9 @@ double Trainer::forward_backward(int64_t step) {
   for (int64_t row = 0; row < rows; row += config_.train.micro_batch) {
     const Batch batch = corpora_.train.batch(step - 1, first + row, config_.train.micro_batch);
     Stage::Tape tape;
-    loss += replica_.stage().forward(to_microbatch(batch), {}, scale, tape).item<double>();
+    loss += replica_.stage()
+                .forward(to_microbatch(batch, replica_.device()), {}, scale, tape)
+                .item<double>();
     replica_.stage().backward({}, tape);
   }
   return loss * scale;

@@ -4,10 +4,10 @@
 #include <optional>
 #include <string>
 
-#include "distributed/comm/world.h"
 #include "launcher/config.h"
 #include "launcher/corpora.h"
 #include "launcher/metrics.h"
+#include "launcher/ranks.h"
 #include "launcher/replica.h"
 #include "launcher/run_log.h"
 #include "launcher/start.h"
@@ -31,7 +31,7 @@ struct TrainResult {
 class Trainer {
  public:
   /// Builds the model of `start`; writes nothing. Collective. Throws UserError.
-  Trainer(const Config& config, const Start& start, Corpora corpora, World world,
+  Trainer(const Config& config, const Start& start, Corpora corpora, Ranks& ranks,
           StopSignals& signals);
 
   /// Trains to `train.steps`, or until a signal asks to stop; saves. Collective.

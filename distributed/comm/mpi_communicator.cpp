@@ -315,6 +315,18 @@ std::unique_ptr<Communicator> make_mpi_world(double deadline_s) {
   return std::make_unique<MpiCommunicator>(dog, members, comm);
 }
 
+int rank_on_node() {
+  MPI_Comm node = MPI_COMM_NULL;
+  int rank = 0;
+  const bool made = MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL,
+                                        &node) == MPI_SUCCESS;
+  if (!made || MPI_Comm_rank(node, &rank) != MPI_SUCCESS) {
+    throw std::runtime_error("MPI cannot tell which ranks share a node");
+  }
+  MPI_Comm_free(&node);
+  return rank;
+}
+
 void end_job(const std::string& line) {
   const std::string text = "rondo: " + line + "\n";
   // One write, so that lines of several ranks do not mix. Nothing can be done where it fails.

@@ -30,6 +30,9 @@ class MpiSession {
 /// are std::runtime_error with operation, group and rank.
 std::unique_ptr<Communicator> make_mpi_world(double deadline_s);
 
+/// This rank's number among those that share its node's memory. Collective over the job.
+int rank_on_node();
+
 /// Prints "rondo: <line>" to stderr and ends all ranks of the job with exit code 1, whatever they
 /// are doing. From any thread, with or without MPI.
 [[noreturn]] void end_job(const std::string& line);

@@ -1,8 +1,6 @@
 #include "checkpoint/checkpoint.h"
 
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/resource.h>
 
 #include <filesystem>
 
@@ -11,6 +9,7 @@
 #include "checkpoint/checkpoint_writer.h"
 #include "checkpoint/model_json.h"
 #include "tests/checkpoint/example_checkpoint.h"
+#include "tests/checkpoint/full_disk.h"
 #include "tests/checkpoint/temporary_folder.h"
 
 namespace rondo {
@@ -90,16 +89,12 @@ TEST(Checkpoint, AFullDiskLeavesThePreviousFileAndNothingElse) {
   const std::string file = folder.file("step-00000100.h5");
   save_example(file);
   const std::string before = read_file(file);
-  const DatasetSpec big{"/parameters/big", {1 << 20}, torch::kFloat32};
-  signal(SIGXFSZ, SIG_IGN);
-  rlimit unlimited{};
-  getrlimit(RLIMIT_FSIZE, &unlimited);
-  const rlimit tight{1 << 16, unlimited.rlim_max};
-  setrlimit(RLIMIT_FSIZE, &tight);
-  const std::string error = error_of<UserError>([&] {
-    save_checkpoint(file, example_header(), {big}, {{big.path, 0, torch::ones({1 << 20})}}, false);
-  });
-  setrlimit(RLIMIT_FSIZE, &unlimited);
+  CheckpointWriter writer(file, example_header(), example_datasets(), false);
+  {
+    const FullDisk full;
+    for (const DatasetSlice& slice : example_slices(0, 1)) writer.write(slice);
+  }
+  const std::string error = error_of<UserError>([&] { writer.commit(); });
   expect_contains(error, "cannot write " + file);
   expect_contains(error, "File too large");
   EXPECT_EQ(read_file(file), before);
@@ -148,7 +143,7 @@ TEST(Checkpoint, NamesAFileThatIsNoCheckpoint) {
   expect_contains(open_error(folder.file("none.h5")), "none.h5: there is no such file");
   write_file(folder.file("text.h5"), "not HDF5 at all");
   expect_contains(open_error(folder.file("text.h5")), "text.h5 is not an HDF5 file");
-  auto foreign = Hdf5File::create(folder.file("foreign.h5"), Hdf5File::Access::serial);
+  auto foreign = Hdf5File::create(folder.file("foreign.h5"));
   foreign.write_attribute("/", "format", std::string("other"));
   foreign.close();
   expect_contains(open_error(folder.file("foreign.h5")), "foreign.h5 is not a rondo checkpoint");
@@ -158,7 +153,7 @@ TEST(Checkpoint, NamesANewerFormatAndAMissingAttribute) {
   const TemporaryFolder folder;
   const std::string path = folder.file("a.h5");
   const auto write = [&](int64_t version) {
-    auto file = Hdf5File::create(path, Hdf5File::Access::serial);
+    auto file = Hdf5File::create(path);
     file.write_attribute("/", "format", std::string("rondo"));
     file.write_attribute("/", "format_version", version);
     file.close();

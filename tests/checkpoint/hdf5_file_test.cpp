@@ -5,6 +5,7 @@
 #include <functional>
 #include <numeric>
 
+#include "checkpoint/byte_file.h"
 #include "tests/checkpoint/temporary_folder.h"
 
 namespace rondo {
@@ -51,48 +52,59 @@ TEST(Hyperslabs, CoverEveryFlatRangeInOrderWithFewBoxes) {
   }
 }
 
+/// A dataset that holds 0, 1, 2, …, written to its place in the file.
+Hdf5File counting_file(const std::string& path, const std::vector<int64_t>& shape) {
+  auto file = Hdf5File::create(path);
+  file.create_dataset("/deep/down/x", shape, Hdf5Type::float64);
+  const int64_t offset = file.offset("/deep/down/x");
+  file.close();
+  std::vector<double> values(static_cast<size_t>(product(shape)));
+  std::iota(values.begin(), values.end(), 0.0);
+  ByteFile::open(path).write(offset, values.data(), product(shape) * 8);
+  return Hdf5File::open(path);
+}
+
 TEST(Hdf5File, ReadsEveryFlatRangeAsItWasWritten) {
   const TemporaryFolder folder;
   for (const auto& shape : some_shapes) {
     const int64_t size = product(shape);
-    auto file = Hdf5File::create(folder.file("a.h5"), Hdf5File::Access::serial);
-    file.create_dataset("/deep/down/x", shape, Hdf5Type::float64);
-    std::vector<double> dense(static_cast<size_t>(size), 0.0);
-    file.write("/deep/down/x", 0, size, Hdf5Type::float64, dense.data());
-    double next = 1.0;
-    for (int64_t begin = 0; begin < size; ++begin) {
-      for (int64_t count = 1; begin + count <= size; ++count) {
-        for (int64_t i = begin; i < begin + count; ++i) dense[static_cast<size_t>(i)] = next++;
-        file.write("/deep/down/x", begin, count, Hdf5Type::float64, dense.data() + begin);
-        std::vector<double> part(static_cast<size_t>(count));
-        file.read("/deep/down/x", begin, count, Hdf5Type::float64, part.data());
-        EXPECT_EQ(part, std::vector<double>(dense.begin() + begin, dense.begin() + begin + count));
+    const Hdf5File file = counting_file(folder.file("a.h5"), shape);
+    EXPECT_EQ(file.shape("/deep/down/x"), shape);
+    for (int64_t begin = 0; begin <= size; ++begin) {
+      for (int64_t count = 0; begin + count <= size; ++count) {
+        std::vector<double> wide(static_cast<size_t>(count));
+        std::iota(wide.begin(), wide.end(), static_cast<double>(begin));
+        const std::vector<float> narrow(wide.begin(), wide.end());
+        std::vector<double> as_double(static_cast<size_t>(count));
+        std::vector<float> as_float(static_cast<size_t>(count));
+        file.read("/deep/down/x", begin, count, Hdf5Type::float64, as_double.data());
+        file.read("/deep/down/x", begin, count, Hdf5Type::float32, as_float.data());
+        EXPECT_EQ(as_double, wide);
+        EXPECT_EQ(as_float, narrow);
       }
     }
-    std::vector<double> whole(static_cast<size_t>(size));
-    file.read("/deep/down/x", 0, size, Hdf5Type::float64, whole.data());
-    EXPECT_EQ(whole, dense);
-    EXPECT_EQ(file.shape("/deep/down/x"), shape);
   }
 }
 
 TEST(Hdf5File, RefusesARangeOutsideTheDataset) {
   const TemporaryFolder folder;
-  auto file = Hdf5File::create(folder.file("a.h5"), Hdf5File::Access::serial);
-  file.create_dataset("/x", {2, 3}, Hdf5Type::float32);
-  float values[8] = {};
-  EXPECT_THROW(file.write("/x", 4, 3, Hdf5Type::float32, values), Hdf5Error);
-  EXPECT_THROW(file.write("/x", -1, 2, Hdf5Type::float32, values), Hdf5Error);
-  EXPECT_THROW(file.write("/x", 2, -1, Hdf5Type::float32, values), Hdf5Error);
-  EXPECT_THROW(file.write("/x", 1, INT64_MAX, Hdf5Type::float32, values), Hdf5Error);
-  EXPECT_NO_THROW(file.write("/x", 0, 6, Hdf5Type::float32, values));
+  const Hdf5File file = counting_file(folder.file("a.h5"), {2, 3});
+  double values[8] = {};
+  const auto read = [&](int64_t begin, int64_t count) {
+    file.read("/deep/down/x", begin, count, Hdf5Type::float64, values);
+  };
+  EXPECT_THROW(read(4, 3), Hdf5Error);
+  EXPECT_THROW(read(-1, 2), Hdf5Error);
+  EXPECT_THROW(read(2, -1), Hdf5Error);
+  EXPECT_THROW(read(1, INT64_MAX), Hdf5Error);
+  EXPECT_NO_THROW(read(0, 6));
 }
 
 TEST(Hdf5File, KeepsAttributesOfAnySize) {
   const TemporaryFolder folder;
   const std::string longer_than_an_object_header(200'000, 'x');
   {
-    auto file = Hdf5File::create(folder.file("a.h5"), Hdf5File::Access::serial);
+    auto file = Hdf5File::create(folder.file("a.h5"));
     file.create_dataset("/group/x", {1}, Hdf5Type::float32);
     file.write_attribute("/", "text", longer_than_an_object_header);
     file.write_attribute("/", "empty", std::string());
@@ -113,7 +125,7 @@ TEST(Hdf5File, KeepsAttributesOfAnySize) {
 
 TEST(Hdf5File, ListsDatasetsWithTheirTypes) {
   const TemporaryFolder folder;
-  auto file = Hdf5File::create(folder.file("a.h5"), Hdf5File::Access::serial);
+  auto file = Hdf5File::create(folder.file("a.h5"));
   file.create_dataset("/b/x", {1}, Hdf5Type::float64);
   file.create_dataset("/a", {1}, Hdf5Type::float32);
   EXPECT_EQ(file.datasets(), (std::vector<std::string>{"/a", "/b/x"}));
@@ -123,8 +135,8 @@ TEST(Hdf5File, ListsDatasetsWithTheirTypes) {
 
 TEST(Hdf5File, SaysInOneLineWhatIsWrong) {
   const TemporaryFolder folder;
-  const std::string error = error_of<Hdf5Error>(
-      [&] { Hdf5File::create(folder.file("no/such/a.h5"), Hdf5File::Access::serial); });
+  const std::string error =
+      error_of<Hdf5Error>([&] { Hdf5File::create(folder.file("no/such/a.h5")); });
   EXPECT_NE(error.find("No such file or directory"), std::string::npos) << error;
   EXPECT_EQ(error.find('\n'), std::string::npos);
 }

@@ -135,9 +135,6 @@ TEST(SharingInitialisation, CountsEachSlotsComponentsOnItsOwn) {
   EXPECT_EQ(source_layers(map, Slot::feed_forward, 0, SharingInit::upper), std::vector{3});
   EXPECT_EQ(source_layers(map, Slot::feed_forward_norm, 2, SharingInit::stepwise), std::vector{2});
   EXPECT_EQ(source_layers(map, Slot::attention, 1, SharingInit::average), (std::vector{1, 3}));
-  const SharingMap gaps = make_sharing_map({.strategy = "explicit", .map = {0, 5, 0, 5}}, 4);
-  EXPECT_EQ(source_layers(gaps, Slot::attention, 5, SharingInit::stepwise), std::vector{3});
-  EXPECT_EQ(source_layers(gaps, Slot::attention, 5, SharingInit::lower), std::vector{1});
 }
 
 TEST(SharingInitialisation, NamesTheSchemesThereAre) {

@@ -1,8 +1,6 @@
 // Saving on several ranks: each rank writes its slices of every dataset.
 #include <gtest/gtest.h>
 #include <mpi.h>
-#include <signal.h>
-#include <sys/resource.h>
 
 #include <filesystem>
 #include <optional>
@@ -11,6 +9,7 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "tests/checkpoint/example_checkpoint.h"
+#include "tests/checkpoint/full_disk.h"
 #include "tests/checkpoint/temporary_folder.h"
 
 namespace rondo {
@@ -129,14 +128,15 @@ TEST(ParallelSave, OneRanksFullDiskFailsAllRanksAndKeepsThePreviousFile) {
   const SharedFolder folder;
   const std::string file = folder.file("a.h5");
   ASSERT_EQ(save_error(file, example_slices(rank(), size())), "");
-  signal(SIGXFSZ, SIG_IGN);
-  rlimit unlimited{};
-  getrlimit(RLIMIT_FSIZE, &unlimited);
-  const rlimit tight{1 << 12, unlimited.rlim_max};
   const int culprit = size() - 1;
-  if (rank() == culprit) setrlimit(RLIMIT_FSIZE, &tight);
-  const std::string error = save_error(file, example_slices(rank(), size()));
-  setrlimit(RLIMIT_FSIZE, &unlimited);
+  CheckpointWriter writer(file, example_header(), example_datasets(), true);
+  {
+    std::optional<FullDisk> full;
+    if (rank() == culprit) full.emplace();
+    for (const DatasetSlice& slice : example_slices(rank(), size())) writer.write(slice);
+  }
+  const std::string error = error_of<UserError>([&] { writer.commit(); });
+  MPI_Barrier(MPI_COMM_WORLD);
   EXPECT_NE(error.find("(rank " + std::to_string(culprit) + ")"), std::string::npos) << error;
   expect_equal_on_all_ranks(error);
   EXPECT_FALSE(fs::exists(file + ".partial"));

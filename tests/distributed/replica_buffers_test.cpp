@@ -1,0 +1,200 @@
+// The one reduction, on as many ranks as mpirun gives.
+#include "distributed/replica_buffers.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "distributed/comm/mpi_communicator.h"
+
+namespace rondo {
+namespace {
+
+/// Components of odd sizes, so that shards cut through tensors.
+std::vector<ParameterSpec> parameters() {
+  return {{"attention/0", "q_proj/weight", {7, 5}},
+          {"attention/0", "k_proj/weight", {3, 5}},
+          {"attention_norm/0", "weight", {5}},
+          {"embedding", "weight", {11, 5}}};
+}
+
+/// Everyone holds all but the embedding, which only the first and the last rank hold: a tied
+/// embedding and head of a pipeline.
+std::vector<ReplicaGroup> groups(int world) {
+  std::vector<int> all(static_cast<size_t>(world));
+  std::iota(all.begin(), all.end(), 0);
+  const std::vector<int> ends = world == 1 ? std::vector<int>{0} : std::vector<int>{0, world - 1};
+  return replica_groups({{"attention/0", all}, {"attention_norm/0", all}, {"embedding", ends}});
+}
+
+class Fixture {
+ public:
+  explicit Fixture(int zero, const std::string& precision = "float64")
+      : world_(make_mpi_world(60)),
+        store_(parameters(), buffer_plans(groups(world_->size()), world_->rank()),
+               Precision::parse(precision), torch::kCPU),
+        buffers_(fill(), groups(world_->size()), {*world_, *world_}, zero) {}
+
+  /// Rank r adds (r + 1)·(i + 1) to element i of each tensor, so the sum is known.
+  void add_gradients() {
+    for (const ParameterSpec& spec : store_.parameters()) {
+      torch::Tensor gradient = store_.at(spec.path()).gradient.view(-1);
+      gradient.add_(torch::arange(1, spec.count() + 1).to(gradient.scalar_type()),
+                    world_->rank() + 1);
+    }
+  }
+
+  bool holds(const std::string& path) const {
+    for (const ParameterSpec& spec : store_.parameters()) {
+      if (spec.path() == path) return true;
+    }
+    return false;
+  }
+
+  Communicator& world() { return *world_; }
+  ComponentStore& store() { return store_; }
+  ReplicaBuffers& buffers() { return buffers_; }
+
+ private:
+  ComponentStore& fill() {
+    for (const ParameterSpec& spec : store_.parameters()) {
+      torch::Tensor value = store_.at(spec.path()).value.view(-1);
+      value.copy_(torch::arange(1, spec.count() + 1).to(value.scalar_type()) * 0.01);
+    }
+    return store_;
+  }
+
+  std::unique_ptr<Communicator> world_;
+  ComponentStore store_;
+  ReplicaBuffers buffers_;
+};
+
+/// Σ (r + 1) over the holders of a component.
+double holder_sum(const std::string& component, int world) {
+  for (const ReplicaGroup& group : groups(world)) {
+    for (const std::string& held : group.components) {
+      if (held != component) continue;
+      double sum = 0.0;
+      for (int rank : group.world_ranks) sum += rank + 1;
+      return sum;
+    }
+  }
+  return 0.0;
+}
+
+TEST(ReplicaBuffers, CountEachComponentOnceInTheNorm) {
+  for (int zero : {0, 1}) {
+    Fixture ranks(zero);
+    ranks.add_gradients();
+    ranks.buffers().reduce();
+    double squares = 0.0;
+    for (const ParameterSpec& spec : parameters()) {
+      const double factor = holder_sum(spec.component, ranks.world().size());
+      for (int64_t i = 1; i <= spec.count(); ++i) squares += std::pow(factor * i, 2);
+    }
+    EXPECT_NEAR(ranks.buffers().gradient_norm(), std::sqrt(squares), 1e-9);
+  }
+}
+
+/// One AdamW step of element i of a tensor whose summed gradient is `factor`·i.
+double updated(double value, double factor, bool decays) {
+  const AdamWOptions options;
+  const double lr = 0.1;
+  const double decayed = decays ? value * (1.0 - lr * options.weight_decay) : value;
+  return decayed - lr * factor / (std::abs(factor) + options.eps);
+}
+
+TEST(ReplicaBuffers, BringTheSameUpdateToEveryHolder) {
+  for (int zero : {0, 1}) {
+    Fixture ranks(zero);
+    ranks.buffers().clear_gradients();
+    ranks.add_gradients();
+    ranks.buffers().reduce();
+    ranks.buffers().update({}, 0.1, 1, 1.0);
+    for (const ParameterSpec& spec : parameters()) {
+      if (!ranks.holds(spec.path())) continue;
+      const double factor = holder_sum(spec.component, ranks.world().size());
+      const torch::Tensor value = ranks.store().at(spec.path()).value.reshape(-1);
+      for (int64_t i = 1; i <= spec.count(); ++i) {
+        EXPECT_NEAR(value[i - 1].item<double>(),
+                    updated(0.01 * i, factor * i, spec.shape.size() > 1), 1e-9)
+            << spec.path() << " element " << i - 1 << " zero " << zero;
+      }
+    }
+    EXPECT_NO_THROW(ranks.buffers().check_replicas_equal());
+  }
+}
+
+TEST(ReplicaBuffers, ScaleTheReducedGradient) {
+  Fixture ranks(1);
+  ranks.add_gradients();
+  ranks.buffers().reduce();
+  const double before = ranks.buffers().gradient_norm();
+  ranks.buffers().update({}, 0.0, 1, 0.5);
+  EXPECT_NEAR(ranks.buffers().gradient_norm(), 0.5 * before, 1e-9 * before);
+}
+
+TEST(ReplicaBuffers, WriteEveryElementExactlyOnce) {
+  for (int zero : {0, 1}) {
+    Fixture ranks(zero);
+    for (const ParameterSpec& spec : parameters()) {
+      std::vector<int64_t> times(static_cast<size_t>(spec.count()), 0);
+      for (const OwnedSlice& slice : ranks.buffers().checkpoint_slices()) {
+        if (slice.path != spec.path()) continue;
+        EXPECT_EQ(slice.exp_avg.numel(), slice.master.numel());
+        for (int64_t i = 0; i < slice.master.numel(); ++i) {
+          ++times[static_cast<size_t>(slice.begin + i)];
+          EXPECT_DOUBLE_EQ(slice.master[i].item<double>(), 0.01 * (slice.begin + i + 1));
+        }
+      }
+      ranks.world().all_reduce_sum({times.data(), spec.count(), ElementType::int64});
+      EXPECT_EQ(times, std::vector<int64_t>(static_cast<size_t>(spec.count()), 1)) << spec.path();
+    }
+  }
+}
+
+TEST(ReplicaBuffers, KeepFloat32MastersBehindBfloat16Weights) {
+  for (int zero : {0, 1}) {
+    Fixture ranks(zero, "bfloat16");
+    // Each step is far below what bfloat16 can hold of the value; only masters remember it.
+    const std::string path = "attention/0/q_proj/weight";
+    const float before = ranks.store().at(path).value[6][4].item<float>();
+    for (int64_t step = 1; step <= 64; ++step) {
+      ranks.buffers().clear_gradients();
+      ranks.add_gradients();
+      ranks.buffers().reduce();
+      ranks.buffers().update({.weight_decay = 0.0}, 1e-4, step, 1.0);
+    }
+    EXPECT_NEAR(ranks.store().at(path).value[6][4].item<float>(), before - 64e-4F, 2e-3F);
+    EXPECT_NO_THROW(ranks.buffers().check_replicas_equal());
+  }
+}
+
+TEST(ReplicaBuffers, NoticeOneBitThatDiffers) {
+  Fixture ranks(0);
+  if (ranks.world().size() == 1) {
+    EXPECT_NO_THROW(ranks.buffers().check_replicas_equal());
+    return;
+  }
+  if (ranks.world().rank() == 1) {
+    torch::Tensor value = ranks.store().at("attention/0/k_proj/weight").value;
+    value[2][4] = std::nextafter(value[2][4].item<double>(), 10.0);
+  }
+  EXPECT_THROW(ranks.buffers().check_replicas_equal(), std::runtime_error);
+}
+
+TEST(ReplicaBuffers, SendNothingForAComponentWithOneHolder) {
+  Fixture ranks(0);
+  const Communicator::Traffic before = ranks.buffers().traffic();
+  ranks.buffers().reduce();
+  if (ranks.world().size() == 1) {
+    EXPECT_EQ(ranks.buffers().traffic().reduce, before.reduce);
+  } else {
+    EXPECT_GT(ranks.buffers().traffic().reduce, before.reduce);
+  }
+}
+
+}  // namespace
+}  // namespace rondo

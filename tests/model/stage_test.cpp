@@ -1,0 +1,91 @@
+#include "model/stage.h"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "tests/model/tiny_model.h"
+
+namespace rondo {
+namespace {
+
+TEST(Stage, EvaluatesToTheLossOfForward) {
+  TinyModel tiny(tiny_model({.strategy = "cycle", .unique = 2}, 4));
+  tiny.randomise();
+  Stage::Tape tape;
+  const Microbatch batch = tiny_batch();
+  EXPECT_EQ(tiny.stage.forward(batch, {}, 1.0, tape).item<double>(),
+            tiny.stage.evaluate(batch, {}).item<double>());
+}
+
+TEST(Stage, CutInTwoGivesTheLossAndGradientsOfTheWhole) {
+  TinyModel whole(tiny_model({.strategy = "cycle", .unique = 2}, 4));
+  TinyModel cut(whole.model);
+  whole.randomise();
+  cut.randomise();
+  const auto part = [&](int begin, int end) {
+    return Stage(cut.model, cut.store,
+                 {.begin = begin, .end = end, .sequence = TinyModel::sequence});
+  };
+  const Stage front = part(0, 3);
+  const Stage back = part(3, 4);
+  const Microbatch batch = tiny_batch();
+  Stage::Tape front_tape, back_tape;
+  const torch::Tensor middle = front.forward(batch, {}, 1.0, front_tape);
+  const torch::Tensor loss = back.forward(batch, middle, 1.0, back_tape);
+  const torch::Tensor gradient = back.backward({}, back_tape);
+  EXPECT_FALSE(front.backward(gradient, front_tape).defined());
+  EXPECT_EQ(loss.item<double>(), whole.step(batch));
+  for (const ParameterSpec& spec : whole.parameters()) {
+    EXPECT_TRUE(whole.gradient(spec.path()).equal(cut.gradient(spec.path()))) << spec.path();
+  }
+}
+
+TEST(Stage, IsCausal) {
+  TinyModel tiny(tiny_model({.strategy = "none"}, 2));
+  tiny.randomise();
+  const Stage front(tiny.model, tiny.store,
+                    {.begin = 0, .end = 1, .sequence = TinyModel::sequence});
+  Microbatch batch = tiny_batch(1);
+  const torch::Tensor before = front.evaluate(batch, {}).clone();
+  batch.inputs[TinyModel::sequence - 1] = (batch.inputs[TinyModel::sequence - 1] + 1) % 13;
+  const torch::Tensor after = front.evaluate(batch, {});
+  const int64_t untouched = TinyModel::sequence - 1;
+  EXPECT_TRUE(before.narrow(0, 0, untouched).equal(after.narrow(0, 0, untouched)));
+  EXPECT_FALSE(before[untouched].equal(after[untouched]));
+}
+
+TEST(Stage, KnowsOneSequenceFromTheNext) {
+  TinyModel tiny(tiny_model({.strategy = "none"}, 2));
+  tiny.randomise();
+  const Microbatch both = tiny_batch(2);
+  const auto row = [&](int64_t i) {
+    const auto part = [&](const torch::Tensor& t) {
+      return t.narrow(0, i * TinyModel::sequence, TinyModel::sequence);
+    };
+    return tiny.stage.evaluate({part(both.inputs), part(both.targets)}, {}).item<double>();
+  };
+  EXPECT_NEAR(tiny.stage.evaluate(both, {}).item<double>(), row(0) + row(1), 1e-12);
+}
+
+TEST(Ties, AreHeldByLayersThatShareAComponent) {
+  TinyModel tiny(tiny_model({.strategy = "cycle", .unique = 2}, 4));
+  EXPECT_NO_THROW(check_ties(tiny.stage, tiny.model.sharing, 0));
+}
+
+TEST(Ties, ThatAreLostOrInventedAreNamed) {
+  const TinyModel tiny(tiny_model({.strategy = "cycle", .unique = 2}, 4));
+  SharingMap other = tiny.model.sharing;
+  other.of(Slot::feed_forward) = {0, 1, 0, 2};
+  try {
+    check_ties(tiny.stage, other, 0);
+    FAIL() << "accepted a tie that the map does not have";
+  } catch (const std::logic_error& error) {
+    EXPECT_STREQ(error.what(), "feed_forward of layers 1 and 3 should not share memory");
+  }
+  other.of(Slot::feed_forward) = {0, 1, 0, 0};
+  EXPECT_THROW(check_ties(tiny.stage, other, 0), std::logic_error);
+}
+
+}  // namespace
+}  // namespace rondo

@@ -1,0 +1,114 @@
+// A model small enough for finite differences, in float64.
+#pragma once
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <set>
+
+#include "model/component_store.h"
+#include "model/initial_values.h"
+#include "model/stage.h"
+
+namespace rondo {
+
+inline ModelSpec tiny_spec(int64_t depth) {
+  return {.hidden = 16,
+          .depth = depth,
+          .heads = 4,
+          .kv_heads = 2,
+          .head_dim = 4,
+          .ffn = 24,
+          .vocab = 13,
+          .rope_theta = 100.0,
+          .tie_embeddings = false};
+}
+
+inline ModelDefinition tiny_model(const SharingOptions& sharing, int depth, int64_t rank = 0) {
+  return {tiny_spec(depth), make_sharing_map(sharing, depth), rank, "sum"};
+}
+
+/// One process that holds the whole model.
+class TinyModel {
+ public:
+  explicit TinyModel(const ModelDefinition& definition, bool recompute = false,
+                     const std::string& precision = "float64")
+      : model(definition),
+        store(parameters(), {{components(), 1}}, Precision::parse(precision), torch::kCPU),
+        stage(model, store,
+              {.begin = 0,
+               .end = definition.sharing.depth(),
+               .sequence = sequence,
+               .recompute = recompute}) {}
+
+  /// Well away from the small values of a start, so that every gradient is felt. Each tensor is
+  /// drawn from its path, adapters' B included.
+  void randomise() {
+    const torch::NoGradGuard no_grad;
+    for (const ParameterSpec& spec : parameters()) {
+      torch::manual_seed(std::hash<std::string>()(spec.path()) % 100000);
+      const torch::Tensor noise = torch::randn(spec.shape, torch::kFloat64) * 0.3;
+      store.at(spec.path()).value.copy_(spec.shape.size() == 1 ? noise + 1.0 : noise);
+    }
+  }
+
+  std::vector<ParameterSpec> parameters() const {
+    return parameter_list(model.spec, model.sharing, model.relaxation_rank);
+  }
+
+  /// Summed loss; its gradients are added to the store.
+  double step(const Microbatch& batch, double scale = 1.0) {
+    Stage::Tape tape;
+    const double loss = stage.forward(batch, {}, scale, tape).item<double>();
+    stage.backward({}, tape);
+    return loss;
+  }
+
+  torch::Tensor gradient(const std::string& path) const { return store.at(path).gradient; }
+  torch::Tensor value(const std::string& path) const { return store.at(path).value; }
+
+  static constexpr int64_t sequence = 6;
+
+  ModelDefinition model;
+  ComponentStore store;
+  Stage stage;
+
+ private:
+  std::vector<std::string> components() const {
+    std::vector<std::string> list;
+    for (const ParameterSpec& spec : parameters()) {
+      if (list.empty() || list.back() != spec.component) list.push_back(spec.component);
+    }
+    return list;
+  }
+};
+
+inline Microbatch tiny_batch(int64_t rows = 2, uint64_t seed = 1) {
+  torch::manual_seed(seed);
+  const auto draw = [&] {
+    return torch::randint(0, tiny_spec(1).vocab, {rows * TinyModel::sequence}, torch::kInt64);
+  };
+  return {draw(), draw()};
+}
+
+/// The same function with weights of its own in every layer.
+inline std::unique_ptr<TinyModel> untied_clone(const TinyModel& shared) {
+  ModelDefinition definition = shared.model;
+  definition.sharing = make_sharing_map({.strategy = "none"}, shared.model.sharing.depth());
+  auto clone = std::make_unique<TinyModel>(definition);
+  const torch::NoGradGuard no_grad;
+  for (const ParameterSpec& spec : clone->parameters()) {
+    std::string source = spec.path();
+    for (Slot slot : all_slots) {
+      for (int layer = 0; layer < definition.sharing.depth(); ++layer) {
+        if (spec.component != fmt::format("{}/{}", slot_name(slot), layer)) continue;
+        source = fmt::format("{}/{}/{}", slot_name(slot), shared.model.sharing.id(slot, layer),
+                             spec.name);
+      }
+    }
+    clone->value(spec.path()).copy_(shared.value(source));
+  }
+  return clone;
+}
+
+}  // namespace rondo

@@ -1,0 +1,122 @@
+"""Runs the rondo program from the outside and reads what it leaves behind. Used by the scripts here.
+
+Each script is called with the path of the program: SCRIPT.py RONDO [unittest options].
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import h5py
+import numpy as np
+
+# No rank may ask for more than a core, and no user's settings may reach a run.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("RONDO_")}
+ENVIRONMENT["OMP_NUM_THREADS"] = "1"
+
+MPIRUN = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--mca", "mpi_yield_when_idle", "1"]
+
+TINY_MODEL = {"model.hidden": 32, "model.depth": 6, "model.heads": 4, "model.kv_heads": 2,
+              "model.ffn": 48, "model.vocab": 64, "sharing.unique": 3}
+
+UINT16 = 8  # token type of the indexed data set
+
+
+def write_corpus(prefix, documents):
+    """PREFIX.bin and PREFIX.idx of the indexed data set, from lists of uint16 tokens."""
+    documents = [np.asarray(tokens, dtype="<u2") for tokens in documents]
+    lengths = np.array([len(tokens) for tokens in documents], dtype="<i4")
+    starts = np.concatenate([[0], np.cumsum(2 * lengths.astype("<i8"))[:-1]]).astype("<i8")
+    pathlib.Path(f"{prefix}.bin").write_bytes(b"".join(t.tobytes() for t in documents))
+    header = b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, UINT16, len(documents), len(documents) + 1)
+    firsts = np.arange(len(documents) + 1, dtype="<i8")
+    pathlib.Path(f"{prefix}.idx").write_bytes(
+        header + lengths.tobytes() + starts.tobytes() + firsts.tobytes())
+
+
+def random_tokens(count, vocab, seed=0):
+    """Tokens with something to learn: low ids are the frequent ones."""
+    return (vocab * np.random.default_rng(seed).random(count) ** 2).astype(np.int64)
+
+
+def checksum(values):
+    """The `checksum` attribute that a dataset with these values must have."""
+    bits = np.ascontiguousarray(values).ravel().view(f"<u{values.itemsize}").astype(np.uint64)
+    with np.errstate(over="ignore"):
+        x = bits + np.arange(1, bits.size + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return np.sum(x ^ (x >> np.uint64(31)), dtype=np.uint64)
+
+
+def read_checkpoint(path):
+    """Every dataset by its path, as arrays."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]})
+                        if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def replace_dataset(path, name, values):
+    """Overwrites one dataset of a checkpoint and keeps its checksum right."""
+    with h5py.File(path, "r+") as file:
+        file[name][...] = values
+        file[name].attrs["checksum"] = checksum(file[name][()])
+
+
+def read_metrics(run):
+    lines = (pathlib.Path(run) / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def words(settings):
+    """{"train.steps": 5, …} as overrides."""
+    def text(value):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    return [f"{key}={text(value)}" for key, value in settings.items()]
+
+
+class RondoTest(unittest.TestCase):
+    """A test with a folder of its own, in which the program runs."""
+
+    program = None
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="rondo-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def command(self, *arguments, ranks=0):
+        """ranks = 0 starts the program alone, without mpirun."""
+        launcher = [*MPIRUN, "-n", str(ranks)] if ranks else []
+        return [*launcher, self.program, *map(str, arguments)]
+
+    def run_rondo(self, *arguments, ranks=0):
+        return subprocess.run(self.command(*arguments, ranks=ranks), cwd=self.folder,
+                              env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+
+    def rondo(self, *arguments, ranks=0):
+        """Runs to success and returns what was printed."""
+        done = self.run_rondo(*arguments, ranks=ranks)
+        self.assertEqual(done.returncode, 0, f"{arguments}\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    def train(self, run, settings, ranks=0):
+        """Trains with log.dir = `run`; returns the metrics, one entry per step."""
+        self.rondo("train", *words({"log.dir": run, "log.tensorboard": False} | settings),
+                   ranks=ranks)
+        return read_metrics(self.folder / run)
+
+    def checkpoint_file(self, run, step):
+        return self.folder / run / "checkpoints" / f"step-{step:08}.h5"
+
+
+def main():
+    RondoTest.program = str(pathlib.Path(sys.argv[1]).resolve())
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]])
