@@ -2,11 +2,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 #include <utility>
@@ -44,7 +44,10 @@ ByteFile ByteFile::open(const std::string& path) {
   return {::open(path.c_str(), O_RDWR | O_CLOEXEC), "open"};
 }
 
-ByteFile ByteFile::in_memory() { return {memfd_create("rondo", MFD_CLOEXEC), "memfd_create"}; }
+ByteFile ByteFile::in_memory(std::string& name) {
+  name = "/dev/shm/rondo-XXXXXX";
+  return {mkostemp(name.data(), O_CLOEXEC), "create in /dev/shm"};
+}
 
 ByteFile::ByteFile(ByteFile&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
 
@@ -56,8 +59,6 @@ ByteFile& ByteFile::operator=(ByteFile&& other) noexcept {
 ByteFile::~ByteFile() {
   if (descriptor_ >= 0) close(descriptor_);
 }
-
-std::string ByteFile::path() const { return fmt::format("/proc/self/fd/{}", descriptor_); }
 
 int64_t ByteFile::size() const {
   struct stat status = {};

@@ -14,15 +14,14 @@ class ByteFile {
   static ByteFile create(const std::string& path);
   /// One that is there already.
   static ByteFile open(const std::string& path);
-  /// Nameless; only the pages that are written take memory.
-  static ByteFile in_memory();
+  /// Empty, in memory, of which only the pages that are written are taken. `name` becomes its path;
+  /// the caller removes it.
+  static ByteFile in_memory(std::string& name);
 
   ByteFile(ByteFile&& other) noexcept;
   ByteFile& operator=(ByteFile&& other) noexcept;
   ~ByteFile();
 
-  /// A name under which this process can open the file again.
-  std::string path() const;
   int64_t size() const;
   void write(int64_t offset, const void* bytes, int64_t count);
   void read(int64_t offset, void* bytes, int64_t count) const;

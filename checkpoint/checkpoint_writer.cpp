@@ -74,8 +74,10 @@ void CheckpointWriter::together(Step step) {
 }
 
 void CheckpointWriter::lay_out(const CheckpointHeader& header) {
-  layout_bytes_ = ByteFile::in_memory();
-  layout_ = Hdf5File::create(layout_bytes_->path());
+  std::string name;
+  layout_bytes_ = ByteFile::in_memory(name);
+  layout_ = Hdf5File::create(name);
+  fs::remove(name);
   layout_->write_attribute("/", "format", std::string("rondo"));
   layout_->write_attribute("/", "format_version", checkpoint_format_version);
   layout_->write_attribute("/", "step", header.step);

@@ -1,5 +1,7 @@
 #include "model/linear.h"
 
+#include "model/matrix_product.h"
+
 namespace rondo {
 namespace {
 
@@ -36,10 +38,13 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     context->saved_data["rows"] = rows_of(use.adapters);
     context->saved_data["has_residual"] = residual.has_value();
     const Tensor transposed = use.weight.value.t();  // [in, out]
-    Tensor y = residual ? at::addmm(*residual, x, transposed) : at::mm(x, transposed);
+    Tensor y =
+        residual ? residual->clone() : at::empty({x.size(0), transposed.size(1)}, x.options());
+    matrix_product_into(y, x, transposed, residual ? 1.0 : 0.0);
     for (const Adapter& adapter : use.adapters) {
-      const Tensor low = at::mm(x, adapter.a.value.t());  // [tokens, r]
-      y.narrow(1, adapter.row, adapter.b.value.size(0)).addmm_(low, adapter.b.value.t());
+      const Tensor low = matrix_product(x, adapter.a.value.t());  // [tokens, r]
+      Tensor rows = y.narrow(1, adapter.row, adapter.b.value.size(0));
+      matrix_product_into(rows, low, adapter.b.value.t(), 1.0);
     }
     return y;
   }
@@ -47,7 +52,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const Tensor g = gradients[0];                       // [tokens, out]
     const Tensor x = context->get_saved_variables()[0];  // [tokens, in]
-    Tensor gx = at::mm(g, context->saved_data["weight"].toTensor());
+    Tensor gx = matrix_product(g, context->saved_data["weight"].toTensor());
     accumulate_product(context->saved_data["gradient"].toTensor(), g, x,
                        context->saved_data["gradient_weight"].toDouble());
     const std::vector<Tensor> adapters = context->saved_data["adapters"].toTensorVector();
@@ -56,10 +61,10 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
       const Tensor& a = adapters[4 * i];
       const Tensor& b = adapters[4 * i + 1];
       const Tensor g_rows = g.narrow(1, rows[i], b.size(0));  // [tokens, rows]
-      const Tensor g_low = at::mm(g_rows, b);                 // [tokens, r]
-      accumulate_product(adapters[4 * i + 3], g_rows, at::mm(x, a.t()), 1.0);
+      const Tensor g_low = matrix_product(g_rows, b);         // [tokens, r]
+      accumulate_product(adapters[4 * i + 3], g_rows, matrix_product(x, a.t()), 1.0);
       accumulate_product(adapters[4 * i + 2], g_low, x, 1.0);
-      gx.addmm_(g_low, a);
+      matrix_product_into(gx, g_low, a, 1.0);
     }
     return {gx, context->saved_data["has_residual"].toBool() ? g : Tensor(), Tensor()};
   }
@@ -70,14 +75,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 void accumulate_product(const Tensor& gradient, const Tensor& a, const Tensor& b, double weight) {
   if (weight == 0.0) return;
   Tensor target = gradient;
-  if (a.scalar_type() == gradient.scalar_type()) {
-    target.addmm_(a.t(), b, 1.0, weight);
-  } else if (a.is_cuda()) {
-    // cuBLAS multiplies in bfloat16 and adds in float32.
-    at::addmm_out(target, target, a.t(), b, target.scalar_type(), 1.0, weight);
-  } else {
-    target.add_(at::mm(a.t(), b), weight);
-  }
+  matrix_product_into(target, a.t(), b, 1.0, weight);
 }
 
 Tensor linear(const Tensor& x, const Linear& use, const std::optional<Tensor>& residual) {

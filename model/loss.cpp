@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/linear.h"
+#include "model/matrix_product.h"
 
 namespace rondo {
 namespace {
@@ -27,7 +28,7 @@ HeadResult head_loss(const Tensor& x, const Parameter& head, const Tensor& targe
     const int64_t count = std::min(rows, tokens - begin);
     const Tensor part = x.narrow(0, begin, count);                       // [count, hidden]
     const Tensor target = targets.narrow(0, begin, count).unsqueeze(1);  // [count, 1]
-    Tensor logits = at::mm(part, head.value.t()).to(master);             // [count, vocab]
+    Tensor logits = matrix_product(part, head.value.t()).to(master);     // [count, vocab]
     const Tensor total = at::logsumexp(logits, 1, /*keepdim=*/true);     // [count, 1]
     result.loss.add_((total - logits.gather(1, target)).sum(torch::kFloat64));
     if (gradient_scale == 0.0) continue;
@@ -36,7 +37,7 @@ HeadResult head_loss(const Tensor& x, const Parameter& head, const Tensor& targe
     logits.scatter_add_(1, target, at::full_like(total, -gradient_scale));
     const Tensor gradient = logits.to(x.scalar_type());
     Tensor gradient_part = result.gradient_x.narrow(0, begin, count);
-    at::mm_out(gradient_part, gradient, head.value);
+    matrix_product_into(gradient_part, gradient, head.value, 0.0);
     accumulate_product(head.gradient, gradient, part, 1.0);
   }
   return result;

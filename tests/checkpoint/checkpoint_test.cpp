@@ -7,6 +7,7 @@
 #include "base/user_error.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/checkpoint_writer.h"
+#include "checkpoint/checksum.h"
 #include "checkpoint/model_json.h"
 #include "tests/checkpoint/example_checkpoint.h"
 #include "tests/checkpoint/full_disk.h"
@@ -214,6 +215,17 @@ TEST(Checkpoint, NamesMissingExtraAndMisshapenDatasets) {
   parameters.front().shape = {16, 9};
   expect_contains(complaint(parameters),
                   "/parameters/embedding/weight has shape [16, 8], the model needs [16, 9]");
+}
+
+TEST(Checksum, IsTheSumOverSlicesAndSeesASwap) {
+  const std::vector<double> values = {1.0, 2.0, 3.0, 0.0};
+  const std::vector<double> swapped = {2.0, 1.0, 3.0, 0.0};
+  const uint64_t whole = checksum(values.data(), 8, 0, 4);
+  EXPECT_EQ(whole, checksum(values.data(), 8, 0, 1) + checksum(values.data() + 1, 8, 1, 3));
+  EXPECT_NE(whole, checksum(swapped.data(), 8, 0, 4));
+  EXPECT_NE(whole, checksum(values.data(), 8, 0, 3));
+  EXPECT_NE(whole, checksum(values.data(), 8, 1, 4));
+  EXPECT_NE(checksum(values.data(), 4, 0, 2), checksum(values.data() + 1, 4, 0, 2));
 }
 
 TEST(CheckpointFolder, FindsTheHighestStepAmongCompleteFiles) {

@@ -11,7 +11,10 @@ import pathlib
 import torch
 from torch.func import functional_call
 from transformers.models.llama.configuration_llama import LlamaConfig
-from transformers.models.llama.modeling_llama import LlamaForCausalLM
+from transformers.models.llama.modeling_llama import LlamaForCausalLM, LlamaRMSNorm
+from transformers.utils import logging as transformers_logging
+
+transformers_logging.disable_progress_bar()
 
 SLOT_MODULES = {"attention": "self_attn", "feed_forward": "mlp", "attention_norm": "input_layernorm",
                 "feed_forward_norm": "post_attention_layernorm"}
@@ -111,6 +114,30 @@ def llama_config(checkpoint_model):
         rope_parameters={"rope_type": "default", "rope_theta": model["rope_theta"]})
 
 
+class Rotary(torch.nn.Module):
+    """cos and sin [1, sequence, head_dim] of the rotary embedding, in float64."""
+
+    def __init__(self, config):
+        super().__init__()
+        exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float64) / config.head_dim
+        self.frequencies = config.rope_parameters["rope_theta"] ** -exponents
+
+    def forward(self, _, position_ids):
+        angles = position_ids[..., None] * self.frequencies.repeat(2)
+        return angles.cos(), angles.sin()
+
+
+def float64_model(config):
+    """transformers' Llama without its two detours through float32, norms and rotary embedding."""
+    model = LlamaForCausalLM(config).double()
+    for name, module in list(model.named_modules()):
+        if isinstance(module, LlamaRMSNorm):
+            model.set_submodule(name, torch.nn.RMSNorm(config.hidden_size, config.rms_norm_eps,
+                                                       dtype=torch.float64))
+    model.model.rotary_emb = Rotary(config)
+    return model
+
+
 class ReferenceTrainer:
     """`maps`: slot → component of each layer; `parameters`: rondo path → tensor."""
 
@@ -118,7 +145,7 @@ class ReferenceTrainer:
         self.maps, self.recipe = maps, recipe
         self.parameters = {path: value.to(torch.float64).requires_grad_()
                            for path, value in parameters.items()}
-        self.model = LlamaForCausalLM(config).double()
+        self.model = float64_model(config)
         matrices = [p for p in self.parameters.values() if p.dim() >= 2]
         vectors = [p for p in self.parameters.values() if p.dim() < 2]
         self.optimizer = torch.optim.AdamW(
