@@ -23,6 +23,20 @@ Buffer buffer_of(const Tensor& t) {
   return {t.data_ptr(), t.numel(), element_type(t.scalar_type())};
 }
 
+/// Two numbers, [2] int64, that change when a bit of `values` does: its words (of 8 bytes) summed,
+/// and summed with weights, exact modulo 2^64. In pieces, so that no copy of the buffer exists.
+Tensor fingerprint(const Tensor& values) {
+  constexpr int64_t piece = int64_t{1} << 20;
+  const Tensor words = values.view(torch::kInt64);
+  Tensor sums = torch::zeros({2}, words.options());
+  for (int64_t begin = 0; begin < words.numel(); begin += piece) {
+    const Tensor part = words.narrow(0, begin, std::min(piece, words.numel() - begin));
+    const Tensor weight = torch::arange(begin + 1, begin + 1 + part.numel(), words.options());
+    sums += torch::stack({part.sum(), (part * weight).sum()});
+  }
+  return sums;
+}
+
 }  // namespace
 
 std::vector<BufferPlan> buffer_plans(const std::vector<ReplicaGroup>& groups, int world_rank) {
@@ -152,13 +166,10 @@ Communicator::Traffic ReplicaBuffers::traffic() const {
 void ReplicaBuffers::check_replicas_equal() {
   std::string differing;
   for (Member& member : members_) {
-    // The bit patterns as integers: their sum and their weighted sum, exact modulo 2^64.
-    const Tensor bits = member.buffer->values.cpu().view(torch::kInt16).to(torch::kInt64);
-    const Tensor position = torch::arange(1, bits.numel() + 1, torch::kInt64);
-    const Tensor mine = torch::stack({bits.sum(), (bits * position).sum()});
-    Tensor first = mine.clone().to(member.buffer->values.device());
+    const Tensor mine = fingerprint(member.buffer->values);
+    Tensor first = mine.clone();
     member.group->broadcast(buffer_of(first), 0);
-    if (mine.equal(first.cpu()) || !differing.empty()) continue;
+    if (mine.equal(first) || !differing.empty()) continue;
     differing = fmt::format(
         "rank {} holds other weights than the first member of {}; that group "
         "begins with {}",

@@ -7,30 +7,47 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// `direction` = −1 turns back.
-Tensor turned(const Tensor& x, const Tensor& cosine, const Tensor& sine, double direction) {
+/// y = x turned by position; `direction` = −1 turns back. Both [batch, sequence, heads, head_dim].
+void turn_into(Tensor y, const Tensor& x, const Tensor& cosine, const Tensor& sine,
+               double direction) {
   const int64_t half = x.size(3) / 2;
   const Tensor first = x.narrow(3, 0, half);
   const Tensor second = x.narrow(3, half, half);
-  Tensor y = at::empty(x.sizes(), x.options());
   Tensor y_first = y.narrow(3, 0, half);
   Tensor y_second = y.narrow(3, half, half);
   at::mul_out(y_first, first, cosine).addcmul_(second, sine, -direction);
   at::mul_out(y_second, second, cosine).addcmul_(first, sine, direction);
-  return y;
 }
 
-struct RotateFunction : torch::autograd::Function<RotateFunction> {
-  static Tensor forward(AutogradContext* context, const Tensor& x, const RotaryTable& table) {
+struct TurnHeadsFunction : torch::autograd::Function<TurnHeadsFunction> {
+  static variable_list forward(AutogradContext* context, const Tensor& qkv, int64_t heads,
+                               const RotaryTable& table) {
     context->saved_data["cosine"] = table.cosine;
     context->saved_data["sine"] = table.sine;
-    return turned(x, table.cosine, table.sine, 1.0);
+    const int64_t kv_heads = (qkv.size(2) - heads) / 2;
+    const Tensor queries = qkv.narrow(2, 0, heads);
+    const Tensor keys = qkv.narrow(2, heads, kv_heads);
+    const Tensor turned_queries = at::empty(queries.sizes(), qkv.options());
+    const Tensor turned_keys = at::empty(keys.sizes(), qkv.options());
+    turn_into(turned_queries, queries, table.cosine, table.sine, 1.0);
+    turn_into(turned_keys, keys, table.cosine, table.sine, 1.0);
+    return {turned_queries, turned_keys, qkv.narrow(2, heads + kv_heads, kv_heads).clone()};
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    return {turned(gradients[0], context->saved_data["cosine"].toTensor(),
-                   context->saved_data["sine"].toTensor(), -1.0),
-            Tensor()};
+    const Tensor& queries = gradients[0];
+    const Tensor& keys = gradients[1];
+    const Tensor cosine = context->saved_data["cosine"].toTensor();
+    const Tensor sine = context->saved_data["sine"].toTensor();
+    const int64_t heads = queries.size(2);
+    const int64_t kv_heads = keys.size(2);
+    const Tensor qkv =
+        at::empty({queries.size(0), queries.size(1), heads + 2 * kv_heads, queries.size(3)},
+                  queries.options());
+    turn_into(qkv.narrow(2, 0, heads), queries, cosine, sine, -1.0);
+    turn_into(qkv.narrow(2, heads, kv_heads), keys, cosine, sine, -1.0);
+    qkv.narrow(2, heads + kv_heads, kv_heads).copy_(gradients[2]);
+    return {qkv, Tensor(), Tensor()};
   }
 };
 
@@ -48,22 +65,24 @@ RotaryTable::RotaryTable(const ModelSpec& model, int64_t sequence, torch::Tensor
   sine = shaped(angle.sin());
 }
 
-Tensor rotate(const Tensor& x, const RotaryTable& table) { return RotateFunction::apply(x, table); }
+TurnedHeads turn_heads(const Tensor& qkv, const ModelSpec& model, const RotaryTable& table) {
+  const variable_list parts = TurnHeadsFunction::apply(qkv, model.heads, table);
+  return {parts[0], parts[1], parts[2]};
+}
 
 Tensor attend(const Tensor& x, const Tensor& residual, const Attention& use, const ModelSpec& model,
               const RotaryTable& table) {
   const int64_t sequence = table.cosine.size(1);
   const int64_t groups = model.heads + 2 * model.kv_heads;
-  const Tensor qkv = linear(x, use.qkv).view({-1, sequence, groups, model.head_dim});
-  const Tensor qk = rotate(qkv.narrow(2, 0, model.heads + model.kv_heads), table);
+  const TurnedHeads turned =
+      turn_heads(linear(x, use.qkv).view({-1, sequence, groups, model.head_dim}), model, table);
+  const auto heads_first = [](const Tensor& t) { return t.transpose(1, 2); };
   // [batch, heads, sequence, head_dim]
-  const Tensor q = qk.narrow(2, 0, model.heads).transpose(1, 2);
-  const Tensor k = qk.narrow(2, model.heads, model.kv_heads).transpose(1, 2);
-  const Tensor v = qkv.narrow(2, model.heads + model.kv_heads, model.kv_heads).transpose(1, 2);
   const Tensor mixed = at::scaled_dot_product_attention(
-      q, k, v, /*attn_mask=*/{}, /*dropout_p=*/0.0, /*is_causal=*/true, /*scale=*/{},
+      heads_first(turned.queries), heads_first(turned.keys), heads_first(turned.values),
+      /*attn_mask=*/{}, /*dropout_p=*/0.0, /*is_causal=*/true, /*scale=*/{},
       /*enable_gqa=*/model.kv_heads != model.heads);
-  const Tensor joined = mixed.transpose(1, 2).reshape({x.size(0), model.heads * model.head_dim});
+  const Tensor joined = heads_first(mixed).reshape({x.size(0), model.heads * model.head_dim});
   return linear(joined, use.output, residual);
 }
 

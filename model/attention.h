@@ -17,8 +17,16 @@ struct RotaryTable {
   RotaryTable(const ModelSpec& model, int64_t sequence, torch::TensorOptions options);
 };
 
-/// x [batch, sequence, heads, head_dim] turned by position. Linear, so backward turns back.
-torch::Tensor rotate(const torch::Tensor& x, const RotaryTable& table);
+/// Queries and keys turned by position, and values: [batch, sequence, heads, head_dim] each.
+struct TurnedHeads {
+  torch::Tensor queries;
+  torch::Tensor keys;
+  torch::Tensor values;
+};
+
+/// qkv [batch, sequence, heads + 2·kv_heads, head_dim] taken apart; nothing of it is kept for
+/// backward, which turns back.
+TurnedHeads turn_heads(const torch::Tensor& qkv, const ModelSpec& model, const RotaryTable& table);
 
 /// One layer's use of an attention component.
 struct Attention {

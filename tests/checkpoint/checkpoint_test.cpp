@@ -238,11 +238,14 @@ TEST(CheckpointFolder, FindsTheHighestStepAmongCompleteFiles) {
   }
   fs::create_directory(folder.file("step-00000500.h5"));
   EXPECT_EQ(newest_checkpoint(folder.path()), checkpoint_file(folder.path(), 100));
-  write_file(checkpoint_file(folder.path(), 1'000'000'000), "");
-  EXPECT_EQ(list_checkpoints(folder.path()),
-            (std::vector<std::string>{checkpoint_file(folder.path(), 1'000'000'000),
-                                      checkpoint_file(folder.path(), 100),
-                                      checkpoint_file(folder.path(), 9)}));
+  const std::string nine_digits = checkpoint_file(folder.path(), 100'000'000);
+  const std::string eight_digits = checkpoint_file(folder.path(), 99'999'999);
+  write_file(nine_digits, "");
+  write_file(eight_digits, "");
+  EXPECT_EQ(
+      list_checkpoints(folder.path()),
+      (std::vector<std::string>{nine_digits, eight_digits, checkpoint_file(folder.path(), 100),
+                                checkpoint_file(folder.path(), 9)}));
 }
 
 TEST(CheckpointFolder, PrunesAllButTheNewestAndWhatEarlierSavesLeft) {
