@@ -44,7 +44,7 @@ class Case:
 
 cases = [
     Case("small", 256, 704, heads=4, kv_heads=2, vocab=4096, depth=8, unique=4, steps=12),
-    Case("wide", 512, 1408, heads=8, kv_heads=4, vocab=8192, depth=12, unique=4, steps=5),
+    Case("wide", 512, 1408, heads=8, kv_heads=4, vocab=8192, depth=12, unique=4, steps=6),
 ]
 rank_counts = (1, 2)
 warm_up = 2  # steps of each round that are not timed
@@ -145,7 +145,7 @@ def run_rondo(case, ranks, folder):
     return Round([step["step_s"] for step in steps], [step["loss"] for step in steps], peak_bytes)
 
 
-def run_peer(case, ranks, folder, extra=()):
+def run_peer(case, ranks, folder, extra):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python"]
     launcher += ["--nproc-per-node", ranks]
     settings = {
@@ -167,12 +167,12 @@ def run_peer(case, ranks, folder, extra=()):
     return Round(result["step_s"], result["loss"], peak_bytes)
 
 
-def compare(case, ranks, rounds, folder):
+def compare(case, ranks, chosen, folder):
     """Runs both sides in turn and returns a row of the table, with every number it came from."""
     ours, theirs = [], []
-    for _ in range(rounds):
+    for _ in range(chosen.rounds):
         ours.append(run_rondo(case, ranks, folder))
-        theirs.append(run_peer(case, ranks, folder))
+        theirs.append(run_peer(case, ranks, folder, ["--compile"] if chosen.compile else []))
     tokens = case.rows * ranks * case.sequence
     speed = [tokens / statistics.median(r.seconds() for r in side) for side in (ours, theirs)]
     peak_mb = [statistics.median(r.peak_bytes for r in side) / 1e6 for side in (ours, theirs)]
@@ -234,8 +234,11 @@ def options():
     parser.add_argument("--ranks", type=int, choices=rank_counts, action="append", help="only these")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each side (default 3)")
     parser.add_argument("--quick", action="store_true", help="the small size, one round")
+    parser.add_argument("--compile", action="store_true", help="the peer through torch.compile")
     parser.add_argument("--json", default=root / "build" / "bench.json", help="file to write")
     chosen = parser.parse_args()
+    if chosen.rounds < 1:
+        parser.error("--rounds must be at least 1")
     if chosen.quick:
         chosen.case, chosen.rounds = ["small"], 1
     return chosen
@@ -246,7 +249,7 @@ def main():
     rows = []
     about = machine()
     print("{processor}, {cores} cores, PyTorch {torch}, transformers {transformers}".format(**about))
-    print(f"one thread a rank, float32, {chosen.rounds} rounds of each side in turn\n\n{heading}")
+    print(f"float32, one thread a rank; rounds of each side, in turn: {chosen.rounds}\n\n{heading}")
     for case in cases:
         if chosen.case and case.name not in chosen.case:
             continue
@@ -255,7 +258,7 @@ def main():
             write_tokens(folder / "tokens", case)
             write_weights(folder, case)
             for ranks in chosen.ranks or rank_counts:
-                rows.append(compare(case, ranks, chosen.rounds, folder))
+                rows.append(compare(case, ranks, chosen, folder))
                 print(line(rows[-1]), flush=True)
     print("\nLosses of the first steps:")
     for row in rows:

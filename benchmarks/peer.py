@@ -4,7 +4,8 @@ Layers share a block by being the same module. One process trains alone; under t
 are replicas through DistributedDataParallel over gloo. Rank 0 prints one JSON line: `step_s` and
 `loss` (mean nats per token of the global batch) of every step.
 
-    peer.py --hf DIR --tokens PREFIX.bin --depth 8 --unique 4 --steps 5
+    torchrun --standalone --nproc-per-node 2 peer.py --hf DIR --tokens PREFIX.bin --depth 8 \\
+        --unique 4 --steps 5 --global-batch 8 --micro-batch 4 --sequence 256 --lr 1e-3
 """
 
 import argparse
@@ -82,7 +83,7 @@ def train(model, options, rank, world):
     seconds, losses = [], []
     for step in range(options.steps):
         start = time.perf_counter()
-        optimizer.zero_grad(set_to_none=world == 1)
+        optimizer.zero_grad()
         total = 0.0
         for row in range(0, rows, micro):
             x, y = batches.rows(step * options.global_batch + rank * rows + row, micro)
