@@ -115,9 +115,11 @@ def main():
         mean = torch.tensor(losses, dtype=torch.float64)
         torch.distributed.all_reduce(mean)
         losses = (mean / world).tolist()
-        torch.distributed.destroy_process_group()
     if rank == 0:
         print(json.dumps({"step_s": seconds, "loss": losses}), flush=True)
+    if world > 1:
+        torch.distributed.barrier()
+        os._exit(0)  # taking DDP over gloo down has been seen to hang for ever
 
 
 main()
