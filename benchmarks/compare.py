@@ -230,8 +230,8 @@ def machine():
 def options():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     names = [case.name for case in cases]
-    parser.add_argument("--case", choices=names, action="append", help="only this size (repeatable)")
-    parser.add_argument("--ranks", type=int, choices=rank_counts, action="append", help="only these")
+    parser.add_argument("--case", choices=names, action="append", help="only this size")
+    parser.add_argument("--ranks", type=int, choices=rank_counts, action="append", help="only this")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each side (default 3)")
     parser.add_argument("--quick", action="store_true", help="the small size, one round")
     parser.add_argument("--compile", action="store_true", help="the peer through torch.compile")
@@ -248,7 +248,8 @@ def main():
     chosen = options()
     rows = []
     about = machine()
-    print("{processor}, {cores} cores, PyTorch {torch}, transformers {transformers}".format(**about))
+    about_text = "{processor}, {cores} cores, PyTorch {torch}, transformers {transformers}"
+    print(about_text.format(**about))
     print(f"float32, one thread a rank; rounds of each side, in turn: {chosen.rounds}\n\n{heading}")
     for case in cases:
         if chosen.case and case.name not in chosen.case:

@@ -23,7 +23,7 @@ from transformers import LlamaForCausalLM
 
 def arguments():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--hf", required=True, help="Hugging Face folder; its first blocks are used")
+    parser.add_argument("--hf", required=True, help="Hugging Face folder: its first blocks")
     parser.add_argument("--tokens", required=True, help="file of uint16 token ids")
     parser.add_argument("--depth", type=int, required=True, help="executed layers")
     parser.add_argument("--unique", type=int, required=True, help="blocks, shared in a cycle")
