@@ -8,8 +8,8 @@
 
 namespace rondo {
 
-/// Checks that every token of PREFIX fits a vocabulary. The scan is spared where PREFIX.json vouches
-/// for it. Throws UserError.
+/// Checks that every token of PREFIX fits a vocabulary. The scan is spared where PREFIX.json
+/// vouches for it. Throws UserError.
 IndexedDataset open_corpus(const std::string& prefix, int64_t vocab);
 
 struct Corpora {
