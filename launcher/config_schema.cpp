@@ -38,6 +38,16 @@ Rule at_least(double low) {
   return every_number([=](double x) { return x >= low; }, fmt::format("must be at least {}", low));
 }
 
+/// A count of things that memory must hold: products of a few stay far from overflow.
+Rule count() {
+  constexpr double most = 1 << 24;
+  return [=](const ConfigValue& value) -> Complaint {
+    if (const Complaint found = at_least(1)(value)) return found;
+    return every_number([=](double x) { return x <= most; },
+                        fmt::format("must be at most {}", most))(value);
+  };
+}
+
 Rule positive() {
   return every_number([](double x) { return x > 0; }, "must be greater than 0");
 }
@@ -116,13 +126,13 @@ std::vector<ConfigField> model_fields() {
   const Table relaxation{"relaxation", std::identity{}};
   return {
       model.key("family", &ModelSpec::family, one_of({"llama", "gemma", "gpt_neox"})),
-      model.key("hidden", &ModelSpec::hidden, at_least(1)),
-      model.key("depth", &ModelSpec::depth, at_least(1)),
-      model.key("heads", &ModelSpec::heads, at_least(1)),
+      model.key("hidden", &ModelSpec::hidden, count()),
+      model.key("depth", &ModelSpec::depth, count()),
+      model.key("heads", &ModelSpec::heads, count()),
       model.key("kv_heads", &ModelSpec::kv_heads, at_least(0)),
       model.key("head_dim", &ModelSpec::head_dim, at_least(0)),
-      model.key("ffn", &ModelSpec::ffn, at_least(1)),
-      model.key("vocab", &ModelSpec::vocab, at_least(1)),
+      model.key("ffn", &ModelSpec::ffn, count()),
+      model.key("vocab", &ModelSpec::vocab, count()),
       model.key("rope_theta", &ModelSpec::rope_theta, positive()),
       model.key("norm_eps", &ModelSpec::norm_eps, positive()),
       model.key("tie_embeddings", &ModelSpec::tie_embeddings),
@@ -148,20 +158,20 @@ std::vector<ConfigField> training_fields() {
   return {
       data.key("path", &DataConfig::path),
       data.key("blend", &DataConfig::blend, positive()),
-      data.key("sequence", &DataConfig::sequence, at_least(1)),
+      data.key("sequence", &DataConfig::sequence, count()),
       data.key("shuffle", &DataConfig::shuffle),
       data.key("validation", &DataConfig::validation, fraction()),
       data.key("validation_path", &DataConfig::validation_path),
       train.key("steps", &TrainConfig::steps, at_least(1)),
-      train.key("global_batch", &TrainConfig::global_batch, at_least(1)),
-      train.key("micro_batch", &TrainConfig::micro_batch, at_least(1)),
+      train.key("global_batch", &TrainConfig::global_batch, count()),
+      train.key("micro_batch", &TrainConfig::micro_batch, count()),
       train.key("seed", &TrainConfig::seed, at_least(0)),
       train.key("precision", &TrainConfig::precision, one_of({"float32", "float64", "bfloat16"})),
       train.key("recompute", &TrainConfig::recompute, one_of({"none", "layer"})),
       train.key("init", &TrainConfig::init),
       train.key("eval_every", &TrainConfig::eval_every, at_least(0)),
-      train.key("eval_batches", &TrainConfig::eval_batches, at_least(1)),
-      train.key("threads", &TrainConfig::threads, at_least(1)),
+      train.key("eval_batches", &TrainConfig::eval_batches, count()),
+      train.key("threads", &TrainConfig::threads, count()),
       rate.key("lr", &RateSchedule::lr, at_least(0)),
       field("optimizer.betas", fraction(),
             [](auto& c) { return std::tie(c.optimizer.beta1, c.optimizer.beta2); }),

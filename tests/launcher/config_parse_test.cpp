@@ -113,6 +113,7 @@ TEST(ParseConfig, AnImpossibleValueIsRefusedWithItsOverrideAndTheReason) {
       {"data.blend=[a,0]", "must be greater than 0"},
       {"train.steps=0", "must be at least 1"},
       {"train.micro_batch=0", "must be at least 1"},
+      {"train.global_batch=9223372036854775807", "must be at most 16777216"},
       {"train.threads=0", "must be at least 1"},
       {"optimizer.lr=nan", "must be at least 0"},
       {"optimizer.lr=inf", "must be at least 0"},

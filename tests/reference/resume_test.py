@@ -1,106 +1,142 @@
-"""A run that was interrupted ends as the one that was not."""
+"""A run that was stopped, killed or damaged goes on as if nothing had happened, bit for bit."""
 
+import shutil
 import signal
 import subprocess
 import time
 
+import h5py
 import numpy as np
 
 import rondo_runs
-from rondo_runs import (ENVIRONMENT, TINY_MODEL, RondoTest, random_tokens, read_checkpoint,
-                        read_metrics, words, write_corpus)
+from rondo_runs import RondoTest, random_tokens, read_checkpoint, read_metrics, words, write_corpus
 
 STEPS = 20
-SETTINGS = TINY_MODEL | {
-    "sharing.strategy": "cycle", "data.path": "corpus", "data.sequence": 16, "data.shuffle": True,
-    "train.steps": STEPS, "train.global_batch": 8, "train.micro_batch": 4, "checkpoint.every": 10,
-    "optimizer.schedule": "cosine", "optimizer.warmup": 3}
-
-
-def story(metrics):
-    """What a step showed, without how long it took."""
-    return [(m["step"], m["loss"], m["grad_norm"], m["lr"], m["tokens"]) for m in metrics]
+# Slow enough to be stopped half-way: 16 microbatches a step.
+SETTINGS = rondo_runs.TINY_MODEL | {
+    "data.path": "corpus", "data.sequence": 64, "data.shuffle": True, "train.steps": STEPS,
+    "train.global_batch": 16, "train.micro_batch": 1, "train.eval_every": 0,
+    "optimizer.schedule": "cosine", "optimizer.warmup": 4, "checkpoint.every": 10,
+    "log.tensorboard": False}
 
 
 class Resume(RondoTest):
 
     def setUp(self):
         super().setUp()
-        write_corpus(self.folder / "corpus", [random_tokens(3000, 64)])
+        tokens = random_tokens(9000, 64)
+        write_corpus(self.folder / "corpus", [tokens[:4321], tokens[4321:]])
 
-    def assert_same_bits(self, run, other):
-        self.assertEqual(story(read_metrics(self.folder / run)),
-                         story(read_metrics(self.folder / other)))
-        ours = read_checkpoint(self.checkpoint_file(run, STEPS))
-        theirs = read_checkpoint(self.checkpoint_file(other, STEPS))
+    def train_words(self, run, settings):
+        return ["train", *words(SETTINGS | settings | {"log.dir": run})]
+
+    def half_of(self, run, copy):
+        """A copy of a finished run as a crash after step 10 leaves it, with later metrics."""
+        shutil.copytree(self.folder / run, self.folder / copy)
+        self.checkpoint_file(copy, STEPS).unlink()
+
+    def assert_same_metrics(self, run, straight, tolerance=0):
+        ours, theirs = read_metrics(self.folder / run), read_metrics(self.folder / straight)
+        self.assertEqual([m["step"] for m in ours], list(range(1, STEPS + 1)))
+        for one, other in zip(ours, theirs, strict=True):
+            self.assertEqual((one["lr"], one["tokens"]), (other["lr"], other["tokens"]))
+            for key in ("loss", "grad_norm"):
+                self.assertAlmostEqual(one[key], other[key], delta=tolerance,
+                                       msg=f"{key} of step {one['step']}")
+
+    def assert_bitwise_equal(self, run, straight):
+        self.assert_same_metrics(run, straight)
+        ours, theirs = (read_checkpoint(self.checkpoint_file(r, STEPS)) for r in (run, straight))
         self.assertEqual(set(ours), set(theirs))
-        for name, value in ours.items():
-            np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+        for name, expected in theirs.items():
+            self.assertEqual(ours[name].tobytes(), expected.tobytes(), name)
 
-    def forget_the_end(self, run):
-        """As if the run had been killed after step 10, some steps later."""
-        self.checkpoint_file(run, STEPS).unlink()
-
-    def test_ten_steps_and_ten_more_are_twenty_bit_for_bit(self):
-        for ranks, zero in ((0, 0), (2, 1)):
-            with self.subTest(ranks=ranks, zero=zero):
-                settings = SETTINGS | {"distributed.zero": zero}
-                straight, broken = f"straight-{ranks}", f"broken-{ranks}"
-                self.train(straight, settings, ranks=ranks)
-                self.train(broken, settings, ranks=ranks)
-                self.forget_the_end(broken)
-                printed = self.rondo("train", *words(settings | {"log.dir": broken}), ranks=ranks)
-                self.assertIn("resumes after step 10", printed)
-                self.assert_same_bits(straight, broken)
-
-    def test_a_checkpoint_of_two_ranks_goes_on_with_one(self):
-        settings = SETTINGS | {"train.precision": "float64"}
-        straight = self.train("straight", settings | {"distributed.zero": 1}, ranks=2)
-        self.train("moved", settings | {"distributed.zero": 1}, ranks=2)
-        self.forget_the_end("moved")
-        moved = self.train("moved", settings)
-        for ours, theirs in zip(moved, straight, strict=True):
-            self.assertAlmostEqual(ours["loss"], theirs["loss"], delta=1e-10)
-            self.assertAlmostEqual(ours["grad_norm"], theirs["grad_norm"], delta=1e-10)
-
-    def stop_by(self, number, run, settings):
-        """Starts a run, sends the signal once it trains, and returns its exit code and output."""
-        command = self.command("train", *words(settings | {"log.dir": run}))
-        process = subprocess.Popen(command, cwd=self.folder, env=ENVIRONMENT, text=True,
+    def interrupt(self, run, settings, sent, after, ranks=0):
+        """Starts a run, sends it a signal after `after` steps; returns exit code and output."""
+        process = subprocess.Popen(self.command(*self.train_words(run, settings), ranks=ranks),
+                                   cwd=self.folder, env=rondo_runs.ENVIRONMENT, text=True,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         metrics = self.folder / run / "metrics.jsonl"
-        while process.poll() is None and not (metrics.exists() and metrics.read_text()):
-            time.sleep(0.01)
-        process.send_signal(number)
-        output, _ = process.communicate(timeout=100)
+        while process.poll() is None:
+            if metrics.exists() and metrics.read_text().count("\n") >= after:
+                process.send_signal(sent)
+                break
+            time.sleep(0.002)
+        output, _ = process.communicate(timeout=60)
+        self.assertLess(len(read_metrics(self.folder / run)), STEPS, "stopped too late")
         return process.returncode, output
 
-    def test_a_signal_saves_and_the_same_command_goes_on(self):
-        # Long enough that the signal lands in the middle.
-        settings = SETTINGS | {"train.steps": 300, "checkpoint.every": 0}
-        self.train("straight", settings)
-        for number in (signal.SIGUSR1, signal.SIGTERM):
-            with self.subTest(signal=number):
-                run = f"stopped-{number}"
-                code, output = self.stop_by(number, run, settings)
-                self.assertEqual(code, 0, output)
-                self.assertIn("stopped by a signal after step", output)
-                self.assertLess(len(read_metrics(self.folder / run)), 300)
-                self.train(run, settings)
-                self.assertEqual(story(read_metrics(self.folder / run)),
-                                 story(read_metrics(self.folder / "straight")))
+    def check_half(self, settings, ranks):
+        self.rondo(*self.train_words("straight", settings), ranks=ranks)
+        self.half_of("straight", "again")
+        self.rondo(*self.train_words("again", settings), ranks=ranks)
+        self.assert_bitwise_equal("again", "straight")
+
+    def test_a_resumed_run_equals_the_straight_one_bit_for_bit(self):
+        self.check_half({}, ranks=0)
+
+    def test_two_ranks_with_sharded_state_resume_bit_for_bit(self):
+        self.check_half({"distributed.zero": 1}, ranks=2)
+
+    def test_relaxed_layers_and_blends_resume_bit_for_bit(self):
+        write_corpus(self.folder / "other", [random_tokens(5000, 64, seed=1)])
+        self.check_half({"data.path": "", "data.blend": "['corpus', 0.7, 'other', 0.3]",
+                         "relaxation.rank": 2, "train.precision": "float64"}, ranks=0)
+
+    def check_signal(self, sent, settings, ranks):
+        self.rondo(*self.train_words("straight", settings), ranks=ranks)
+        code, output = self.interrupt("stopped", settings, sent, after=3, ranks=ranks)
+        self.assertEqual(code, 0, output)
+        done = len(read_metrics(self.folder / "stopped"))
+        self.assertIn(f"stopped by a signal after step {done}", output)
+        self.assertTrue(self.checkpoint_file("stopped", done).exists(), output)
+        self.rondo(*self.train_words("stopped", settings), ranks=ranks)
+        self.assert_bitwise_equal("stopped", "straight")
+
+    def test_sigterm_saves_and_the_same_command_goes_on(self):
+        self.check_signal(signal.SIGTERM, {}, ranks=0)
+
+    def test_sigusr1_stops_two_ranks_after_the_same_step(self):
+        self.check_signal(signal.SIGUSR1, {"distributed.zero": 1}, ranks=2)
+
+    def test_a_killed_run_goes_on_from_its_last_checkpoint(self):
+        self.rondo(*self.train_words("straight", {}))
+        code, output = self.interrupt("killed", {"checkpoint.every": 2}, signal.SIGKILL, after=7)
+        self.assertEqual(code, -signal.SIGKILL, output)
+        self.rondo(*self.train_words("killed", {"checkpoint.every": 2}))
+        self.assert_bitwise_equal("killed", "straight")
+
+    def test_a_checkpoint_of_two_ranks_resumes_on_one(self):
+        settings = {"distributed.zero": 1, "train.precision": "float64"}
+        self.rondo(*self.train_words("straight", settings), ranks=2)
+        self.half_of("straight", "alone")
+        self.rondo(*self.train_words("alone", settings | {"distributed.zero": 0}))
+        self.assert_same_metrics("alone", "straight", tolerance=1e-10)
+        ours, theirs = (read_checkpoint(self.checkpoint_file(r, STEPS))
+                        for r in ("alone", "straight"))
+        for name, expected in theirs.items():
+            np.testing.assert_allclose(ours[name], expected, atol=1e-10, rtol=0, err_msg=name)
 
     def test_a_damaged_newest_checkpoint_is_named_and_nothing_is_lost(self):
-        self.train("run", SETTINGS)
-        damaged = self.checkpoint_file("run", STEPS)
-        damaged.write_bytes(damaged.read_bytes()[:-1000])
-        before = self.checkpoint_file("run", 10).read_bytes()
-        done = self.run_rondo("train", *words(SETTINGS | {"log.dir": "run"}))
-        self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
-        self.assertIn(damaged.name, done.stderr)
-        self.assertEqual(self.checkpoint_file("run", 10).read_bytes(), before)
-        self.assertEqual(len(read_metrics(self.folder / "run")), STEPS)
+        self.rondo(*self.train_words("straight", {}))
+        newest = self.checkpoint_file("straight", STEPS).read_bytes()
+        flipped = bytearray(newest)
+        with h5py.File(self.checkpoint_file("straight", STEPS)) as file:
+            flipped[file["optimizer/exp_avg/final_norm/weight"].id.get_offset()] ^= 1
+        for damage, content in {"cut": newest[:len(newest) // 2], "flipped": flipped}.items():
+            with self.subTest(damage):
+                shutil.copytree(self.folder / "straight", self.folder / damage)
+                damaged = self.checkpoint_file(damage, STEPS)
+                damaged.write_bytes(content)
+                files = {path: path.read_bytes() for path in (self.folder / damage).rglob("*.*")}
+                done = self.run_rondo(*self.train_words(damage, {}))
+                self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+                self.assertRegex(done.stderr, rf"\Arondo: .*{damaged.name}.*\n\Z")
+                self.assertEqual({path: path.read_bytes()
+                                  for path in (self.folder / damage).rglob("*.*")}, files)
+                damaged.unlink()  # as the line says: use the one before it
+                self.rondo(*self.train_words(damage, {}))
+                self.assert_bitwise_equal(damage, "straight")
 
 
 if __name__ == "__main__":
