@@ -82,7 +82,6 @@ class ReplicaBuffers {
   };
 
   Member make_member(FlatBuffer& buffer, std::unique_ptr<Communicator> group) const;
-  void copy_to_values(Member& member);
   std::vector<OwnedSlice> slices(Range Member::*range);
 
   World world_;

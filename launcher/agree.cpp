@@ -4,8 +4,6 @@
 #include <optional>
 #include <vector>
 
-#include "base/user_error.h"
-
 namespace rondo {
 
 void agree(Communicator& world, const std::function<void()>& step) {
@@ -20,8 +18,8 @@ void agree(Communicator& world, const std::function<void()>& step) {
   world.all_reduce_sum({failed.data(), world.size(), ElementType::int64});
   const auto lowest = std::find(failed.begin(), failed.end(), 1);
   if (lowest == failed.end()) return;
-  if (lowest - failed.begin() == world.rank()) throw *error;
-  throw UserError("");
+  if (lowest - failed.begin() == world.rank()) throw AgreedError(error->what());
+  throw AgreedError("");
 }
 
 }  // namespace rondo

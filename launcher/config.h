@@ -62,8 +62,8 @@ struct CheckpointConfig {
 };
 
 struct LogConfig {
-  std::string dir;     ///< run folder
-  int64_t every = 10;  ///< steps between progress lines
+  std::string dir = "runs/default";  ///< run folder
+  int64_t every = 10;                ///< steps between progress lines
   bool tensorboard = true;
 };
 

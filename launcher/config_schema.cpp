@@ -18,6 +18,10 @@ using Rule = std::function<Complaint(const ConfigValue&)>;
 
 Complaint anything(const ConfigValue&) { return std::nullopt; }
 
+Complaint not_empty(const ConfigValue& value) {
+  return plain_text(value).empty() ? Complaint("must not be empty") : std::nullopt;
+}
+
 /// Holds for every number in the value, those inside lists included.
 Rule every_number(std::function<bool(double)> fits, const std::string& complaint) {
   return [=](const ConfigValue& value) -> Complaint {
@@ -198,7 +202,7 @@ std::vector<ConfigField> run_fields() {
       checkpoint.key("every", &CheckpointConfig::every, at_least(0)),
       checkpoint.key("keep", &CheckpointConfig::keep, at_least(1)),
       checkpoint.key("resume", &CheckpointConfig::resume),
-      log.key("dir", &LogConfig::dir),
+      log.key("dir", &LogConfig::dir, not_empty),
       log.key("every", &LogConfig::every, at_least(1)),
       log.key("tensorboard", &LogConfig::tensorboard),
       cluster.key("gpus_per_node", &ClusterConfig::gpus_per_node, at_least(1)),

@@ -10,7 +10,8 @@ namespace rondo {
 IndexedDataset open_corpus(const std::string& prefix, int64_t vocab) {
   IndexedDataset data(prefix);
   const std::optional<DatasetInfo> info = read_dataset_info(prefix);
-  if (!info || info->vocab > vocab) data.check_vocab(vocab);
+  const bool vouched = info && info->vocab <= vocab && info->tokens == data.tokens();
+  if (!vouched) data.check_vocab(vocab);
   return data;
 }
 

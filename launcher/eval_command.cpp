@@ -53,7 +53,10 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
   agree(host, [&] {
     const CheckpointReader reader(words.checkpoint);
     const CheckpointHeader& header = reader.header();
-    config = parse_config(resolved_from_toml(header.config, words.checkpoint));
+    Resolved stored = resolved_from_toml(header.config, words.checkpoint);
+    // The header's own map stands; that of the config may be one that train.init replaced.
+    std::erase_if(stored.entries, [](const auto& e) { return e.first.starts_with("sharing."); });
+    config = parse_config(stored);
     model = {header.model, header.sharing, header.relaxation_rank};
     check_parameters(reader, parameter_list(model.spec, model.sharing, model.relaxation_rank));
     if (host.rank() == 0) reader.verify();

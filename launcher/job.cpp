@@ -4,6 +4,7 @@
 
 #include "base/user_error.h"
 #include "distributed/comm/mpi_communicator.h"
+#include "launcher/agree.h"
 
 namespace rondo {
 namespace {
@@ -18,9 +19,10 @@ void run_job(const std::function<void(Communicator& host)>& body) {
   const std::unique_ptr<Communicator> host = make_mpi_world(setup_deadline_s);
   try {
     body(*host);
-  } catch (const UserError&) {
+  } catch (const AgreedError&) {
     throw;
   } catch (const std::exception& error) {
+    if (host->size() == 1 && dynamic_cast<const UserError*>(&error) != nullptr) throw;
     const std::string text = error.what();  // LibTorch adds a stack trace behind the first line
     end_job(text.substr(0, text.find('\n')));
   }

@@ -8,7 +8,7 @@
 namespace rondo {
 
 /// Starts MPI and calls `body` on the ranks of this job. An exception that only this rank may have
-/// (anything but UserError, which `agree` makes common) ends the whole job with exit code 1.
+/// (among several ranks: anything but AgreedError) ends the whole job with exit code 1.
 void run_job(const std::function<void(Communicator& host)>& body);
 
 }  // namespace rondo

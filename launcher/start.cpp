@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <iostream>
+
 #include "base/user_error.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_reader.h"
@@ -15,10 +17,23 @@ ModelDefinition model_in(const CheckpointReader& reader, const Config& config) {
   return {header.model, header.sharing, header.relaxation_rank, config.gradient};
 }
 
-std::optional<std::string> file_to_resume(const Config& config) {
+std::optional<std::string> file_to_resume(const Config& config, int64_t damaged) {
   if (config.checkpoint.resume == "never") return std::nullopt;
-  if (config.checkpoint.resume == "auto") return newest_checkpoint(checkpoint_dir(config));
-  return config.checkpoint.resume;
+  if (config.checkpoint.resume != "auto") return config.checkpoint.resume;
+  const std::vector<std::string> files = list_checkpoints(checkpoint_dir(config));
+  const auto place = static_cast<size_t>(damaged);
+  return place < files.size() ? std::optional(files[place]) : std::nullopt;
+}
+
+/// With any other choice than the newest file, that file would win over this run's own later on.
+void check_nothing_newer(const Config& config, int64_t step) {
+  if (config.checkpoint.resume == "auto") return;
+  const std::optional<std::string> newest = newest_checkpoint(checkpoint_dir(config));
+  if (!newest || CheckpointReader(*newest).header().step <= step) return;
+  throw UserError(fmt::format(
+      "checkpoint.resume = \"{}\": {} holds {} of an earlier run, which a later one would take for "
+      "its own; choose another log.dir, or move that checkpoint away",
+      config.checkpoint.resume, checkpoint_dir(config), *newest));
 }
 
 void check_same_model(const ModelDefinition& stored, const ModelDefinition& wanted,
@@ -26,7 +41,7 @@ void check_same_model(const ModelDefinition& stored, const ModelDefinition& want
   const auto refuse = [&](const std::string& what) {
     throw UserError(
         fmt::format("{} holds another {} than this config describes; choose another "
-                    "log.dir, or set checkpoint.resume=never",
+                    "log.dir",
                     file, what));
   };
   if (!(stored.spec == wanted.spec)) refuse("model");
@@ -49,13 +64,30 @@ ModelDefinition define_model(const Config& config) {
           config.relaxation_rank, config.gradient};
 }
 
-Start choose_start(const Config& config) {
-  if (const std::optional<std::string> file = file_to_resume(config)) {
+int64_t count_damaged(const Config& config) {
+  if (config.checkpoint.resume != "auto") return 0;
+  int64_t damaged = 0;
+  for (const std::string& file : list_checkpoints(checkpoint_dir(config))) {
+    try {
+      CheckpointReader(file).verify();
+      return damaged;
+    } catch (const UserError& error) {
+      ++damaged;
+      std::cerr << "rondo: passes over a damaged checkpoint: " << error.what() << "\n";
+    }
+  }
+  return damaged;
+}
+
+Start choose_start(const Config& config, int64_t damaged) {
+  if (const std::optional<std::string> file = file_to_resume(config, damaged)) {
     const CheckpointReader reader(*file);
+    check_nothing_newer(config, reader.header().step);
     const ModelDefinition stored = model_in(reader, config);
     if (config.train.init.empty()) check_same_model(stored, define_model(config), *file);
     return {stored, *file, true};
   }
+  check_nothing_newer(config, 0);
   if (!config.train.init.empty()) {
     return {model_in(CheckpointReader(config.train.init), config), config.train.init, false};
   }

@@ -18,10 +18,15 @@ struct Start {
 /// Where checkpoints go: `checkpoint.dir`, or checkpoints/ in the run folder.
 std::string checkpoint_dir(const Config& config);
 
-/// `checkpoint.resume` = "auto" takes the newest checkpoint of the folder, if there is one; it must
-/// hold the model that `config` describes. Otherwise `train.init`, whose model and map then stand,
-/// or a fresh start. Throws UserError.
-Start choose_start(const Config& config);
+/// How many of the folder's newest checkpoints are damaged, which `checkpoint.resume` = "auto" then
+/// passes over; each is named on stderr. Reads them whole, so one rank does it for all.
+int64_t count_damaged(const Config& config);
+
+/// `checkpoint.resume` = "auto" takes the newest checkpoint of the folder behind `damaged` ones, if
+/// there is one; it must hold the model that `config` describes. Otherwise `train.init`, whose
+/// model and map then stand, or a fresh start. Throws UserError, also where the folder holds
+/// checkpoints of later steps that the run would not go on from: they would be taken for its own.
+Start choose_start(const Config& config, int64_t damaged);
 
 /// The model that the config's own keys describe. Throws UserError.
 ModelDefinition define_model(const Config& config);

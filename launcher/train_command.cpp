@@ -1,11 +1,9 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
-#include <filesystem>
-#include <fstream>
+#include <algorithm>
 #include <iostream>
 
-#include "base/user_error.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "launcher/agree.h"
 #include "launcher/command_line.h"
@@ -14,6 +12,7 @@
 #include "launcher/job.h"
 #include "launcher/model_summary.h"
 #include "launcher/ranks.h"
+#include "launcher/run_folder.h"
 #include "launcher/trainer.h"
 
 namespace rondo {
@@ -38,16 +37,16 @@ struct TrainWords {
   bool multirun = false;
 };
 
-/// The run folder is made, and the resolved config kept there, only when all else is known good.
-void keep_config(const Config& config) {
-  std::error_code error;
-  std::filesystem::create_directories(config.log.dir, error);
-  std::ofstream file(config.log.dir + "/config.toml");
-  file << to_toml(config);
-  if (!file.flush()) {
-    throw UserError(fmt::format("cannot write into the run folder {}; choose another with log.dir",
-                                config.log.dir));
+/// After `train.init` its model and map stand; the config that is kept says so. A map that differs
+/// between slots has no key of its own and is left to the checkpoint.
+void adopt_model(Config& config, const ModelDefinition& model) {
+  config.model = model.spec;
+  config.relaxation_rank = model.relaxation_rank;
+  const std::vector<int>& list = model.sharing.slots[0];
+  for (Slot slot : all_slots) {
+    if (model.sharing.of(slot) != list) return;
   }
+  config.sharing = {.strategy = "explicit", .map = list};
 }
 
 std::string describe_run(const Config& config, const Start& start, int world_size) {
@@ -66,19 +65,28 @@ TrainResult train_once(const TrainWords& words, Communicator& host, StopSignals&
   Config config;
   Start start;
   std::optional<Corpora> corpora;
+  int64_t damaged = 0;
   agree(host, [&] {
     config = parse_config(compose(words.config_dir, words.overrides));
     check_for_world(config, host.size());
-    start = choose_start(config);
-    config.model = start.model.spec;
-    if (!start.file.empty() && host.rank() == 0) CheckpointReader(start.file).verify();
+    if (host.rank() == 0) damaged = count_damaged(config);
+  });
+  host.broadcast({&damaged, 1, ElementType::int64}, 0);
+  agree(host, [&] {
+    start = choose_start(config, damaged);
+    if (!config.train.init.empty()) adopt_model(config, start.model);
+    const bool verified = config.checkpoint.resume == "auto" && start.resume;
+    if (!start.file.empty() && !verified && host.rank() == 0) {
+      CheckpointReader(start.file).verify();
+    }
     corpora.emplace(open_corpora(config));
   });
   torch::set_num_threads(static_cast<int>(config.train.threads));
   Ranks ranks(config.distributed, host);
   Trainer trainer(config, start, std::move(*corpora), ranks, signals);
+  std::optional<RunFolder> folder;
   agree(host, [&] {
-    if (host.rank() == 0) keep_config(config);
+    if (host.rank() == 0) folder.emplace(config);
   });
   if (host.rank() == 0) std::cout << describe_run(config, start, host.size()) << std::flush;
   const TrainResult result = trainer.run();
@@ -91,25 +99,41 @@ TrainResult train_once(const TrainWords& words, Communicator& host, StopSignals&
   return result;
 }
 
-/// Every combination of the swept values, in run folders DIR/0, DIR/1, …
+/// The overrides of each run of a sweep, with run folders DIR/0, DIR/1, … below the log.dir that
+/// the user chose, or below multirun/. All are checked before the first begins.
+std::vector<TrainWords> plan_runs(const TrainWords& words, int world_size) {
+  std::vector<TrainWords> runs;
+  for (const std::vector<std::string>& overrides : expand_multirun(words.overrides)) {
+    const Config config = parse_config(compose(words.config_dir, overrides));
+    check_for_world(config, world_size);
+    const bool chosen =
+        std::any_of(overrides.begin(), overrides.end(), [](const std::string& word) {
+          return word.starts_with("log.dir=") || word.starts_with("+log.dir=");
+        });
+    TrainWords one = words;
+    one.overrides = overrides;
+    one.overrides.push_back(
+        fmt::format("log.dir=\"{}/{}\"", chosen ? config.log.dir : "multirun", runs.size()));
+    open_corpora(parse_config(compose(one.config_dir, one.overrides)));
+    runs.push_back(one);
+  }
+  return runs;
+}
+
 void train_many(const TrainWords& words, Communicator& host, StopSignals& signals) {
   std::string table;
-  std::vector<std::vector<std::string>> runs;
-  agree(host, [&] { runs = expand_multirun(words.overrides); });
+  std::vector<TrainWords> runs;
+  agree(host, [&] { runs = plan_runs(words, host.size()); });
   for (size_t i = 0; i < runs.size(); ++i) {
-    TrainWords one = words;
-    std::string dir = "multirun";
-    one.overrides = runs[i];
-    for (const std::string& word : runs[i]) {
-      if (word.starts_with("log.dir=")) dir = word.substr(std::string("log.dir=").size());
-    }
-    one.overrides.push_back(fmt::format("log.dir={}/{}", dir, i));
     if (host.rank() == 0) std::cout << fmt::format("\n== run {} of {}\n", i + 1, runs.size());
-    const TrainResult result = train_once(one, host, signals);
-    table += fmt::format("{}/{}  step {}  loss {:.4f}", dir, i, result.step, result.loss);
+    const TrainResult result = train_once(runs[i], host, signals);
+    const std::string folder = parse_config(compose(words.config_dir, runs[i].overrides)).log.dir;
+    table += fmt::format("{}  step {}", folder, result.step);
+    table += result.loss ? fmt::format("  loss {:.4f}", *result.loss) : "  was done before";
     if (result.validation_loss) table += fmt::format("  held-out {:.4f}", *result.validation_loss);
-    for (const std::string& word : runs[i]) table += "  " + word;
+    for (const std::string& word : runs[i].overrides) table += "  " + word;
     table += "\n";
+    if (result.stopped) break;
   }
   if (host.rank() == 0) std::cout << "\n" << table << std::flush;
 }

@@ -153,13 +153,18 @@ void Trainer::say(RunLog* log, const std::string& line) const {
 void Trainer::save(int64_t step, RunLog* log) {
   const Clock::time_point start = Clock::now();
   const std::string file = checkpoint_file(checkpoint_dir(config_), step);
-  replica_.save(file, {.step = step,
-                       .tokens = tokens_,
-                       .config = to_toml(config_),
-                       .model = replica_.model().spec,
-                       .sharing = replica_.model().sharing,
-                       .relaxation_rank = replica_.model().relaxation_rank,
-                       .data = {}});
+  const CheckpointHeader header = {.step = step,
+                                   .tokens = tokens_,
+                                   .config = to_toml(config_),
+                                   .model = replica_.model().spec,
+                                   .sharing = replica_.model().sharing,
+                                   .relaxation_rank = replica_.model().relaxation_rank,
+                                   .data = {}};
+  try {
+    replica_.save(file, header);
+  } catch (const UserError& error) {  // the same on every rank
+    throw AgreedError(world_.rank() == 0 ? error.what() : "");
+  }
   if (world_.rank() == 0) prune_checkpoints(checkpoint_dir(config_), config_.checkpoint.keep);
   say(log, fmt::format("saved {} in {}", file, format_duration(seconds_since(start))));
 }
@@ -186,7 +191,9 @@ TrainResult Trainer::run() {
     result.step = step;
     result.loss = metrics.loss;
   }
-  if (stopping_ && result.step < config_.train.steps) {
+  result.stopped = stopping_ && result.step < config_.train.steps;
+  if (!result.loss) say(log, fmt::format("nothing to do: step {} was the last", done_steps_));
+  if (result.stopped) {
     say(log, fmt::format("stopped by a signal after step {}; the same command goes on from there",
                          result.step));
   }

@@ -23,9 +23,10 @@ double evaluate(const Replica& replica, const SampleSource& source, const Config
 /// How a run ended.
 struct TrainResult {
   int64_t step = 0;
-  double loss = 0.0;
+  std::optional<double> loss = {};  ///< of the last step; none when there was nothing left to do
   std::optional<double> validation_loss = {};
   std::string checkpoint = {};
+  bool stopped = false;  ///< by a signal
 };
 
 class Trainer {

@@ -1,9 +1,9 @@
 """What a new user does wrong: exit code 2, one line with the place and the fix, nothing created.
 
-Also what the new user does right first: --help, --cfg and --multirun.
+Also what the new user does right first: --help, --cfg, --multirun, eval and inspect.
 """
 
-import pathlib
+import json
 import tomllib
 
 import h5py
@@ -51,6 +51,8 @@ class Mistakes(WithCorpus):
         self.train_refuses({"sharing.uniqe": 3}, "sharing.uniqe", "did you mean sharing.unique")
         self.train_refuses({"sharing": "cycl"}, "sharing", "did you mean cycle")
         self.train_refuses({"shraing": "cycle"}, "shraing", "did you mean sharing")
+        self.train_refuses({"model": "llama_tny"}, "llama_tny", "did you mean llama_tiny")
+        self.train_refuses({"sharing.strategy": "cyle"}, "cyle", "cycle")
         self.train_refuses({"train.precision": "float46"}, "train.precision", "float64")
         self.train_refuses({"optimizer.schedule": "cosin"}, "optimizer.schedule", "cosine")
         self.refuses(["trian"], ["trian", "did you mean 'train'"])
@@ -63,6 +65,11 @@ class Mistakes(WithCorpus):
         self.train_refuses({"optimizer.lr": -1}, r"optimizer\.lr", "at least 0")
         self.train_refuses({"train.global_batch": 0}, r"train\.global_batch", "at least 1")
         self.train_refuses({"data.validation": 1.5}, r"data\.validation", r"\[0, 1\)")
+
+    def test_a_mistake_in_a_config_file_is_found_by_its_line(self):
+        (self.folder / "configs" / "run").mkdir(parents=True)
+        (self.folder / "configs" / "run" / "mine.toml").write_text("[data]\nshuffle = 'x'\n")
+        self.train_refuses({"run": "mine"}, r"run/mine\.toml:2", r"data\.shuffle")
 
     def test_sizes_that_do_not_fit_together_come_with_sizes_that_do(self):
         self.train_refuses({"model.hidden": 30}, r"model\.heads = 4", "28 or 32")
@@ -102,8 +109,9 @@ class Mistakes(WithCorpus):
         self.train_refuses({"model": "gemma_2b"}, r"model\.family", "llama")
         self.train_refuses({"distributed.pipeline": 2}, r"distributed\.pipeline", "1")
 
-    def test_a_batch_that_does_not_divide_over_the_ranks_is_refused_once(self):
+    def test_several_ranks_refuse_with_one_line(self):
         self.train_refuses({"train.global_batch": 1}, r"train\.global_batch", "2", ranks=2)
+        self.train_refuses({"data.path": "nowhere"}, "nowhere", ranks=2)
 
     def test_prepare_names_the_text_that_it_cannot_take(self):
         (self.folder / "text.txt").write_text("ein Text, more text, et encore. " * 200)
@@ -127,9 +135,10 @@ class Mistakes(WithCorpus):
             self.refuses(["prepare", "--input", text, "--output", output, "--tokenizer", tokenizer,
                           *more], expected)
 
-    def test_convert_names_the_folder_that_it_cannot_read(self):
+    def test_other_commands_name_what_is_missing(self):
         self.refuses(["convert", "--from", "hf:nowhere", "--to", "out.h5"], ["nowhere"])
         self.refuses(["convert", "--from", "nowhere", "--to", "out.h5"], ["nowhere", "hf:DIR"])
+        self.refuses(["eval"], ["--checkpoint", "rondo eval --help"])
         self.refuses(["convert", "--from", "hf:nowhere"], ["--to", "rondo convert --help"])
 
 
@@ -159,6 +168,9 @@ class FirstSteps(WithCorpus):
         (self.folder / "kept" / "rondo.toml").write_text(printed)
         self.assertEqual(self.rondo("train", "--cfg", "--config-dir", "kept"), printed)
         self.assertFalse((self.folder / "run").exists())
+        (self.folder / "configs" / "run").mkdir(parents=True)
+        (self.folder / "configs" / "run" / "again.toml").write_text(printed)
+        self.assertEqual(self.rondo("train", "--cfg", "run=again"), printed)
 
     def test_a_run_keeps_the_config_that_cfg_prints(self):
         self.rondo("train", *words(TRAINS))
@@ -166,16 +178,31 @@ class FirstSteps(WithCorpus):
                          self.rondo("train", "--cfg", *words(TRAINS)))
 
     def test_a_multirun_makes_a_numbered_folder_per_combination(self):
-        self.rondo("train", "--multirun", *words(TRAINS | {"log.dir": "sweep"}),
-                   "sharing=cycle,sequence", "train.seed=0,1")
+        printed = self.rondo("train", "--multirun", *words(TRAINS | {"log.dir": "sweep"}),
+                             "sharing=cycle,sequence", "train.seed=0,1")
         kept = {path.parent.name: tomllib.loads(path.read_text())
-                for path in pathlib.Path(self.folder / "sweep").glob("*/config.toml")}
+                for path in (self.folder / "sweep").glob("*/config.toml")}
         self.assertEqual({name: (c["sharing"]["strategy"], c["train"]["seed"])
                           for name, c in kept.items()},
                          {"0": ("cycle", 0), "1": ("cycle", 1),
                           "2": ("sequence", 0), "3": ("sequence", 1)})
         losses = {read_metrics(self.folder / "sweep" / name)[-1]["loss"] for name in kept}
         self.assertEqual(len(losses), 4)
+        for name in kept:
+            self.assertIn(f"sweep/{name}  step 2", printed)
+
+    def test_evaluation_and_inspection_speak_json(self):
+        metrics = self.train("run", TRAINS | {"data.validation_path": "corpus",
+                                              "train.eval_batches": 100})
+        file = self.checkpoint_file("run", 2)
+        for ranks in (0, 2):
+            result = json.loads(self.rondo("eval", "--checkpoint", file, "--data", "corpus",
+                                           ranks=ranks))
+            self.assertAlmostEqual(result["loss"], metrics[-1]["validation_loss"], places=5)
+            self.assertEqual(result["tokens"], (20 * 64 - 1) // 16 * 16)
+        seen = json.loads(self.rondo("inspect", file, "--json"))
+        self.assertEqual(seen["step"], 2)
+        self.assertEqual(seen["sharing"]["attention"], [0, 1, 2, 0, 1, 2])
 
 
 if __name__ == "__main__":

@@ -30,6 +30,12 @@ class Resume(RondoTest):
     def train_words(self, run, settings):
         return ["train", *words(SETTINGS | settings | {"log.dir": run})]
 
+    def resume(self, run, settings, after, ranks=0):
+        """Goes on with a run, which must say that it does so after step `after`: a run that began
+        again would end with the same bits."""
+        printed = self.rondo(*self.train_words(run, settings), ranks=ranks)
+        self.assertIn(f"resumes after step {after}\n", printed)
+
     def half_of(self, run, copy):
         """A copy of a finished run as a crash after step 10 leaves it, with later metrics."""
         shutil.copytree(self.folder / run, self.folder / copy)
@@ -69,7 +75,7 @@ class Resume(RondoTest):
     def check_half(self, settings, ranks):
         self.rondo(*self.train_words("straight", settings), ranks=ranks)
         self.half_of("straight", "again")
-        self.rondo(*self.train_words("again", settings), ranks=ranks)
+        self.resume("again", settings, 10, ranks)
         self.assert_bitwise_equal("again", "straight")
 
     def test_a_resumed_run_equals_the_straight_one_bit_for_bit(self):
@@ -90,7 +96,7 @@ class Resume(RondoTest):
         done = len(read_metrics(self.folder / "stopped"))
         self.assertIn(f"stopped by a signal after step {done}", output)
         self.assertTrue(self.checkpoint_file("stopped", done).exists(), output)
-        self.rondo(*self.train_words("stopped", settings), ranks=ranks)
+        self.resume("stopped", settings, done, ranks)
         self.assert_bitwise_equal("stopped", "straight")
 
     def test_sigterm_saves_and_the_same_command_goes_on(self):
@@ -103,40 +109,59 @@ class Resume(RondoTest):
         self.rondo(*self.train_words("straight", {}))
         code, output = self.interrupt("killed", {"checkpoint.every": 2}, signal.SIGKILL, after=7)
         self.assertEqual(code, -signal.SIGKILL, output)
-        self.rondo(*self.train_words("killed", {"checkpoint.every": 2}))
+        saved = sorted((self.folder / "killed" / "checkpoints").glob("step-*.h5"))
+        self.resume("killed", {"checkpoint.every": 2}, int(saved[-1].stem.removeprefix("step-")))
         self.assert_bitwise_equal("killed", "straight")
 
     def test_a_checkpoint_of_two_ranks_resumes_on_one(self):
         settings = {"distributed.zero": 1, "train.precision": "float64"}
         self.rondo(*self.train_words("straight", settings), ranks=2)
         self.half_of("straight", "alone")
-        self.rondo(*self.train_words("alone", settings | {"distributed.zero": 0}))
+        self.resume("alone", settings | {"distributed.zero": 0}, 10)
         self.assert_same_metrics("alone", "straight", tolerance=1e-10)
         ours, theirs = (read_checkpoint(self.checkpoint_file(r, STEPS))
                         for r in ("alone", "straight"))
         for name, expected in theirs.items():
             np.testing.assert_allclose(ours[name], expected, atol=1e-10, rtol=0, err_msg=name)
 
-    def test_a_damaged_newest_checkpoint_is_named_and_nothing_is_lost(self):
+    def damages(self, file):
+        """Contents of a damaged copy of a checkpoint: cut off, and one bit of a tensor flipped."""
+        whole = file.read_bytes()
+        flipped = bytearray(whole)
+        with h5py.File(file) as checkpoint:
+            flipped[checkpoint["optimizer/exp_avg/final_norm/weight"].id.get_offset()] ^= 1
+        return {"cut": whole[:-1000], "flipped": flipped}
+
+    def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_it_used(self):
         self.rondo(*self.train_words("straight", {}))
-        newest = self.checkpoint_file("straight", STEPS).read_bytes()
-        flipped = bytearray(newest)
-        with h5py.File(self.checkpoint_file("straight", STEPS)) as file:
-            flipped[file["optimizer/exp_avg/final_norm/weight"].id.get_offset()] ^= 1
-        for damage, content in {"cut": newest[:len(newest) // 2], "flipped": flipped}.items():
-            with self.subTest(damage):
-                shutil.copytree(self.folder / "straight", self.folder / damage)
-                damaged = self.checkpoint_file(damage, STEPS)
-                damaged.write_bytes(content)
-                files = {path: path.read_bytes() for path in (self.folder / damage).rglob("*.*")}
-                done = self.run_rondo(*self.train_words(damage, {}))
-                self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
-                self.assertRegex(done.stderr, rf"\Arondo: .*{damaged.name}.*\n\Z")
-                self.assertEqual({path: path.read_bytes()
-                                  for path in (self.folder / damage).rglob("*.*")}, files)
-                damaged.unlink()  # as the line says: use the one before it
-                self.rondo(*self.train_words(damage, {}))
-                self.assert_bitwise_equal(damage, "straight")
+        for damage, content in self.damages(self.checkpoint_file("straight", STEPS)).items():
+            for ranks in (0, 2):
+                with self.subTest(damage=damage, ranks=ranks):
+                    run = f"{damage}-{ranks}"
+                    shutil.copytree(self.folder / "straight", self.folder / run)
+                    damaged = self.checkpoint_file(run, STEPS)
+                    damaged.write_bytes(content)
+                    done = self.run_rondo(*self.train_words(run, {}), ranks=ranks)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    self.assertEqual(done.stderr.count(damaged.name), 1, done.stderr)
+                    self.assertIn("resumes after step 10\n", done.stdout)
+                    if not ranks:  # two ranks sum the rest in another order
+                        self.assert_bitwise_equal(run, "straight")
+
+    def test_later_checkpoints_of_another_run_are_not_mixed_with_new_ones(self):
+        self.train("run", SETTINGS)
+        before = read_checkpoint(self.checkpoint_file("run", STEPS))
+        done = self.run_rondo("train", *words(
+            SETTINGS | {"log.dir": "run", "checkpoint.resume": "never"}))
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("log.dir", done.stderr)
+        for name, value in read_checkpoint(self.checkpoint_file("run", STEPS)).items():
+            np.testing.assert_array_equal(value, before[name])
+
+    def test_a_finished_run_says_that_nothing_is_left(self):
+        self.train("run", SETTINGS)
+        self.assertIn("nothing to do: step 20",
+                      self.rondo("train", *words(SETTINGS | {"log.dir": "run"})))
 
 
 if __name__ == "__main__":
