@@ -18,7 +18,7 @@ constexpr int64_t kPeriod = 1000;
 
 }  // namespace
 
-SampleSource::SampleSource(std::vector<Corpus> corpora, const SampleOptions& options)
+SampleSource::SampleSource(const std::vector<Corpus>& corpora, const SampleOptions& options)
     : options_(options) {
   if (options.sequence < 1) {
     throw UserError(fmt::format("data.sequence = {}: give at least 1", options.sequence));

@@ -40,7 +40,7 @@ class SampleSource {
  public:
   /// UserError when S or the global batch is below 1, a weight is not positive or too small for the
   /// blend, or a corpus has no sample in the split.
-  SampleSource(std::vector<Corpus> corpora, const SampleOptions& options);
+  SampleSource(const std::vector<Corpus>& corpora, const SampleOptions& options);
 
   struct Address {
     size_t corpus = 0;   ///< in the order given

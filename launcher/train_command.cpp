@@ -89,7 +89,7 @@ TrainResult train_once(const TrainWords& words, Communicator& host, StopSignals&
     if (host.rank() == 0) folder.emplace(config);
   });
   if (host.rank() == 0) std::cout << describe_run(config, start, host.size()) << std::flush;
-  const TrainResult result = trainer.run();
+  TrainResult result = trainer.run();
   if (host.rank() == 0) {
     std::cout << "checkpoint   " << result.checkpoint << "\nmetrics      " << config.log.dir
               << "/metrics.jsonl\n";
