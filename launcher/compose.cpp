@@ -207,7 +207,7 @@ std::string to_toml(const Resolved& resolved) { return to_toml(parse_config(reso
 
 std::string default_config_dir() {
   if (const char* configured = std::getenv("RONDO_CONFIGS")) return configured;
-  const std::string source = RONDO_SOURCE_CONFIGS;
+  std::string source = RONDO_SOURCE_CONFIGS;
   const std::string local = "configs";
   if (!fs::is_directory(local)) return source;
   std::error_code unreadable;
