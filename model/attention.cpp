@@ -8,7 +8,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 /// y = x turned by position; `direction` = −1 turns back. Both [batch, sequence, heads, head_dim].
-void turn_into(Tensor y, const Tensor& x, const Tensor& cosine, const Tensor& sine,
+void turn_into(const Tensor& y, const Tensor& x, const Tensor& cosine, const Tensor& sine,
                double direction) {
   const int64_t half = x.size(3) / 2;
   const Tensor first = x.narrow(3, 0, half);

@@ -59,6 +59,10 @@ class Mistakes(WithCorpus):
         self.refuses(["train", "--confg"], ["--confg", "rondo train --help"])
         self.refuses(["train", "steps"], ["'steps'", "key=value"])
 
+    def test_a_sweep_with_one_bad_value_starts_none_of_its_runs(self):
+        self.refuses(["train", "--multirun", *words(TRAINS), "sharing=cycle,sequense"],
+                     ["did you mean sequence"])
+
     def test_a_value_of_the_wrong_type_or_range_names_its_key(self):
         self.train_refuses({"train.steps": "many"}, r"train\.steps", "an integer")
         self.train_refuses({"train.steps": 1.5}, r"train\.steps", "an integer")

@@ -1,4 +1,4 @@
-"""Training on several ranks is training on one: losses, norms, weights, optimizer state, traffic."""
+"""Training on several ranks is training on one: losses, norms, weights, optimizer state."""
 
 import numpy as np
 

@@ -16,7 +16,8 @@ from transformers.utils import logging as transformers_logging
 
 transformers_logging.disable_progress_bar()
 
-SLOT_MODULES = {"attention": "self_attn", "feed_forward": "mlp", "attention_norm": "input_layernorm",
+SLOT_MODULES = {"attention": "self_attn", "feed_forward": "mlp",
+                "attention_norm": "input_layernorm",
                 "feed_forward_norm": "post_attention_layernorm"}
 SLOT_LINEARS = {"attention": ["q_proj", "k_proj", "v_proj", "o_proj"],
                 "feed_forward": ["gate_proj", "up_proj", "down_proj"],

@@ -1,4 +1,4 @@
-"""Runs the rondo program from the outside and reads what it leaves behind. Used by the scripts here.
+"""Runs the rondo program from the outside and reads what it leaves behind, for the scripts here.
 
 Each script is called with the path of the program: SCRIPT.py RONDO [unittest options].
 """
