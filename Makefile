@@ -28,10 +28,11 @@ format: ## rewrites the sources in the house style
 	@launcher/setup.sh reference
 	@clang-format -i $(sources)
 
+# clang 14 cannot deduce the aggregate template of config_schema.cpp.
 tidy: ## clang-tidy over the sources (minutes)
 	@launcher/setup.sh build reference
 	@cmake --preset tidy > /dev/null
-	@run-clang-tidy -quiet -p build-tidy -j "$$(nproc)" '^$(CURDIR)/(model|data|distributed|checkpoint|launcher)/' \
+	@run-clang-tidy -quiet -p build-tidy -j "$$(nproc)" '^$(CURDIR)/(model|data|distributed|checkpoint|launcher)/(?!config_schema)' \
 	  > build-tidy/tidy.log 2>&1 || { grep -A 4 -E '(warning|error):' build-tidy/tidy.log; exit 1; }
 
 bench: ## scaling and peer benchmarks
