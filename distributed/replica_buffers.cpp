@@ -143,7 +143,7 @@ std::vector<OwnedSlice> ReplicaBuffers::slices(Range Member::*range) {
       const auto part = [&](const Tensor& t) {
         return t.narrow(0, first - member.owned.begin, last - first);
       };
-      list.push_back({spec.path(), first - begin, part(member.run.master), part(member.run.exp_avg),
+      list.push_back({spec, first - begin, part(member.run.master), part(member.run.exp_avg),
                       part(member.run.exp_avg_sq)});
     }
   }

@@ -20,7 +20,7 @@ std::vector<BufferPlan> buffer_plans(const std::vector<ReplicaGroup>& groups, in
 
 /// A run of elements of one parameter tensor that this rank answers for.
 struct OwnedSlice {
-  std::string path;      ///< ParameterSpec::path()
+  ParameterSpec parameter;
   int64_t begin = 0;     ///< first element of the tensor, row-major
   torch::Tensor master;  ///< [n] views
   torch::Tensor exp_avg;

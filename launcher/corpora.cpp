@@ -17,14 +17,8 @@ IndexedDataset open_corpus(const std::string& prefix, int64_t vocab) {
 
 Corpora open_corpora(const Config& config) {
   const DataConfig& data = config.data;
-  if (data.path.empty() == data.blend.empty()) {
-    throw UserError(
-        data.path.empty()
-            ? "no data: set data.path=PREFIX to the .bin/.idx that `rondo prepare` wrote"
-            : "data.path and data.blend are both set; keep one");
-  }
-  if (!data.validation_path.empty() && data.validation > 0.0) {
-    throw UserError("data.validation_path and data.validation are both set; keep one");
+  if (data.path.empty() && data.blend.empty()) {
+    throw UserError("no data: set data.path=PREFIX to the .bin/.idx that `rondo prepare` wrote");
   }
   std::vector<Corpus> corpora;
   if (!data.path.empty()) corpora.push_back({open_corpus(data.path, config.model.vocab), 1.0});

@@ -17,7 +17,8 @@ struct Corpora {
   std::optional<SampleSource> validation;
 };
 
-/// Throws UserError: no data named, both kinds of validation, whatever is wrong with the files.
+/// `config` comes from parse_config, which has refused keys that exclude each other. Throws
+/// UserError: no data named, whatever is wrong with the files.
 Corpora open_corpora(const Config& config);
 
 }  // namespace rondo

@@ -45,13 +45,13 @@ void Replica::draw(uint64_t seed) {
 
 void Replica::load(const CheckpointReader& reader, bool optimizer) {
   for (OwnedSlice& slice : buffers_.needed_slices()) {
-    const auto read = [&](const std::string& folder, torch::Tensor& target) {
-      target.copy_(reader.read_range(folder + slice.path, slice.begin, target.numel()));
+    const auto read = [&](const std::string& dataset, torch::Tensor& target) {
+      target.copy_(reader.read_range(dataset, slice.begin, target.numel()));
     };
-    read("/parameters/", slice.master);
+    read(parameter_dataset(slice.parameter), slice.master);
     if (!optimizer) continue;
-    read("/optimizer/exp_avg/", slice.exp_avg);
-    read("/optimizer/exp_avg_sq/", slice.exp_avg_sq);
+    read(exp_avg_dataset(slice.parameter), slice.exp_avg);
+    read(exp_avg_sq_dataset(slice.parameter), slice.exp_avg_sq);
   }
   buffers_.publish_values();
 }
@@ -68,9 +68,12 @@ void Replica::save(const std::string& file, const CheckpointHeader& header) {
   }
   std::vector<DatasetSlice> mine;
   for (const OwnedSlice& slice : buffers_.checkpoint_slices()) {
-    mine.push_back({"/parameters/" + slice.path, slice.begin, on_host(slice.master)});
-    mine.push_back({"/optimizer/exp_avg/" + slice.path, slice.begin, on_host(slice.exp_avg)});
-    mine.push_back({"/optimizer/exp_avg_sq/" + slice.path, slice.begin, on_host(slice.exp_avg_sq)});
+    const auto write = [&](const std::string& dataset, const torch::Tensor& values) {
+      mine.push_back({dataset, slice.begin, on_host(values)});
+    };
+    write(parameter_dataset(slice.parameter), slice.master);
+    write(exp_avg_dataset(slice.parameter), slice.exp_avg);
+    write(exp_avg_sq_dataset(slice.parameter), slice.exp_avg_sq);
   }
   save_checkpoint(file, header, all, mine, /*parallel=*/true);
 }

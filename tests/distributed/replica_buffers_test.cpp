@@ -142,7 +142,7 @@ TEST(ReplicaBuffers, WriteEveryElementExactlyOnce) {
     for (const ParameterSpec& spec : parameters()) {
       std::vector<int64_t> times(static_cast<size_t>(spec.count()), 0);
       for (const OwnedSlice& slice : ranks.buffers().checkpoint_slices()) {
-        if (slice.path != spec.path()) continue;
+        if (slice.parameter.path() != spec.path()) continue;
         EXPECT_EQ(slice.exp_avg.numel(), slice.master.numel());
         for (int64_t i = 0; i < slice.master.numel(); ++i) {
           ++times[static_cast<size_t>(slice.begin + i)];
