@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
@@ -44,6 +45,11 @@ class HfConfig {
     return value.get<double>();
   }
 
+  bool flag(const std::string& key, bool otherwise) const {
+    const Json value = get(key);
+    return value.is_boolean() ? value.get<bool>() : otherwise;
+  }
+
   /// The only value of `key` that rondo can represent.
   void require(const std::string& key, const Json& only) const {
     const Json value = get(key);
@@ -70,33 +76,27 @@ HfConfig open_config(const std::string& dir) {
   return {file, std::move(json)};
 }
 
-/// Refuses what would load but compute another function.
-void check_representable(const HfConfig& config) {
-  const Json type = config.get("model_type");
-  if (type != "llama" && type != "mistral") {
-    config.refuse("model_type", "rondo imports llama and mistral");
-  }
-  config.require("attention_bias", false);
-  config.require("mlp_bias", false);
-  config.require("hidden_act", "silu");
-  config.require("sliding_window", nullptr);
+using Read = ModelSpec (*)(const HfConfig&);
+
+/// A scaled rotary embedding would load but compute another function.
+void require_plain_rotary(const HfConfig& config) {
   config.require("rope_interleaved", false);
-  config.require("partial_rotary_factor", 1.0);
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     const HfConfig rope = config.object(key);
     rope.require("type", "default");
     rope.require("rope_type", "default");
-    rope.require("partial_rotary_factor", 1.0);
   }
 }
 
-}  // namespace
+void require_whole_rotary(const HfConfig& config) {
+  config.require("partial_rotary_factor", 1.0);
+  config.object("rope_scaling").require("partial_rotary_factor", 1.0);
+  config.object("rope_parameters").require("partial_rotary_factor", 1.0);
+}
 
-ModelSpec read_hugging_face_config(const std::string& dir) {
-  const HfConfig config = open_config(dir);
-  check_representable(config);
+/// The names that the Llama line uses.
+ModelSpec read_sizes(const HfConfig& config) {
   ModelSpec model;
-  model.family = "llama";
   model.hidden = config.size("hidden_size");
   model.depth = config.size("num_hidden_layers");
   model.heads = config.size("num_attention_heads");
@@ -107,13 +107,108 @@ ModelSpec read_hugging_face_config(const std::string& dir) {
   model.norm_eps = config.number("rms_norm_eps", 1e-6);
   const double nested_theta = config.object("rope_parameters").number("rope_theta", 10000.0);
   model.rope_theta = config.number("rope_theta", nested_theta);
-  const Json tie = config.get("tie_word_embeddings");
-  model.tie_embeddings = tie.is_boolean() && tie.get<bool>();
+  model.tie_embeddings = config.flag("tie_word_embeddings", false);
   if (model.heads % model.kv_heads != 0) {
     config.refuse("num_key_value_heads",
                   fmt::format("it must divide num_attention_heads = {}", model.heads));
   }
   if (model.head_dim % 2 != 0) config.refuse("head_dim", "it must be even");
+  return model;
+}
+
+ModelSpec read_llama(const HfConfig& config) {
+  config.require("attention_bias", false);
+  config.require("mlp_bias", false);
+  config.require("hidden_act", "silu");
+  config.require("sliding_window", nullptr);
+  require_plain_rotary(config);
+  require_whole_rotary(config);
+  return read_sizes(config);
+}
+
+ModelSpec read_qwen(const HfConfig& config) {
+  config.require("attention_bias", false);  // of Qwen3; Qwen2 always has its three
+  config.require("hidden_act", "silu");
+  config.require("use_sliding_window", false);
+  require_plain_rotary(config);
+  require_whole_rotary(config);
+  return read_sizes(config);
+}
+
+ModelSpec read_gemma(const HfConfig& config) {
+  // "gelu" in old files means the tanh form too: transformers overrides it.
+  if (config.get("hidden_act") != "gelu") config.require("hidden_act", "gelu_pytorch_tanh");
+  config.require("hidden_activation", "gelu_pytorch_tanh");
+  config.require("attention_bias", false);
+  config.require("use_bidirectional_attention", false);
+  require_plain_rotary(config);
+  require_whole_rotary(config);
+  ModelSpec model = read_sizes(config);
+  model.head_dim = config.size("head_dim", 256);
+  model.tie_embeddings = config.flag("tie_word_embeddings", true);
+  return model;
+}
+
+ModelSpec read_gpt_neox(const HfConfig& config) {
+  config.require("hidden_act", "gelu");
+  config.require("attention_bias", true);
+  config.require("use_parallel_residual", true);
+  require_plain_rotary(config);
+  ModelSpec model = read_sizes(config);
+  model.norm_eps = config.number("layer_norm_eps", 1e-5);
+  const HfConfig rope = config.object("rope_parameters");
+  model.rope_theta = config.number("rotary_emb_base", rope.number("rope_theta", 10000.0));
+  model.rotary_fraction = config.number("rotary_pct", rope.number("partial_rotary_factor", 0.25));
+  if (model.rotary_fraction > 1.0) config.refuse("rotary_pct", "it must be at most 1");
+  return model;
+}
+
+ModelSpec read_gpt2(const HfConfig& config) {
+  config.require("activation_function", "gelu_new");
+  config.require("scale_attn_weights", true);
+  config.require("scale_attn_by_inverse_layer_idx", false);
+  config.require("add_cross_attention", false);
+  ModelSpec model;
+  model.hidden = config.size("n_embd");
+  model.depth = config.size("n_layer");
+  model.heads = config.size("n_head");
+  model.kv_heads = model.heads;
+  model.head_dim = std::max<int64_t>(model.hidden / model.heads, 1);
+  model.ffn = config.size("n_inner", 4 * model.hidden);
+  model.vocab = config.size("vocab_size");
+  model.positions = config.size("n_positions");
+  model.norm_eps = config.number("layer_norm_epsilon", 1e-5);
+  model.tie_embeddings = config.flag("tie_word_embeddings", true);
+  return model;
+}
+
+struct ModelType {
+  std::string family;
+  Read read;
+};
+
+const std::map<std::string, ModelType>& model_types() {
+  static const std::map<std::string, ModelType> types = {
+      {"llama", {"llama", read_llama}}, {"mistral", {"llama", read_llama}},
+      {"qwen2", {"qwen2", read_qwen}},  {"qwen3", {"qwen3", read_qwen}},
+      {"gemma", {"gemma", read_gemma}}, {"gpt_neox", {"gpt_neox", read_gpt_neox}},
+      {"gpt2", {"gpt2", read_gpt2}},
+  };
+  return types;
+}
+
+}  // namespace
+
+ModelSpec read_hugging_face_config(const std::string& dir) {
+  const HfConfig config = open_config(dir);
+  const Json type = config.get("model_type");
+  const auto found = model_types().find(type.is_string() ? type.get<std::string>() : "");
+  if (found == model_types().end()) {
+    config.refuse("model_type",
+                  "rondo imports llama, mistral, qwen2, qwen3, gemma, gpt_neox and gpt2");
+  }
+  ModelSpec model = found->second.read(config);
+  model.family = found->second.family;
   return model;
 }
 

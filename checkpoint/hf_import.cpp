@@ -12,6 +12,7 @@
 #include "base/user_error.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "checkpoint/hf_config.h"
+#include "checkpoint/hf_names.h"
 #include "checkpoint/model_json.h"
 #include "checkpoint/safetensors.h"
 
@@ -34,38 +35,17 @@ std::optional<SlotComponent> slot_component(const std::string& component) {
   return std::nullopt;
 }
 
-/// transformers' module of each of our components, below "model.layers.<layer>." for the slots.
-const std::map<std::string, std::string, std::less<>>& hf_modules() {
-  static const std::map<std::string, std::string, std::less<>> modules = {
-      {"attention", "self_attn"},
-      {"feed_forward", "mlp"},
-      {"attention_norm", "input_layernorm"},
-      {"feed_forward_norm", "post_attention_layernorm"},
-      {"embedding", "model.embed_tokens"},
-      {"final_norm", "model.norm"},
-      {"head", "lm_head"}};
-  return modules;
-}
-
-/// "q_proj/weight" of slot attention in layer 3: "model.layers.3.self_attn.q_proj.weight".
-std::string layer_tensor(Slot slot, int layer, std::string name) {
-  std::replace(name.begin(), name.end(), '/', '.');
-  return fmt::format("model.layers.{}.{}.{}", layer, hf_modules().find(slot_name(slot))->second,
-                     name);
-}
-
-/// The tensors that one parameter is the mean of.
-std::vector<std::string> source_tensors(const ParameterSpec& parameter, const SharingMap& map,
-                                        SharingInit init) {
+/// The parameters of untied layers that one parameter is the mean of.
+std::vector<ParameterSpec> sources_of(const ParameterSpec& parameter, const SharingMap& map,
+                                      SharingInit init) {
   const auto component = slot_component(parameter.component);
-  if (!component) {
-    return {fmt::format("{}.{}", hf_modules().at(parameter.component), parameter.name)};
-  }
-  std::vector<std::string> names;
+  if (!component) return {parameter};
+  std::vector<ParameterSpec> sources;
   for (int layer : source_layers(map, component->slot, component->id, init)) {
-    names.push_back(layer_tensor(component->slot, layer, parameter.name));
+    sources.push_back(parameter);
+    sources.back().component = fmt::format("{}/{}", slot_name(component->slot), layer);
   }
-  return names;
+  return sources;
 }
 
 /// Every tensor of the folder must be one that the model has: a bias that nobody reads would make
@@ -73,17 +53,14 @@ std::vector<std::string> source_tensors(const ParameterSpec& parameter, const Sh
 void check_no_other_tensors(const SafetensorsFolder& folder, const std::string& dir,
                             const ModelSpec& model) {
   const SharingMap untied = make_sharing_map({}, static_cast<int>(model.depth));
-  std::set<std::string> known = {"lm_head.weight"};
+  std::set<std::string> known;
   for (const ParameterSpec& parameter : parameter_list(model, untied, 0)) {
-    known.insert(source_tensors(parameter, untied, SharingInit::stepwise).front());
+    known.insert(hf_tensor(model, parameter).name);
   }
   for (const std::string& name : folder.names()) {
-    if (known.count(name) == 0 && !name.ends_with("rotary_emb.inv_freq")) {
-      throw UserError(
-          fmt::format("{} has tensor {}, which the model of its config.json does not "
-                      "use",
-                      dir, name));
-    }
+    if (known.count(name) > 0 || hf_ignores(name)) continue;
+    throw UserError(fmt::format("{} has tensor {}, which the model of its config.json does not use",
+                                dir, name));
   }
 }
 
@@ -134,15 +111,18 @@ TensorSource hugging_face_tensors(const std::string& dir, const ModelSpec& model
                                   const SharingMap& map, SharingInit init) {
   const auto folder = std::make_shared<const SafetensorsFolder>(dir);
   check_no_other_tensors(*folder, dir, model);
+  const auto read = [=](const ParameterSpec& source) {
+    const HfTensor from = hf_tensor(model, source);
+    return take_part(from, read_shaped(*folder, dir, from.name, hf_shape(from, source.shape)),
+                     model);
+  };
   return [=](const ParameterSpec& parameter) {
-    const std::vector<std::string> names = source_tensors(parameter, map, init);
-    torch::Tensor sum = read_shaped(*folder, dir, names.front(), parameter.shape);
-    if (names.size() == 1) return sum;
+    const std::vector<ParameterSpec> sources = sources_of(parameter, map, init);
+    torch::Tensor sum = read(sources.front());
+    if (sources.size() == 1) return sum;
     sum = sum.to(torch::kFloat64);
-    for (size_t i = 1; i < names.size(); ++i) {
-      sum += read_shaped(*folder, dir, names[i], parameter.shape);
-    }
-    return sum / static_cast<double>(names.size());
+    for (size_t i = 1; i < sources.size(); ++i) sum += read(sources[i]);
+    return sum / static_cast<double>(sources.size());
   };
 }
 

@@ -1,4 +1,4 @@
-// Turns a Hugging Face Llama folder into a checkpoint whose layers share weights.
+// Turns a Hugging Face model folder into a checkpoint whose layers share weights.
 #pragma once
 
 #include <torch/types.h>

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/user_error.h"
+#include "model/families.h"
 
 namespace rondo {
 namespace {
@@ -22,7 +23,9 @@ void for_each_field(Model& model, Visit visit) {
   visit("head_dim", model.head_dim);
   visit("ffn", model.ffn);
   visit("vocab", model.vocab);
+  visit("positions", model.positions);
   visit("rope_theta", model.rope_theta);
+  visit("rotary_fraction", model.rotary_fraction);
   visit("norm_eps", model.norm_eps);
   visit("tie_embeddings", model.tie_embeddings);
 }
@@ -67,6 +70,7 @@ ModelSpec model_from_json(const std::string& text) {
     }
     entry->get_to(field);
   });
+  block_parts(model);  // refuses another family
   const std::pair<const char*, int64_t> sizes[] = {
       {"hidden", model.hidden},     {"depth", model.depth},       {"heads", model.heads},
       {"kv_heads", model.kv_heads}, {"head_dim", model.head_dim}, {"ffn", model.ffn},

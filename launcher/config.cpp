@@ -10,6 +10,7 @@
 #include "launcher/config_codec.h"
 #include "launcher/config_schema.h"
 #include "launcher/config_value.h"
+#include "model/families.h"
 
 namespace rondo {
 namespace {
@@ -46,7 +47,7 @@ Complaint head_split(const Config& c) {
 
 Complaint even_head(const Config& c) {
   const int64_t size = c.model.head_dim != 0 ? c.model.head_dim : c.model.hidden / c.model.heads;
-  if (size % 2 == 0) return std::nullopt;
+  if (size % 2 == 0 || !block_parts(c.model).rotary) return std::nullopt;
   return fmt::format(
       "model.head_dim = {} is odd, but rotary positions turn pairs; set it to {} or {}", size,
       std::max<int64_t>(size - 1, 2), std::max<int64_t>(size + 1, 4));
@@ -57,6 +58,19 @@ Complaint head_groups(const Config& c) {
   return fmt::format("model.kv_heads = {} does not divide model.heads = {}; set it to {}",
                      c.model.kv_heads, c.model.heads,
                      near_divisors(c.model.heads, c.model.kv_heads));
+}
+
+Complaint learned_positions(const Config& c) {
+  const int64_t needed = block_parts(c.model).rotary ? 0 : c.data.sequence;
+  if (needed == 0 && c.model.positions > 0) {
+    return fmt::format("model.positions = {}: {} turns positions and learns none; set it to 0",
+                       c.model.positions, c.model.family);
+  }
+  if (c.model.positions >= needed) return std::nullopt;
+  return fmt::format(
+      "model.positions = {} is less than data.sequence = {}, and {} learns a row for each "
+      "position; set model.positions to {} or more",
+      c.model.positions, needed, c.model.family, needed);
 }
 
 Complaint whole_batches(const Config& c) {
@@ -89,8 +103,9 @@ Complaint possible_sharing(const Config& c) {
 std::vector<Check> checks() {
   return {
       {{"model.hidden", "model.heads", "model.head_dim"}, head_split},
-      {{"model.hidden", "model.heads", "model.head_dim"}, even_head},
+      {{"model.hidden", "model.heads", "model.head_dim", "model.family"}, even_head},
       {{"model.kv_heads", "model.heads"}, head_groups},
+      {{"model.family", "model.positions", "data.sequence"}, learned_positions},
       {{"train.micro_batch", "train.global_batch"}, whole_batches},
       {{"data.path", "data.blend"}, one_corpus},
       {{"data.validation", "data.validation_path"}, one_validation},

@@ -9,6 +9,7 @@
 #include "base/user_error.h"
 #include "launcher/config_codec.h"
 #include "launcher/config_nearest.h"
+#include "model/families.h"
 
 namespace rondo {
 namespace {
@@ -129,7 +130,7 @@ std::vector<ConfigField> model_fields() {
   const Table config{"sharing", std::identity{}};
   const Table relaxation{"relaxation", std::identity{}};
   return {
-      model.key("family", &ModelSpec::family, one_of({"llama", "gemma", "gpt_neox"})),
+      model.key("family", &ModelSpec::family, one_of(model_families())),
       model.key("hidden", &ModelSpec::hidden, count()),
       model.key("depth", &ModelSpec::depth, count()),
       model.key("heads", &ModelSpec::heads, count()),
@@ -137,7 +138,9 @@ std::vector<ConfigField> model_fields() {
       model.key("head_dim", &ModelSpec::head_dim, at_least(0)),
       model.key("ffn", &ModelSpec::ffn, count()),
       model.key("vocab", &ModelSpec::vocab, count()),
+      model.key("positions", &ModelSpec::positions, at_least(0)),
       model.key("rope_theta", &ModelSpec::rope_theta, positive()),
+      model.key("rotary_fraction", &ModelSpec::rotary_fraction, within(0, 1)),
       model.key("norm_eps", &ModelSpec::norm_eps, positive()),
       model.key("tie_embeddings", &ModelSpec::tie_embeddings),
       sharing.key("strategy", &SharingOptions::strategy, strategy),

@@ -27,7 +27,7 @@ int convert_command(const Arguments& arguments) {
   HfImportOptions options;
   std::string init = "stepwise";
   std::string precision = "float32";
-  CLI::App app("Turns a Hugging Face Llama folder into a checkpoint with shared layers.",
+  CLI::App app("Turns a Hugging Face model folder into a checkpoint with shared layers.",
                "convert");
   app.add_option("--from", options.from, "hf:DIR with config.json and safetensors")->required();
   app.add_option("--to", options.to, "FILE.h5 to write")->required();

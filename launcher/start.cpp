@@ -56,10 +56,6 @@ std::string checkpoint_dir(const Config& config) {
 }
 
 ModelDefinition define_model(const Config& config) {
-  if (config.model.family != "llama") {
-    throw UserError(
-        fmt::format("model.family = \"{}\": this version trains llama", config.model.family));
-  }
   return {config.model, make_sharing_map(config.sharing, static_cast<int>(config.model.depth)),
           config.relaxation_rank, config.gradient};
 }

@@ -10,13 +10,15 @@ using torch::autograd::variable_list;
 /// y = x turned by position; `direction` = −1 turns back. Both [batch, sequence, heads, head_dim].
 void turn_into(const Tensor& y, const Tensor& x, const Tensor& cosine, const Tensor& sine,
                double direction) {
-  const int64_t half = x.size(3) / 2;
+  const int64_t half = cosine.size(3);
+  const int64_t rest = x.size(3) - 2 * half;
   const Tensor first = x.narrow(3, 0, half);
   const Tensor second = x.narrow(3, half, half);
   Tensor y_first = y.narrow(3, 0, half);
   Tensor y_second = y.narrow(3, half, half);
   at::mul_out(y_first, first, cosine).addcmul_(second, sine, -direction);
   at::mul_out(y_second, second, cosine).addcmul_(first, sine, direction);
+  if (rest > 0) y.narrow(3, 2 * half, rest).copy_(x.narrow(3, 2 * half, rest));
 }
 
 struct TurnHeadsFunction : torch::autograd::Function<TurnHeadsFunction> {
@@ -51,15 +53,28 @@ struct TurnHeadsFunction : torch::autograd::Function<TurnHeadsFunction> {
   }
 };
 
+/// qkv [batch, sequence, heads + 2·kv_heads, head_dim] with each head of q and k normalised.
+Tensor normalise_heads(const Tensor& qkv, const Attention& use, const ModelSpec& model) {
+  const auto part = [&](int64_t begin, int64_t heads, const Norm& norm) {
+    const Tensor taken = qkv.narrow(2, begin, heads);
+    return normalise(taken.reshape({-1, model.head_dim}), norm).view(taken.sizes());
+  };
+  return at::cat(
+      {part(0, model.heads, *use.query_norm), part(model.heads, model.kv_heads, *use.key_norm),
+       qkv.narrow(2, model.heads + model.kv_heads, model.kv_heads)},
+      2);
+}
+
 }  // namespace
 
 RotaryTable::RotaryTable(const ModelSpec& model, int64_t sequence, torch::TensorOptions options) {
   const auto wide = torch::dtype(torch::kFloat64);
-  const Tensor pair = torch::arange(0, model.head_dim, 2, wide);  // [head_dim/2]
-  const Tensor frequency = torch::pow(model.rope_theta, -pair / model.head_dim);
+  const int64_t turned = rotary_size(model);
+  const Tensor pair = torch::arange(0, turned, 2, wide);  // [turned/2]
+  const Tensor frequency = torch::pow(model.rope_theta, -pair / static_cast<double>(turned));
   const Tensor angle = torch::outer(torch::arange(sequence, wide), frequency);
   const auto shaped = [&](const Tensor& t) {
-    return t.view({1, sequence, 1, model.head_dim / 2}).to(options);
+    return t.view({1, sequence, 1, turned / 2}).to(options);
   };
   cosine = shaped(angle.cos());
   sine = shaped(angle.sin());
@@ -74,8 +89,9 @@ Tensor attend(const Tensor& x, const Tensor& residual, const Attention& use, con
               const RotaryTable& table) {
   const int64_t sequence = table.cosine.size(1);
   const int64_t groups = model.heads + 2 * model.kv_heads;
-  const TurnedHeads turned =
-      turn_heads(linear(x, use.qkv).view({-1, sequence, groups, model.head_dim}), model, table);
+  Tensor qkv = linear(x, use.qkv).view({-1, sequence, groups, model.head_dim});
+  if (use.query_norm) qkv = normalise_heads(qkv, use, model);
+  const TurnedHeads turned = turn_heads(qkv, model, table);
   const auto heads_first = [](const Tensor& t) { return t.transpose(1, 2); };
   // [batch, heads, sequence, head_dim]
   const Tensor mixed = at::scaled_dot_product_attention(

@@ -1,17 +1,21 @@
-// Causal self-attention with rotary positions and grouped queries.
+// Causal self-attention with grouped queries and, where the family has them, rotary positions.
 #pragma once
 
 #include <torch/torch.h>
 
+#include <optional>
+
 #include "model/linear.h"
 #include "model/model_spec.h"
+#include "model/norm.h"
 
 namespace rondo {
 
 /// Cosines and sines of the rotary embedding (RoFormer, arXiv 2104.09864) in the half-split order
-/// of transformers: pair i is (i, i + head_dim/2), turned by position · theta^(−2i/head_dim).
+/// of transformers: of the first r = rotary_size elements of each head, pair i is (i, i + r/2),
+/// turned by position · theta^(−2i/r). The others stay as they are.
 struct RotaryTable {
-  torch::Tensor cosine;  ///< [1, sequence, 1, head_dim/2], compute type
+  torch::Tensor cosine;  ///< [1, sequence, 1, r/2], compute type
   torch::Tensor sine;    ///< likewise
 
   RotaryTable(const ModelSpec& model, int64_t sequence, torch::TensorOptions options);
@@ -32,6 +36,8 @@ TurnedHeads turn_heads(const torch::Tensor& qkv, const ModelSpec& model, const R
 struct Attention {
   Linear qkv;     ///< q, k and v stacked: [(heads + 2·kv_heads)·head_dim, hidden]
   Linear output;  ///< [hidden, heads·head_dim]
+  std::optional<Norm> query_norm;  ///< of each head, before it is turned: gain [head_dim]
+  std::optional<Norm> key_norm;    ///< likewise; there exactly when query_norm is
 };
 
 /// The branch added to the stream: x, residual [batch·sequence, hidden] → [batch·sequence, hidden].

@@ -63,19 +63,20 @@ const Parameter& ComponentStore::at(const std::string& path) const {
 
 Parameter ComponentStore::stacked(const std::vector<std::string>& paths) const {
   const Parameter& first = at(paths.front());
-  const int64_t in = first.value.size(1);  // first.value: [out, in]
-  int64_t rows = 0;
+  std::vector<int64_t> shape = first.value.sizes().vec();  // [out, …]
+  const int64_t row = first.value.stride(0);
+  shape[0] = 0;
   for (const std::string& path : paths) {
     const Parameter& next = at(path);
-    if (next.value.storage_offset() != first.value.storage_offset() + rows * in) {
+    if (next.value.storage_offset() != first.value.storage_offset() + shape[0] * row) {
       throw std::logic_error(path + " does not lie behind its neighbour");
     }
-    rows += next.value.size(0);
+    shape[0] += next.value.size(0);
   }
-  const auto matrix = [&](const torch::Tensor& view) {
-    return view.as_strided({rows, in}, {in, 1}, view.storage_offset());
+  const auto whole = [&](const torch::Tensor& view) {
+    return view.as_strided(shape, view.strides(), view.storage_offset());
   };
-  return {matrix(first.value), matrix(first.gradient)};
+  return {whole(first.value), whole(first.gradient)};
 }
 
 std::vector<ParameterSpec> ComponentStore::parameters() const {

@@ -58,7 +58,8 @@ class ComponentStore {
   /// The parameter of that path ("attention/3/q_proj/weight"); it must be held.
   const Parameter& at(const std::string& path) const;
 
-  /// Consecutive linears of one component as one [sum of out, in] matrix without a copy.
+  /// Consecutive tensors of one component as one, along their first dimension and without a copy:
+  /// linears as a [sum of out, in] matrix, biases as a [sum of out] vector.
   Parameter stacked(const std::vector<std::string>& paths) const;
 
   std::vector<FlatBuffer>& buffers() { return buffers_; }

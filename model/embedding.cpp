@@ -2,14 +2,26 @@
 
 namespace rondo {
 
-torch::Tensor embed(const torch::Tensor& tokens, const Parameter& embedding) {
-  return at::index_select(embedding.value, 0, tokens);
+using torch::Tensor;
+
+Tensor embed(const Tensor& tokens, int64_t sequence, const Embedding& embedding) {
+  Tensor x = at::index_select(embedding.tokens.value, 0, tokens);  // [batch·sequence, hidden]
+  if (embedding.scale != 1.0) x.mul_(embedding.scale);
+  if (embedding.positions) {
+    x.view({-1, sequence, x.size(1)}).add_(embedding.positions->value.narrow(0, 0, sequence));
+  }
+  return x;
 }
 
-void embed_backward(const torch::Tensor& tokens, const torch::Tensor& gradient,
-                    const Parameter& embedding) {
-  torch::Tensor rows = embedding.gradient;
-  rows.index_add_(0, tokens, gradient.to(rows.scalar_type()));
+void embed_backward(const Tensor& tokens, int64_t sequence, const Tensor& gradient,
+                    const Embedding& embedding) {
+  Tensor rows = embedding.tokens.gradient;  // [vocab, hidden]
+  const Tensor g = gradient.to(rows.scalar_type());
+  if (embedding.positions) {
+    const Tensor summed = g.view({-1, sequence, g.size(1)}).sum(0);  // [sequence, hidden]
+    embedding.positions->gradient.narrow(0, 0, sequence).add_(summed);
+  }
+  rows.index_add_(0, tokens, g, embedding.scale);
 }
 
 }  // namespace rondo

@@ -1,17 +1,26 @@
-// Token embedding, outside of autograd: it is the first thing forward and the last thing backward.
+// What stands in front of the first layer, outside of autograd: it is the first thing forward and
+// the last thing backward.
 #pragma once
 
 #include <torch/torch.h>
+
+#include <optional>
 
 #include "model/component_store.h"
 
 namespace rondo {
 
-/// tokens [n] int64 → [n, hidden].
-torch::Tensor embed(const torch::Tensor& tokens, const Parameter& embedding);
+struct Embedding {
+  Parameter tokens;                         ///< [vocab, hidden]
+  std::optional<Parameter> positions = {};  ///< [at least sequence, hidden], added where learned
+  double scale = 1.0;                       ///< of the tokens' rows
+};
 
-/// Adds gradient [n, hidden] to the rows of the embedding's gradient that `tokens` [n] chose.
-void embed_backward(const torch::Tensor& tokens, const torch::Tensor& gradient,
-                    const Parameter& embedding);
+/// tokens [batch·sequence] int64 → [batch·sequence, hidden].
+torch::Tensor embed(const torch::Tensor& tokens, int64_t sequence, const Embedding& embedding);
+
+/// Adds `gradient` [batch·sequence, hidden] of the result to the gradients of the rows used.
+void embed_backward(const torch::Tensor& tokens, int64_t sequence, const torch::Tensor& gradient,
+                    const Embedding& embedding);
 
 }  // namespace rondo

@@ -7,14 +7,42 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-struct SwigluFunction : torch::autograd::Function<SwigluFunction> {
-  static Tensor forward(AutogradContext* context, const Tensor& gate_up) {
+/// The name that at::gelu has for it.
+const char* approximation(Activation activation) {
+  return activation == Activation::gelu_tanh ? "tanh" : "none";
+}
+
+Tensor activate(const Tensor& x, Activation activation) {
+  return activation == Activation::silu ? at::silu(x) : at::gelu(x, approximation(activation));
+}
+
+void activate_into(Tensor& y, const Tensor& x, Activation activation) {
+  if (activation == Activation::silu) {
+    at::silu_out(y, x);
+  } else {
+    at::gelu_out(y, x, approximation(activation));
+  }
+}
+
+/// gx = g · activation'(x)
+void activate_backward_into(Tensor& gx, const Tensor& g, const Tensor& x, Activation activation) {
+  if (activation == Activation::silu) {
+    at::silu_backward_out(gx, g, x);
+  } else {
+    at::gelu_backward_out(gx, g, x, approximation(activation));
+  }
+}
+
+struct GatedUnitFunction : torch::autograd::Function<GatedUnitFunction> {
+  static Tensor forward(AutogradContext* context, const Tensor& gate_up, Activation activation) {
     context->save_for_backward({gate_up});
+    context->saved_data["activation"] = static_cast<int64_t>(activation);
     const int64_t ffn = gate_up.size(1) / 2;
-    return at::silu(gate_up.narrow(1, 0, ffn)).mul_(gate_up.narrow(1, ffn, ffn));
+    return activate(gate_up.narrow(1, 0, ffn), activation).mul_(gate_up.narrow(1, ffn, ffn));
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto activation = static_cast<Activation>(context->saved_data["activation"].toInt());
     const Tensor gate_up = context->get_saved_variables()[0];  // [tokens, 2·ffn]
     const Tensor& g = gradients[0];                            // [tokens, ffn]
     const int64_t ffn = g.size(1);
@@ -23,18 +51,24 @@ struct SwigluFunction : torch::autograd::Function<SwigluFunction> {
     Tensor g_gate = result.narrow(1, 0, ffn);
     Tensor g_up = result.narrow(1, ffn, ffn);
     at::mul_out(g_up, g, gate_up.narrow(1, ffn, ffn));
-    at::silu_backward_out(g_gate, g_up, gate);
-    at::silu_out(g_up, gate).mul_(g);
-    return {result};
+    activate_backward_into(g_gate, g_up, gate, activation);
+    activate_into(g_up, gate, activation);
+    g_up.mul_(g);
+    return {result, Tensor()};
   }
 };
 
 }  // namespace
 
-Tensor swiglu(const Tensor& gate_up) { return SwigluFunction::apply(gate_up); }
+Tensor gated_unit(const Tensor& gate_up, Activation activation) {
+  return GatedUnitFunction::apply(gate_up, activation);
+}
 
 Tensor feed_forward(const Tensor& x, const Tensor& residual, const FeedForward& use) {
-  return linear(swiglu(linear(x, use.gate_up)), use.down, residual);
+  const Tensor wide = linear(x, use.up);
+  const Tensor active =
+      use.gated ? gated_unit(wide, use.activation) : activate(wide, use.activation);
+  return linear(active, use.down, residual);
 }
 
 }  // namespace rondo

@@ -1,20 +1,23 @@
-// The gated feed-forward branch (SwiGLU: Shazeer, arXiv 2002.05202).
+// The feed-forward branch, gated (Shazeer, arXiv 2002.05202) or not.
 #pragma once
 
 #include <torch/torch.h>
 
+#include "model/families.h"
 #include "model/linear.h"
 
 namespace rondo {
 
 /// One layer's use of a feed-forward component.
 struct FeedForward {
-  Linear gate_up;  ///< gate and up stacked: [2·ffn, hidden]
-  Linear down;     ///< [hidden, ffn]
+  Linear up;    ///< [ffn, hidden]; of a gated one gate and up stacked: [2·ffn, hidden]
+  Linear down;  ///< [hidden, ffn]
+  Activation activation = Activation::silu;
+  bool gated = true;
 };
 
-/// gate_up [tokens, 2·ffn] → silu(gate)·up, [tokens, ffn]. Keeps only its input for backward.
-torch::Tensor swiglu(const torch::Tensor& gate_up);
+/// gate_up [tokens, 2·ffn] → activation(gate)·up, [tokens, ffn]. Keeps only its input for backward.
+torch::Tensor gated_unit(const torch::Tensor& gate_up, Activation activation);
 
 /// The branch added to the stream: x, residual [tokens, hidden] → [tokens, hidden].
 torch::Tensor feed_forward(const torch::Tensor& x, const torch::Tensor& residual,

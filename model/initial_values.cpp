@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "model/families.h"
+
 namespace rondo {
 namespace {
 
@@ -27,7 +29,10 @@ double deviation(const ParameterSpec& spec, int64_t depth) {
 torch::Tensor initial_value(const ParameterSpec& spec, const ModelDefinition& model,
                             uint64_t seed) {
   const auto wide = torch::dtype(torch::kFloat64);
-  if (spec.shape.size() == 1) return torch::ones(spec.shape, wide);
+  if (spec.shape.size() == 1) {
+    const bool gain = spec.path().ends_with("/weight");
+    return torch::full(spec.shape, gain ? 1.0 - block_parts(model.spec).gain_offset : 0.0, wide);
+  }
   const double sigma = deviation(spec, model.spec.depth);
   if (sigma == 0.0) return torch::zeros(spec.shape, wide);
   const at::Generator generator = at::detail::createCPUGenerator(stream_of(seed, spec.path()));

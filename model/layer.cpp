@@ -12,20 +12,32 @@ class LayerBuilder {
       : model_(model), store_(store), index_(index) {}
 
   Norm norm(Slot slot) const {
-    return {store_.at(component(slot) + "/weight"), model_.spec.norm_eps, weight(slot)};
+    return make_norm(model_.spec, store_, component(slot), gradient_weight(slot));
+  }
+
+  /// The norm of each head of `name`, "q_norm" or "k_norm".
+  std::optional<Norm> head_norm(const std::string& name) const {
+    const std::string path = component(Slot::attention) + "/" + name;
+    if (!block_parts(model_.spec).query_key_norm) return std::nullopt;
+    return make_norm(model_.spec, store_, path, gradient_weight(Slot::attention));
   }
 
   /// The named linears of the slot's component as one use.
-  Linear stacked(Slot slot, const std::vector<std::string>& names) const {
-    std::vector<std::string> paths;
-    for (const std::string& name : names) {
-      paths.push_back(fmt::format("{}/{}/weight", component(slot), name));
-    }
-    Linear use{store_.stacked(paths), {}, weight(slot)};
+  Linear stacked(Slot slot, const std::vector<std::string>& names, bool bias) const {
+    const auto paths = [&](const std::string& tensor) {
+      std::vector<std::string> list;
+      for (const std::string& name : names) {
+        list.push_back(fmt::format("{}/{}/{}", component(slot), name, tensor));
+      }
+      return list;
+    };
+    Linear use{.weight = store_.stacked(paths("weight")), .gradient_weight = gradient_weight(slot)};
+    if (bias) use.bias = store_.stacked(paths("bias"));
     int64_t row = 0;
-    for (size_t i = 0; i < names.size(); ++i) {
-      if (model_.relaxation_rank > 0) use.adapters.push_back(adapter(slot, names[i], row));
-      row += store_.at(paths[i]).value.size(0);
+    for (const std::string& name : names) {
+      if (model_.relaxation_rank == 0) break;
+      use.adapters.push_back(adapter(slot, name, row));
+      row += use.adapters.back().b.value.size(0);
     }
     return use;
   }
@@ -35,7 +47,7 @@ class LayerBuilder {
     return fmt::format("{}/{}", slot_name(slot), model_.sharing.id(slot, index_));
   }
 
-  double weight(Slot slot) const {
+  double gradient_weight(Slot slot) const {
     return gradient_weights(model_.sharing.of(slot), model_.gradient)[static_cast<size_t>(index_)];
   }
 
@@ -51,21 +63,44 @@ class LayerBuilder {
 
 }  // namespace
 
+Norm make_norm(const ModelSpec& model, const ComponentStore& store, const std::string& component,
+               double gradient_weight) {
+  const BlockParts& parts = block_parts(model);
+  Norm norm{.gain = store.at(component + "/weight"),
+            .kind = parts.norm,
+            .gain_offset = parts.gain_offset,
+            .eps = model.norm_eps,
+            .gradient_weight = gradient_weight};
+  if (parts.norm == NormKind::layer) norm.bias = store.at(component + "/bias");
+  return norm;
+}
+
 Layer make_layer(const ModelDefinition& model, const ComponentStore& store, int index) {
   const LayerBuilder build(model, store, index);
+  const BlockParts& parts = block_parts(model.spec);
+  const std::vector<std::string> up = parts.gated ? std::vector<std::string>{"gate_proj", "up_proj"}
+                                                  : std::vector<std::string>{"up_proj"};
+  const auto mix = Slot::attention;
+  const auto feed = Slot::feed_forward;
   return {.attention_norm = build.norm(Slot::attention_norm),
-          .attention = {.qkv = build.stacked(Slot::attention, {"q_proj", "k_proj", "v_proj"}),
-                        .output = build.stacked(Slot::attention, {"o_proj"})},
+          .attention = {.qkv = build.stacked(mix, {"q_proj", "k_proj", "v_proj"}, parts.qkv_bias),
+                        .output = build.stacked(mix, {"o_proj"}, parts.output_bias),
+                        .query_norm = build.head_norm("q_norm"),
+                        .key_norm = build.head_norm("k_norm")},
           .feed_forward_norm = build.norm(Slot::feed_forward_norm),
-          .feed_forward = {.gate_up = build.stacked(Slot::feed_forward, {"gate_proj", "up_proj"}),
-                           .down = build.stacked(Slot::feed_forward, {"down_proj"})}};
+          .feed_forward = {.up = build.stacked(feed, up, parts.feed_forward_bias),
+                           .down = build.stacked(feed, {"down_proj"}, parts.feed_forward_bias),
+                           .activation = parts.activation,
+                           .gated = parts.gated},
+          .parallel = parts.parallel_residual};
 }
 
 torch::Tensor run_layer(const torch::Tensor& x, const Layer& layer, const ModelSpec& spec,
                         const RotaryTable& table) {
   const torch::Tensor mixed =
-      attend(rms_norm(x, layer.attention_norm), x, layer.attention, spec, table);
-  return feed_forward(rms_norm(mixed, layer.feed_forward_norm), mixed, layer.feed_forward);
+      attend(normalise(x, layer.attention_norm), x, layer.attention, spec, table);
+  const torch::Tensor& read = layer.parallel ? x : mixed;
+  return feed_forward(normalise(read, layer.feed_forward_norm), mixed, layer.feed_forward);
 }
 
 }  // namespace rondo

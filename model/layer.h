@@ -18,7 +18,12 @@ struct Layer {
   Attention attention;
   Norm feed_forward_norm;
   FeedForward feed_forward;
+  bool parallel = false;  ///< both branches read the layer's input
 };
+
+/// The use of the parameters `component`/weight and, in a layer norm, `component`/bias.
+Norm make_norm(const ModelSpec& model, const ComponentStore& store, const std::string& component,
+               double gradient_weight = 1.0);
 
 /// Layer `index` of the model, from components that `store` holds.
 Layer make_layer(const ModelDefinition& model, const ComponentStore& store, int index);

@@ -34,6 +34,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     context->saved_data["weight"] = use.weight.value;
     context->saved_data["gradient"] = use.weight.gradient;
     context->saved_data["gradient_weight"] = use.gradient_weight;
+    if (use.bias) context->saved_data["bias_gradient"] = use.bias->gradient;
     context->saved_data["adapters"] = pack(use.adapters);
     context->saved_data["rows"] = rows_of(use.adapters);
     context->saved_data["has_residual"] = residual.has_value();
@@ -41,6 +42,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     Tensor y =
         residual ? residual->clone() : at::empty({x.size(0), transposed.size(1)}, x.options());
     matrix_product_into(y, x, transposed, residual ? 1.0 : 0.0);
+    if (use.bias) y.add_(use.bias->value);
     for (const Adapter& adapter : use.adapters) {
       const Tensor low = matrix_product(x, adapter.a.value.t());  // [tokens, r]
       Tensor rows = y.narrow(1, adapter.row, adapter.b.value.size(0));
@@ -55,6 +57,12 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     Tensor gx = matrix_product(g, context->saved_data["weight"].toTensor());
     accumulate_product(context->saved_data["gradient"].toTensor(), g, x,
                        context->saved_data["gradient_weight"].toDouble());
+    if (const auto bias = context->saved_data.find("bias_gradient");
+        bias != context->saved_data.end()) {
+      Tensor target = bias->second.toTensor();  // [out]
+      target.add_(g.sum(0, false, target.scalar_type()),
+                  context->saved_data["gradient_weight"].toDouble());
+    }
     const std::vector<Tensor> adapters = context->saved_data["adapters"].toTensorVector();
     const std::vector<int64_t> rows = context->saved_data["rows"].toIntVector();
     for (size_t i = 0; i < rows.size(); ++i) {

@@ -1,4 +1,4 @@
-// y = x·Wᵀ, with the weight gradient added straight into the flat gradient buffer.
+// y = x·Wᵀ + b, with the weight gradient added straight into the flat gradient buffer.
 #pragma once
 
 #include <torch/torch.h>
@@ -20,8 +20,9 @@ struct Adapter {
 
 /// One use of one or more stacked linears in one layer.
 struct Linear {
-  Parameter weight;  ///< [out, in]
-  std::vector<Adapter> adapters;
+  Parameter weight;                    ///< [out, in]
+  std::optional<Parameter> bias = {};  ///< [out]
+  std::vector<Adapter> adapters = {};
   /// What this use contributes to the shared gradient: 1 for "sum", 1/uses for "mean", 1 or 0 for
   /// "owner". Adapters belong to the layer and always get their whole gradient.
   double gradient_weight = 1.0;

@@ -8,7 +8,7 @@ namespace rondo {
 
 /// The `model.*` keys. Sizes are in elements; `depth` counts executed layers.
 struct ModelSpec {
-  std::string family = "llama";
+  std::string family = "llama";  ///< which parts the block has: see families.h
   int64_t hidden = 0;
   int64_t depth = 0;
   int64_t heads = 0;
@@ -16,7 +16,9 @@ struct ModelSpec {
   int64_t head_dim = 0;
   int64_t ffn = 0;
   int64_t vocab = 0;
+  int64_t positions = 0;  ///< longest sequence of a family that learns its positions, else 0
   double rope_theta = 10000.0;
+  double rotary_fraction = 1.0;  ///< of each head that positions turn
   double norm_eps = 1e-5;
   bool tie_embeddings = true;
 

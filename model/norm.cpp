@@ -9,39 +9,77 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+/// The parameters travel in saved_data, as in Linear.
+void keep(AutogradContext* context, const Norm& use) {
+  context->saved_data["gain"] = use.gain.value;
+  context->saved_data["gain_gradient"] = use.gain.gradient;
+  context->saved_data["gain_offset"] = use.gain_offset;
+  context->saved_data["gradient_weight"] = use.gradient_weight;
+  if (use.bias) context->saved_data["bias_gradient"] = use.bias->gradient;
+}
+
+Tensor offset_gain(const Tensor& gain, double offset) {
+  return offset == 0.0 ? gain : gain + offset;
+}
+
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Norm& use) {
     const Tensor wide = x.to(use.gain.gradient.scalar_type());
     const double root = std::sqrt(static_cast<double>(x.size(1)));
-    // 1 / rms, [tokens, 1]: the row norm needs no square of the whole input.
+    // 1 / rms, [rows, 1]: the row norm needs no square of the whole input.
     const Tensor scale =
         at::linalg_vector_norm(wide, 2, {1}, true).div_(root).square_().add_(use.eps).rsqrt_();
     context->save_for_backward({x, scale});
-    context->saved_data["gain"] = use.gain.value;
-    context->saved_data["gradient"] = use.gain.gradient;
-    context->saved_data["gradient_weight"] = use.gradient_weight;
-    return at::mul(wide, scale).to(x.scalar_type()).mul_(use.gain.value);
+    keep(context, use);
+    return at::mul(wide, scale)
+        .to(x.scalar_type())
+        .mul_(offset_gain(use.gain.value, use.gain_offset));
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const Tensor& scale = saved[1];  // [tokens, 1]
+    const Tensor& scale = saved[1];  // [rows, 1]
     const auto type = scale.scalar_type();
-    const Tensor unit = at::mul(saved[0].to(type), scale);  // [tokens, hidden]
-    const Tensor g = gradients[0].to(type);                 // [tokens, hidden]
-    Tensor product = at::mul(g, unit);                      // [tokens, hidden]
+    const Tensor unit = at::mul(saved[0].to(type), scale);  // [rows, width]
+    const Tensor g = gradients[0].to(type);                 // [rows, width]
+    Tensor product = at::mul(g, unit);                      // [rows, width]
     const double weight = context->saved_data["gradient_weight"].toDouble();
-    context->saved_data["gradient"].toTensor().add_(product.sum(0), weight);
-    const Tensor gain = context->saved_data["gain"].toTensor().to(type);
-    const Tensor inner = at::mv(product, gain).div_(unit.size(1)).unsqueeze(1);  // [tokens, 1]
+    context->saved_data["gain_gradient"].toTensor().add_(product.sum(0), weight);
+    const Tensor gain = offset_gain(context->saved_data["gain"].toTensor().to(type),
+                                    context->saved_data["gain_offset"].toDouble());
+    const Tensor inner = at::mv(product, gain).div_(unit.size(1)).unsqueeze(1);  // [rows, 1]
     Tensor gx = at::mul_out(product, g, gain);
     gx.addcmul_(unit, inner, -1.0).mul_(scale);
     return {gx.to(saved[0].scalar_type()), Tensor()};
   }
 };
 
+struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Norm& use) {
+    const auto [y, mean, scale] =
+        at::native_layer_norm(x, use.gain.value.sizes(), use.gain.value, use.bias->value, use.eps);
+    context->save_for_backward({x, mean, scale});  // mean and 1 / deviation: [rows, 1]
+    keep(context, use);
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const Tensor gain = context->saved_data["gain"].toTensor();
+    const auto [gx, g_gain, g_bias] = at::native_layer_norm_backward(
+        gradients[0], saved[0], gain.sizes(), saved[1], saved[2], gain, gain, {true, true, true});
+    const double weight = context->saved_data["gradient_weight"].toDouble();
+    context->saved_data["gain_gradient"].toTensor().add_(g_gain, weight);
+    context->saved_data["bias_gradient"].toTensor().add_(g_bias, weight);
+    return {gx, Tensor()};
+  }
+};
+
 }  // namespace
 
-Tensor rms_norm(const Tensor& x, const Norm& use) { return RmsNormFunction::apply(x, use); }
+Tensor normalise(const Tensor& x, const Norm& use) {
+  return use.kind == NormKind::layer ? LayerNormFunction::apply(x, use)
+                                     : RmsNormFunction::apply(x, use);
+}
 
 }  // namespace rondo

@@ -1,21 +1,28 @@
-// Root mean square normalisation (Zhang & Sennrich, arXiv 1910.07467).
+// The two normalisations: by root mean square (Zhang & Sennrich, arXiv 1910.07467), and by mean and
+// variance (Ba et al., arXiv 1607.06450).
 #pragma once
 
 #include <torch/torch.h>
 
+#include <optional>
+
 #include "model/component_store.h"
+#include "model/families.h"
 
 namespace rondo {
 
 /// One use of a norm's gain in one layer.
 struct Norm {
-  Parameter gain;  ///< [hidden]
+  Parameter gain;                      ///< [width]
+  std::optional<Parameter> bias = {};  ///< [width]; of the layer norm alone
+  NormKind kind = NormKind::root_mean_square;
+  double gain_offset = 0.0;  ///< as in BlockParts
   double eps = 1e-5;
   double gradient_weight = 1.0;  ///< as in Linear
 };
 
-/// x [tokens, hidden] → x / rms(x) · gain, statistics in master precision. Backward adds to the
-/// gain's gradient.
-torch::Tensor rms_norm(const torch::Tensor& x, const Norm& use);
+/// x [rows, width] → x / rms(x) · (offset + gain), or (x − mean) / deviation · gain + bias;
+/// statistics in master precision. Backward adds to the gradients of gain and bias.
+torch::Tensor normalise(const torch::Tensor& x, const Norm& use);
 
 }  // namespace rondo

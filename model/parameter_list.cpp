@@ -7,6 +7,8 @@
 #include <numeric>
 #include <set>
 
+#include "model/families.h"
+
 namespace rondo {
 namespace {
 
@@ -15,35 +17,67 @@ struct LinearSpec {
   std::string name;
   int64_t out;
   int64_t in;
+  bool bias;
 };
 
 std::vector<LinearSpec> linears_of(const ModelSpec& model, Slot slot) {
+  const BlockParts& parts = block_parts(model);
   const int64_t queries = model.heads * model.head_dim;
   const int64_t keys = model.kv_heads * model.head_dim;
-  switch (slot) {
-    case Slot::attention:
-      return {{"q_proj", queries, model.hidden},
-              {"k_proj", keys, model.hidden},
-              {"v_proj", keys, model.hidden},
-              {"o_proj", model.hidden, queries}};
-    case Slot::feed_forward:
-      return {{"gate_proj", model.ffn, model.hidden},
-              {"up_proj", model.ffn, model.hidden},
-              {"down_proj", model.hidden, model.ffn}};
-    case Slot::attention_norm:
-    case Slot::feed_forward_norm:
-      return {};
+  std::vector<LinearSpec> list;
+  if (slot == Slot::attention) {
+    list = {{"q_proj", queries, model.hidden, parts.qkv_bias},
+            {"k_proj", keys, model.hidden, parts.qkv_bias},
+            {"v_proj", keys, model.hidden, parts.qkv_bias},
+            {"o_proj", model.hidden, queries, parts.output_bias}};
+  } else if (slot == Slot::feed_forward) {
+    const bool bias = parts.feed_forward_bias;
+    if (parts.gated) list.push_back({"gate_proj", model.ffn, model.hidden, bias});
+    list.push_back({"up_proj", model.ffn, model.hidden, bias});
+    list.push_back({"down_proj", model.hidden, model.ffn, bias});
   }
-  return {};
+  return list;
 }
 
+std::vector<ParameterSpec> norm_of(const ModelSpec& model, const std::string& component) {
+  std::vector<ParameterSpec> list = {{component, "weight", {model.hidden}}};
+  if (block_parts(model).norm == NormKind::layer) {
+    list.push_back({component, "bias", {model.hidden}});
+  }
+  return list;
+}
+
+/// Weights before biases: neighbours of a kind lie back to back, and can be used as one.
 std::vector<ParameterSpec> component_of(const ModelSpec& model, Slot slot, int id) {
   const std::string component = fmt::format("{}/{}", slot_name(slot), id);
+  const std::vector<LinearSpec> linears = linears_of(model, slot);
+  if (linears.empty()) return norm_of(model, component);
   std::vector<ParameterSpec> list;
-  for (const LinearSpec& linear : linears_of(model, slot)) {
+  for (const LinearSpec& linear : linears) {
     list.push_back({component, linear.name + "/weight", {linear.out, linear.in}});
   }
-  if (list.empty()) list.push_back({component, "weight", {model.hidden}});
+  for (const LinearSpec& linear : linears) {
+    if (linear.bias) list.push_back({component, linear.name + "/bias", {linear.out}});
+  }
+  if (slot == Slot::attention && block_parts(model).query_key_norm) {
+    list.push_back({component, "q_norm/weight", {model.head_dim}});
+    list.push_back({component, "k_norm/weight", {model.head_dim}});
+  }
+  return list;
+}
+
+/// What stands in front of the layers, and behind them.
+std::vector<ParameterSpec> entrance_of(const ModelSpec& model) {
+  std::vector<ParameterSpec> list = {{"embedding", "weight", {model.vocab, model.hidden}}};
+  if (!block_parts(model).rotary) {
+    list.push_back({"positions", "weight", {model.positions, model.hidden}});
+  }
+  return list;
+}
+
+std::vector<ParameterSpec> exit_of(const ModelSpec& model) {
+  std::vector<ParameterSpec> list = norm_of(model, "final_norm");
+  if (!model.tie_embeddings) list.push_back({"head", "weight", {model.vocab, model.hidden}});
   return list;
 }
 
@@ -76,7 +110,7 @@ int64_t ParameterSpec::count() const {
 
 std::vector<ParameterSpec> parameter_list(const ModelSpec& model, const SharingMap& map,
                                           int64_t relaxation_rank) {
-  std::vector<ParameterSpec> list = {{"embedding", "weight", {model.vocab, model.hidden}}};
+  std::vector<ParameterSpec> list = entrance_of(model);
   const auto append = [&list](const std::vector<ParameterSpec>& more) {
     list.insert(list.end(), more.begin(), more.end());
   };
@@ -87,18 +121,17 @@ std::vector<ParameterSpec> parameter_list(const ModelSpec& model, const SharingM
   for (int layer = 0; relaxation_rank > 0 && layer < map.depth(); ++layer) {
     append(adapters_of(model, layer, relaxation_rank));
   }
-  list.push_back({"final_norm", "weight", {model.hidden}});
-  if (!model.tie_embeddings) list.push_back({"head", "weight", {model.vocab, model.hidden}});
+  append(exit_of(model));
   return list;
 }
 
 ParameterCounts count_parameters(const ModelSpec& model, const SharingMap& map,
                                  int64_t relaxation_rank) {
   ParameterCounts counts;
-  const int64_t vocabulary = model.vocab * model.hidden * (model.tie_embeddings ? 1 : 2);
+  const int64_t around = total(entrance_of(model)) + total(exit_of(model));
   counts.unique = total(parameter_list(model, map, relaxation_rank));
-  counts.unique_non_embedding = counts.unique - vocabulary;
-  counts.executed = vocabulary + model.hidden;  // + final norm
+  counts.unique_non_embedding = counts.unique - around + total(norm_of(model, "final_norm"));
+  counts.executed = around;
   for (int layer = 0; layer < map.depth(); ++layer) {
     for (Slot slot : all_slots) {
       counts.executed += total(component_of(model, slot, map.id(slot, layer)));

@@ -23,8 +23,9 @@ struct ParameterSpec {
   int64_t count() const;
 };
 
-/// Parameters in the one total order that every rank agrees on: embedding, then each slot's
-/// components by id, adapters by layer, final norm, head. `relaxation_rank` = 0 means no adapters.
+/// Parameters in the one total order that every rank agrees on: embedding, learned positions, then
+/// each slot's components by id, adapters by layer, final norm, head. `relaxation_rank` = 0 means
+/// no adapters.
 std::vector<ParameterSpec> parameter_list(const ModelSpec& model, const SharingMap& map,
                                           int64_t relaxation_rank);
 
@@ -32,7 +33,7 @@ std::vector<ParameterSpec> parameter_list(const ModelSpec& model, const SharingM
 struct ParameterCounts {
   int64_t unique = 0;                ///< each component once: what is stored and optimised
   int64_t executed = 0;              ///< each layer's weights as often as they are used
-  int64_t unique_non_embedding = 0;  ///< `unique` without embedding and head
+  int64_t unique_non_embedding = 0;  ///< `unique` without embedding, positions and head
 };
 ParameterCounts count_parameters(const ModelSpec& model, const SharingMap& map,
                                  int64_t relaxation_rank);

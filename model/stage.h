@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "model/embedding.h"
 #include "model/layer.h"
 #include "model/loss.h"
 
@@ -64,14 +65,14 @@ class Stage {
   StageOptions options_;
   RotaryTable table_;
   std::vector<Layer> layers_;
-  std::optional<Parameter> embedding_;
+  std::optional<Embedding> embedding_;
   std::optional<Norm> final_norm_;
   std::optional<Parameter> head_;
 };
 
-/// Two of the stage's layers share memory in a slot exactly when the map gives them one component.
-/// Throws std::logic_error that names the slot and both layers: lost ties are the most common fault
-/// of shared-layer training.
+/// Two of the stage's layers share memory in a slot, tensor by tensor, exactly when the map gives
+/// them one component; adapters are always the layer's own. Throws std::logic_error that names the
+/// slot and both layers: lost ties are the most common fault of shared-layer training.
 void check_ties(const Stage& stage, const SharingMap& map, int first_layer);
 
 }  // namespace rondo

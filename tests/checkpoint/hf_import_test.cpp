@@ -87,7 +87,7 @@ TEST(HuggingFaceConfig, IsReadAsTransformersFourAndFiveWriteIt) {
 TEST(HuggingFaceConfig, RefusesByNameWhatCannotBeRepresented) {
   const TemporaryFolder folder;
   const std::pair<const char*, Json> refused[] = {
-      {"model_type", "gpt2"},         {"attention_bias", true}, {"mlp_bias", true},
+      {"model_type", "gptj"},         {"attention_bias", true}, {"mlp_bias", true},
       {"hidden_act", "gelu"},         {"sliding_window", 4096}, {"rope_interleaved", true},
       {"partial_rotary_factor", 0.5}, {"hidden_size", 0},       {"hidden_size", "8"},
       {"hidden_size", nullptr},       {"vocab_size", -16},      {"num_hidden_layers", 1e30},

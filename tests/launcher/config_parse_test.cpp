@@ -126,7 +126,9 @@ TEST(ParseConfig, AnImpossibleValueIsRefusedWithItsOverrideAndTheReason) {
       {"distributed.deadline_s=0", "must be greater than 0"},
       {"checkpoint.keep=0", "must be at least 1"},
       {"cluster.device_tflops=0", "must be greater than 0"},
-      {"model.family=lama", "did you mean llama? possible: llama, gemma, gpt_neox"},
+      {"model.rotary_fraction=1.5", "must lie in [0, 1]"},
+      {"model.family=lama",
+       "did you mean llama? possible: gemma, gpt2, gpt_neox, llama, qwen2, qwen3"},
       {"train.precision=float23", "did you mean float32? possible: float32, float64, bfloat16"},
       {"train.recompute=layers", "did you mean layer? possible: none, layer"},
       {"optimizer.schedule=cosin", "did you mean cosine? possible: constant, cosine, trapezoid"},
@@ -165,6 +167,13 @@ TEST(ParseConfig, KeysThatDoNotGoTogetherAreRefusedWithAFix) {
             "override 'model.head_dim=15': model.head_dim = 15 is odd, but rotary positions turn "
             "pairs; set it to 14 or 16");
   EXPECT_NE(refusal({"model.hidden=12"}).find("model.head_dim = 3 is odd"), std::string::npos);
+  EXPECT_EQ(refusal({"model.family=gpt2", "model.positions=100"}),
+            "override 'model.positions=100': model.positions = 100 is less than data.sequence = "
+            "256, and gpt2 learns a row for each position; set model.positions to 256 or more");
+  EXPECT_EQ(parse({"model.family=gpt2", "model.positions=256", "model.head_dim=15"}).model.head_dim,
+            15)
+      << "no pairs to turn";
+  EXPECT_NE(refusal({"model.positions=256"}).find("llama turns positions"), std::string::npos);
   EXPECT_EQ(refusal({"model.kv_heads=3"}),
             "override 'model.kv_heads=3': model.kv_heads = 3 does not divide model.heads = 4; set "
             "it to 2 or 4");

@@ -47,6 +47,17 @@ TEST(Gradient, AgreesWithFiniteDifferencesOfATiedHead) {
   expect_finite_differences(definition);
 }
 
+TEST(Gradient, AgreesWithFiniteDifferencesInEveryFamily) {
+  for (const std::string& family : model_families()) {
+    SCOPED_TRACE(family);
+    ModelDefinition definition = tiny_model({.strategy = "cycle", .unique = 2}, 4, /*rank=*/2);
+    definition.spec.family = family;
+    definition.spec.rotary_fraction = family == "gpt_neox" ? 0.5 : 1.0;
+    definition.spec.positions = family == "gpt2" ? TinyModel::sequence + 2 : 0;
+    expect_finite_differences(definition);
+  }
+}
+
 /// Each shared gradient is the weighted sum of those of the layers that use it.
 void expect_sum_over_uses(ModelDefinition definition, const std::string& policy) {
   definition.gradient = policy;

@@ -76,6 +76,65 @@ TEST(ParameterList, ReproducesThePublishedSizesOfRelaxedGemma) {
   EXPECT_NEAR(billions(half, 512), 1.60, 0.01);
 }
 
+// The parameter counts that the models are published with, to the last one.
+TEST(ParameterList, ReproducesThePublishedSizesOfOtherFamilies) {
+  const auto untied_count = [](const ModelSpec& model) {
+    const int depth = static_cast<int>(model.depth);
+    return count_parameters(model, make_sharing_map({.strategy = "none"}, depth), 0);
+  };
+  const ParameterCounts pythia = untied_count({.family = "gpt_neox",
+                                               .hidden = 2048,
+                                               .depth = 16,
+                                               .heads = 8,
+                                               .kv_heads = 8,
+                                               .head_dim = 256,
+                                               .ffn = 8192,
+                                               .vocab = 50304,
+                                               .tie_embeddings = false});
+  EXPECT_EQ(pythia.unique, 1'011'781'632);  // arXiv 2304.01373, table 1
+  EXPECT_EQ(pythia.unique_non_embedding, 805'736'448);
+  const ParameterCounts gpt2 = untied_count({.family = "gpt2",
+                                             .hidden = 768,
+                                             .depth = 12,
+                                             .heads = 12,
+                                             .kv_heads = 12,
+                                             .head_dim = 64,
+                                             .ffn = 3072,
+                                             .vocab = 50257,
+                                             .positions = 1024});
+  EXPECT_EQ(gpt2.unique, 124'439'808);
+  const ParameterCounts qwen2 = untied_count({.family = "qwen2",
+                                              .hidden = 896,
+                                              .depth = 24,
+                                              .heads = 14,
+                                              .kv_heads = 2,
+                                              .head_dim = 64,
+                                              .ffn = 4864,
+                                              .vocab = 151936});
+  EXPECT_EQ(qwen2.unique, 494'032'768);  // Qwen2.5-0.5B
+  const ParameterCounts qwen3 = untied_count({.family = "qwen3",
+                                              .hidden = 1024,
+                                              .depth = 28,
+                                              .heads = 16,
+                                              .kv_heads = 8,
+                                              .head_dim = 128,
+                                              .ffn = 3072,
+                                              .vocab = 151936});
+  EXPECT_EQ(qwen3.unique, 596'049'920);  // Qwen3-0.6B
+}
+
+TEST(ParameterList, KeepsBiasesBehindTheWeightsSoThatBothCanBeStacked) {
+  ModelSpec biased = tiny;
+  biased.family = "qwen2";
+  std::vector<std::string> names;
+  for (const ParameterSpec& p : parameter_list(biased, cycle_of_two(), 0)) {
+    if (p.component == "attention/1") names.push_back(p.name);
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"q_proj/weight", "k_proj/weight", "v_proj/weight",
+                                             "o_proj/weight", "q_proj/bias", "k_proj/bias",
+                                             "v_proj/bias"}));
+}
+
 TEST(ParameterList, CountsFlopsByExecutedLayers) {
   const double shared = flops_per_token(tiny, cycle_of_two(), 0, 32);
   const double untied = flops_per_token(tiny, make_sharing_map({.strategy = "none"}, 4), 0, 32);

@@ -110,7 +110,6 @@ class Mistakes(WithCorpus):
         self.train_refuses({"log.dir": "corpus.bin"}, r"corpus\.bin", r"log\.dir")
 
     def test_what_this_version_cannot_do_is_said(self):
-        self.train_refuses({"model": "gemma_2b"}, r"model\.family", "llama")
         self.train_refuses({"distributed.pipeline": 2}, r"distributed\.pipeline", "1")
 
     def test_several_ranks_refuse_with_one_line(self):

@@ -1,0 +1,36 @@
+// Where transformers keeps each tensor of each family.
+#pragma once
+
+#include <torch/types.h>
+
+#include <string>
+#include <vector>
+
+#include "model/model_spec.h"
+#include "model/parameter_list.h"
+
+namespace rondo {
+
+/// One of our tensors inside one of theirs.
+struct HfTensor {
+  std::string name;         ///< in the safetensors
+  bool transposed = false;  ///< theirs is [in, out]
+  int part = 0;             ///< which of …
+  int parts = 1;            ///< … the tensors of equal shape that theirs stacks along `out`
+  bool by_head = false;  ///< the parts alternate from head to head instead of following each other
+};
+
+/// For a parameter of an untied model, whose component ids are layers; no adapters.
+HfTensor hf_tensor(const ModelSpec& model, const ParameterSpec& parameter);
+
+/// The shape of theirs, when ours is `shape`.
+std::vector<int64_t> hf_shape(const HfTensor& from, const std::vector<int64_t>& shape);
+
+/// Ours, in its shape, from theirs in the shape above.
+torch::Tensor take_part(const HfTensor& from, const torch::Tensor& theirs, const ModelSpec& model);
+
+/// Whether theirs may be left unread: a buffer that older versions stored, or the head of a model
+/// whose embeddings are tied.
+bool hf_ignores(const std::string& name);
+
+}  // namespace rondo
