@@ -20,6 +20,17 @@ struct Buffer {
   ElementType type = ElementType::float32;
 };
 
+/// A call that was started and may still be under way. Its buffer must stay alive and untouched
+/// until wait() is back; with NCCL, what is enqueued on LibTorch's current stream after wait() runs
+/// behind the call.
+class Pending {
+ public:
+  virtual ~Pending() = default;
+  virtual void wait() = 0;
+  /// Whether wait() would return at once.
+  virtual bool done() = 0;
+};
+
 /// A named set of ranks.
 struct Group {
   std::string name;        ///< for error messages: "replica group 0"
@@ -27,8 +38,9 @@ struct Group {
   bool operator==(const Group&) const = default;
 };
 
-/// Every call is collective over the members and must be made in the same order by all of them. A
-/// call that is not finished within the deadline ends the job: one line names the operation, the
+/// Every call but send and receive is collective over the members and must be made in the same
+/// order by all of them; where ranks share several communicators, in one order over all of these.
+/// A call that is not finished within the deadline ends the job: one line names the operation, the
 /// group and the rank that waited. Sums take float32, float64 and int64.
 class Communicator {
  public:
@@ -56,10 +68,22 @@ class Communicator {
   virtual void broadcast(Buffer buffer, int root) = 0;
   virtual void barrier() = 0;
 
-  /// Bytes that this rank has handed to the network in reductions and gathers of this communicator
-  /// (its subgroups apart) so far, by the volume a ring needs, rounded down: all_reduce 2·(n−1)/n,
-  /// reduce_scatter and all_gather (n−1)/n of the buffer.
+  /// The same calls, which run behind the caller's back, in the order in which they were started.
+  virtual std::unique_ptr<Pending> start_all_reduce_sum(Buffer buffer) = 0;
+  virtual std::unique_ptr<Pending> start_reduce_scatter_sum(Buffer whole) = 0;
+  virtual std::unique_ptr<Pending> start_all_gather(Buffer whole) = 0;
+
+  /// One message of `buffer` to the member `to`. The n-th message to a member is its n-th from
+  /// here, and both sides give the same number of bytes.
+  virtual std::unique_ptr<Pending> start_send(Buffer buffer, int to) = 0;
+  virtual std::unique_ptr<Pending> start_receive(Buffer buffer, int from) = 0;
+
+  /// Bytes that this rank has handed to the network in messages, reductions and gathers of this
+  /// communicator (its subgroups apart) so far, those that were only started included; reductions
+  /// and gathers by the volume a ring needs, rounded down: all_reduce 2·(n−1)/n, reduce_scatter and
+  /// all_gather (n−1)/n of the buffer.
   struct Traffic {
+    int64_t activation = 0;
     int64_t reduce = 0;
     int64_t gather = 0;
   };

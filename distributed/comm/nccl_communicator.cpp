@@ -8,13 +8,14 @@
 #include <chrono>
 #include <cstring>
 #include <exception>
+#include <functional>
 #include <stdexcept>
 #include <thread>
 #include <utility>
 
 #include "base/user_error.h"
 #include "distributed/comm/membership.h"
-#include "distributed/comm/mpi_communicator.h"
+#include "distributed/comm/mpi_session.h"
 
 namespace rondo {
 
@@ -36,6 +37,27 @@ ncclDataType_t nccl_type(ElementType type) {
   throw std::invalid_argument("unknown element type");
 }
 
+/// A call behind an event of the side stream. Waiting orders the main stream behind it, not the
+/// host.
+class EnqueuedCall final : public Pending {
+ public:
+  EnqueuedCall(cudaStream_t main, cudaEvent_t finished) : main_(main), finished_(finished) {}
+  ~EnqueuedCall() override { cudaEventDestroy(finished_); }
+  void wait() override { cudaStreamWaitEvent(main_, finished_, 0); }
+  bool done() override { return cudaEventQuery(finished_) == cudaSuccess; }
+
+ private:
+  cudaStream_t main_;
+  cudaEvent_t finished_;
+};
+
+/// Nothing to wait for.
+class FinishedCall final : public Pending {
+ public:
+  void wait() override {}
+  bool done() override { return true; }
+};
+
 class NcclCommunicator final : public Communicator {
  public:
   /// Takes `comm`, which may still be in the making; null for a subgroup of one rank.
@@ -54,10 +76,18 @@ class NcclCommunicator final : public Communicator {
   void all_gather(Buffer whole) override;
   void broadcast(Buffer buffer, int root) override;
   void barrier() override;
+  std::unique_ptr<Pending> start_all_reduce_sum(Buffer buffer) override;
+  std::unique_ptr<Pending> start_reduce_scatter_sum(Buffer whole) override;
+  std::unique_ptr<Pending> start_all_gather(Buffer whole) override;
+  std::unique_ptr<Pending> start_send(Buffer buffer, int to) override;
+  std::unique_ptr<Pending> start_receive(Buffer buffer, int from) override;
 
   void wait_until_made(const char* operation);
 
  private:
+  /// Hands one operation to NCCL on a stream.
+  using Enqueue = std::function<ncclResult_t(cudaStream_t)>;
+
   std::unique_ptr<NcclCommunicator> split(const Membership& members);
   cudaStream_t stream() const { return static_cast<cudaStream_t>(options_.stream); }
   bool stream_is_idle(const char* operation);
@@ -68,18 +98,24 @@ class NcclCommunicator final : public Communicator {
 
   template <class Done>
   void poll(const char* operation, Done done);
-  template <class Enqueue>
-  void run(const char* operation, Enqueue enqueue);
+  void run(const char* operation, const Enqueue& enqueue);
+  std::unique_ptr<Pending> start(const char* operation, const Enqueue& enqueue);
+  cudaEvent_t record(cudaStream_t stream, const char* operation);
+  Enqueue all_reduce(Buffer buffer);
+  Enqueue reduce_scatter(Buffer whole);
+  Enqueue gather(Buffer whole);
 
   NcclOptions options_;
   Membership members_;
   ncclComm_t comm_;
+  cudaStream_t side_ = nullptr;  ///< of the started calls, from the first one on
   bool aborted_ = false;
   Traffic traffic_;
 };
 
 /// Finalizing waits for the peers, so that a rank on its way out after an error must not.
 NcclCommunicator::~NcclCommunicator() {
+  if (side_) cudaStreamDestroy(side_);
   if (!comm_) return;
   const auto end = Clock::now() + std::chrono::duration<double>(options_.deadline_s);
   ncclResult_t state = std::uncaught_exceptions() > 0 ? ncclInternalError : ncclCommFinalize(comm_);
@@ -146,12 +182,31 @@ bool NcclCommunicator::stream_is_idle(const char* operation) {
 
 /// A non-blocking communicator may launch after `enqueue` is back, so that the stream tells nothing
 /// before NCCL has nothing pending.
-template <class Enqueue>
-void NcclCommunicator::run(const char* operation, Enqueue enqueue) {
+void NcclCommunicator::run(const char* operation, const Enqueue& enqueue) {
   if (aborted_) fail(operation, "the communicator was aborted");
   if (!comm_) return;
-  check(enqueue(), operation);
+  check(enqueue(stream()), operation);
   poll(operation, [&] { return stream_is_idle(operation); });
+}
+
+cudaEvent_t NcclCommunicator::record(cudaStream_t stream, const char* operation) {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), operation);
+  check(cudaEventRecord(event, stream), operation);
+  return event;
+}
+
+/// On the side stream, behind what the main stream has now.
+std::unique_ptr<Pending> NcclCommunicator::start(const char* operation, const Enqueue& enqueue) {
+  if (aborted_) fail(operation, "the communicator was aborted");
+  if (!comm_) return std::make_unique<FinishedCall>();
+  if (!side_) check(cudaStreamCreateWithFlags(&side_, cudaStreamNonBlocking), operation);
+  const cudaEvent_t ready = record(stream(), operation);
+  check(cudaStreamWaitEvent(side_, ready, 0), operation);
+  check(cudaEventDestroy(ready), operation);  // freed when it has happened
+  check(enqueue(side_), operation);
+  wait_until_made(operation);
+  return std::make_unique<EnqueuedCall>(stream(), record(side_, operation));
 }
 
 // ncclCommSplit is collective over the parent: every rank passes every group, in the list's order.
@@ -181,39 +236,68 @@ std::unique_ptr<NcclCommunicator> NcclCommunicator::split(const Membership& memb
   return part;
 }
 
-void NcclCommunicator::all_reduce_sum(Buffer buffer) {
+NcclCommunicator::Enqueue NcclCommunicator::all_reduce(Buffer buffer) {
   require_summable(buffer.type);
-  run("all_reduce_sum", [&] {
-    return ncclAllReduce(buffer.data, buffer.data, buffer.count, nccl_type(buffer.type), ncclSum,
-                         comm_, stream());
-  });
   traffic_.reduce += ring_bytes(members_, buffer, 2);
+  return [=, this](cudaStream_t stream) {
+    return ncclAllReduce(buffer.data, buffer.data, buffer.count, nccl_type(buffer.type), ncclSum,
+                         comm_, stream);
+  };
 }
 
-void NcclCommunicator::reduce_scatter_sum(Buffer whole) {
+NcclCommunicator::Enqueue NcclCommunicator::reduce_scatter(Buffer whole) {
   require_summable(whole.type);
   const int64_t part = equal_part(members_, whole);
   const auto own = static_cast<char*>(whole.data) + part * element_size(whole.type) * rank();
-  run("reduce_scatter_sum", [&] {
-    return ncclReduceScatter(whole.data, own, part, nccl_type(whole.type), ncclSum, comm_,
-                             stream());
-  });
   traffic_.reduce += ring_bytes(members_, whole, 1);
+  return [=, this](cudaStream_t stream) {
+    return ncclReduceScatter(whole.data, own, part, nccl_type(whole.type), ncclSum, comm_, stream);
+  };
 }
 
-void NcclCommunicator::all_gather(Buffer whole) {
+NcclCommunicator::Enqueue NcclCommunicator::gather(Buffer whole) {
   const int64_t part = equal_part(members_, whole);
   const auto own = static_cast<char*>(whole.data) + part * element_size(whole.type) * rank();
-  run("all_gather",
-      [&] { return ncclAllGather(own, whole.data, part, nccl_type(whole.type), comm_, stream()); });
   traffic_.gather += ring_bytes(members_, whole, 1);
+  return [=, this](cudaStream_t stream) {
+    return ncclAllGather(own, whole.data, part, nccl_type(whole.type), comm_, stream);
+  };
+}
+
+void NcclCommunicator::all_reduce_sum(Buffer buffer) { run("all_reduce_sum", all_reduce(buffer)); }
+void NcclCommunicator::reduce_scatter_sum(Buffer whole) {
+  run("reduce_scatter_sum", reduce_scatter(whole));
+}
+void NcclCommunicator::all_gather(Buffer whole) { run("all_gather", gather(whole)); }
+
+std::unique_ptr<Pending> NcclCommunicator::start_all_reduce_sum(Buffer buffer) {
+  return start("all_reduce_sum", all_reduce(buffer));
+}
+std::unique_ptr<Pending> NcclCommunicator::start_reduce_scatter_sum(Buffer whole) {
+  return start("reduce_scatter_sum", reduce_scatter(whole));
+}
+std::unique_ptr<Pending> NcclCommunicator::start_all_gather(Buffer whole) {
+  return start("all_gather", gather(whole));
+}
+
+std::unique_ptr<Pending> NcclCommunicator::start_send(Buffer buffer, int to) {
+  traffic_.activation += buffer.count * element_size(buffer.type);
+  return start("send", [=, this](cudaStream_t stream) {
+    return ncclSend(buffer.data, buffer.count, nccl_type(buffer.type), to, comm_, stream);
+  });
+}
+
+std::unique_ptr<Pending> NcclCommunicator::start_receive(Buffer buffer, int from) {
+  return start("receive", [=, this](cudaStream_t stream) {
+    return ncclRecv(buffer.data, buffer.count, nccl_type(buffer.type), from, comm_, stream);
+  });
 }
 
 void NcclCommunicator::broadcast(Buffer buffer, int root) {
   require_root(members_, root);
-  run("broadcast", [&] {
+  run("broadcast", [=, this](cudaStream_t stream) {
     return ncclBroadcast(buffer.data, buffer.data, buffer.count, nccl_type(buffer.type), root,
-                         comm_, stream());
+                         comm_, stream);
   });
 }
 
@@ -224,8 +308,9 @@ void NcclCommunicator::barrier() {
   check(cudaMalloc(&memory, 1), "barrier");
   const std::unique_ptr<void, decltype(&cudaFree)> byte(memory, &cudaFree);
   check(cudaMemsetAsync(memory, 0, 1, stream()), "barrier");
-  run("barrier",
-      [&] { return ncclAllReduce(memory, memory, 1, ncclUint8, ncclSum, comm_, stream()); });
+  run("barrier", [&](cudaStream_t stream) {
+    return ncclAllReduce(memory, memory, 1, ncclUint8, ncclSum, comm_, stream);
+  });
 }
 
 ncclUniqueId shared_id(Communicator& host) {

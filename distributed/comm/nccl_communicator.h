@@ -26,6 +26,12 @@ int cuda_device_count();
 /// free the buffer on any stream as soon as the call is back and needs no event; what fills the
 /// buffer on *another* stream must be ordered before the call by the caller.
 ///
+/// A started call runs on a stream of the communicator's own, behind what the caller's stream held
+/// when it was started; several run in the order in which they were started. Pending::wait() orders
+/// the caller's stream behind the call and does not block the host. So a buffer may be reused by
+/// work on the caller's stream, or handed back to LibTorch's caching allocator, from wait() on and
+/// not before. A started call that never ends is noticed by the next call that blocks.
+///
 /// Order: ranks that share several communicators must use them in one order. One thread uses the
 /// world and its subgroups. All must be gone before the MpiSession ends; none may be static.
 ///

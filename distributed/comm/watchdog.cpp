@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "distributed/comm/mpi_communicator.h"
+#include "distributed/comm/mpi_session.h"
 
 namespace rondo {
 

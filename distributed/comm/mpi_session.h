@@ -1,0 +1,33 @@
+// This process as one rank of an MPI job.
+#pragma once
+
+#include <string>
+
+namespace rondo {
+
+/// MPI from its start to its end; one per process, on the stack of main. Works without mpirun, as a
+/// world of one rank. Every communicator must be gone before it ends.
+class MpiSession {
+ public:
+  /// Throws UserError where this MPI does not allow calls from several threads at once, and
+  /// std::logic_error where MPI was started before.
+  MpiSession();
+
+  /// Waits for the other ranks: after an error that only this rank has, call end_job() instead.
+  ~MpiSession();
+
+  MpiSession(const MpiSession&) = delete;
+  MpiSession& operator=(const MpiSession&) = delete;
+};
+
+/// Whether a session is alive.
+bool mpi_is_running();
+
+/// This rank's number among those that share its node's memory. Collective over the job.
+int rank_on_node();
+
+/// Prints "rondo: <line>" to stderr and ends all ranks of the job with exit code 1, whatever they
+/// are doing. From any thread, with or without MPI.
+[[noreturn]] void end_job(const std::string& line);
+
+}  // namespace rondo
