@@ -31,11 +31,10 @@ Replica::Replica(const ModelDefinition& model, const ReplicaOptions& options, Wo
       store_(parameters_, buffer_plans(groups_, world.rank()), options.precision, options.device),
       buffers_(store_, groups_, world, options.zero),
       stage_(model, store_,
-             {.begin = 0,
-              .end = model.sharing.depth(),
+             {.halves = {0, 2 * model.sharing.depth()},
               .sequence = options.sequence,
               .recompute = options.recompute}) {
-  check_ties(stage_, model.sharing, 0);
+  check_ties(stage_.layers(), model.sharing);
 }
 
 void Replica::draw(uint64_t seed) {
@@ -57,7 +56,7 @@ void Replica::load(const CheckpointReader& reader, bool optimizer) {
 }
 
 void Replica::save(const std::string& file, const CheckpointHeader& header) {
-  check_ties(stage_, model_.sharing, 0);
+  check_ties(stage_.layers(), model_.sharing);
   buffers_.check_replicas_equal();
   std::vector<DatasetSpec> all;
   for (const ParameterSpec& spec : parameters_) {

@@ -2,15 +2,44 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <stdexcept>
+#include <string_view>
+#include <utility>
+
 namespace rondo {
 namespace {
 
 /// Builds the uses of one layer.
 class LayerBuilder {
  public:
-  LayerBuilder(const ModelDefinition& model, const ComponentStore& store, int index)
-      : model_(model), store_(store), index_(index) {}
+  LayerBuilder(const ModelDefinition& model, const ComponentStore& store, int index,
+               c10::intrusive_ptr<WeightGradients> gradients)
+      : model_(model), store_(store), index_(index), gradients_(std::move(gradients)) {}
 
+  Layer::AttentionHalf attention() const {
+    const BlockParts& parts = block_parts(model_.spec);
+    const auto slot = Slot::attention;
+    return {.norm = norm(Slot::attention_norm),
+            .use = {.qkv = stacked(slot, {"q_proj", "k_proj", "v_proj"}, parts.qkv_bias),
+                    .output = stacked(slot, {"o_proj"}, parts.output_bias),
+                    .query_norm = head_norm("q_norm"),
+                    .key_norm = head_norm("k_norm")}};
+  }
+
+  Layer::FeedForwardHalf feed_forward() const {
+    const BlockParts& parts = block_parts(model_.spec);
+    const auto slot = Slot::feed_forward;
+    std::vector<std::string> up = {"up_proj"};
+    if (parts.gated) up.insert(up.begin(), "gate_proj");
+    return {.norm = norm(Slot::feed_forward_norm),
+            .use = {.up = stacked(slot, up, parts.feed_forward_bias),
+                    .down = stacked(slot, {"down_proj"}, parts.feed_forward_bias),
+                    .activation = parts.activation,
+                    .gated = parts.gated}};
+  }
+
+ private:
   Norm norm(Slot slot) const {
     return make_norm(model_.spec, store_, component(slot), gradient_weight(slot));
   }
@@ -31,7 +60,9 @@ class LayerBuilder {
       }
       return list;
     };
-    Linear use{.weight = store_.stacked(paths("weight")), .gradient_weight = gradient_weight(slot)};
+    Linear use{.weight = store_.stacked(paths("weight")),
+               .gradients = gradients_,
+               .gradient_weight = gradient_weight(slot)};
     if (bias) use.bias = store_.stacked(paths("bias"));
     int64_t row = 0;
     for (const std::string& name : names) {
@@ -42,7 +73,6 @@ class LayerBuilder {
     return use;
   }
 
- private:
   std::string component(Slot slot) const {
     return fmt::format("{}/{}", slot_name(slot), model_.sharing.id(slot, index_));
   }
@@ -59,7 +89,66 @@ class LayerBuilder {
   const ModelDefinition& model_;
   const ComponentStore& store_;
   int index_;
+  c10::intrusive_ptr<WeightGradients> gradients_;
 };
+
+void append(std::vector<Parameter>& list, const Linear& use) {
+  list.push_back(use.weight);
+  if (use.bias) list.push_back(*use.bias);
+}
+
+void append(std::vector<Parameter>& list, const Norm& use) {
+  list.push_back(use.gain);
+  if (use.bias) list.push_back(*use.bias);
+}
+
+/// What the layer uses of the slot's component; empty where it has no such half.
+std::vector<Parameter> shared_parameters(const Layer& layer, Slot slot) {
+  std::vector<Parameter> list;
+  if (slot == Slot::attention && layer.attention) {
+    const Attention& use = layer.attention->use;
+    append(list, use.qkv);
+    append(list, use.output);
+    if (use.query_norm) append(list, *use.query_norm);
+    if (use.key_norm) append(list, *use.key_norm);
+  }
+  if (slot == Slot::feed_forward && layer.feed_forward) {
+    append(list, layer.feed_forward->use.up);
+    append(list, layer.feed_forward->use.down);
+  }
+  if (slot == Slot::attention_norm && layer.attention) append(list, layer.attention->norm);
+  if (slot == Slot::feed_forward_norm && layer.feed_forward) append(list, layer.feed_forward->norm);
+  return list;
+}
+
+std::vector<Parameter> own_parameters(const Layer& layer) {
+  std::vector<Parameter> list;
+  const auto append_adapters = [&list](const Linear& use) {
+    for (const Adapter& adapter : use.adapters) {
+      list.push_back(adapter.a);
+      list.push_back(adapter.b);
+    }
+  };
+  if (layer.attention) {
+    append_adapters(layer.attention->use.qkv);
+    append_adapters(layer.attention->use.output);
+  }
+  if (layer.feed_forward) {
+    append_adapters(layer.feed_forward->use.up);
+    append_adapters(layer.feed_forward->use.down);
+  }
+  return list;
+}
+
+/// Whether two lists are, value and gradient, the same memory throughout, or nowhere. One is empty
+/// where its layer has no such half.
+bool memory_agrees(const std::vector<Parameter>& a, const std::vector<Parameter>& b, bool tied) {
+  for (size_t k = 0; k < std::min(a.size(), b.size()); ++k) {
+    if (tied != (a[k].value.data_ptr() == b[k].value.data_ptr())) return false;
+    if (tied != (a[k].gradient.data_ptr() == b[k].gradient.data_ptr())) return false;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -75,32 +164,60 @@ Norm make_norm(const ModelSpec& model, const ComponentStore& store, const std::s
   return norm;
 }
 
-Layer make_layer(const ModelDefinition& model, const ComponentStore& store, int index) {
-  const LayerBuilder build(model, store, index);
-  const BlockParts& parts = block_parts(model.spec);
-  const std::vector<std::string> up = parts.gated ? std::vector<std::string>{"gate_proj", "up_proj"}
-                                                  : std::vector<std::string>{"up_proj"};
-  const auto mix = Slot::attention;
-  const auto feed = Slot::feed_forward;
-  return {.attention_norm = build.norm(Slot::attention_norm),
-          .attention = {.qkv = build.stacked(mix, {"q_proj", "k_proj", "v_proj"}, parts.qkv_bias),
-                        .output = build.stacked(mix, {"o_proj"}, parts.output_bias),
-                        .query_norm = build.head_norm("q_norm"),
-                        .key_norm = build.head_norm("k_norm")},
-          .feed_forward_norm = build.norm(Slot::feed_forward_norm),
-          .feed_forward = {.up = build.stacked(feed, up, parts.feed_forward_bias),
-                           .down = build.stacked(feed, {"down_proj"}, parts.feed_forward_bias),
-                           .activation = parts.activation,
-                           .gated = parts.gated},
-          .parallel = parts.parallel_residual};
+std::vector<Layer> make_layers(const ModelDefinition& model, const ComponentStore& store,
+                               HalfLayers halves,
+                               const c10::intrusive_ptr<WeightGradients>& gradients) {
+  const bool parallel = block_parts(model.spec).parallel_residual;
+  if (parallel && (halves.begin % 2 != 0 || halves.end % 2 != 0)) {
+    throw std::logic_error("a layer with a parallel residual cannot be cut in two");
+  }
+  std::vector<Layer> layers;
+  for (int half = halves.begin; half < halves.end; ++half) {
+    const int index = half / 2;
+    if (layers.empty() || layers.back().index != index) {
+      layers.push_back({.index = index, .parallel = parallel});
+    }
+    const LayerBuilder build(model, store, index, gradients);
+    if (half % 2 == 0) {
+      layers.back().attention = build.attention();
+    } else {
+      layers.back().feed_forward = build.feed_forward();
+    }
+  }
+  return layers;
 }
 
 torch::Tensor run_layer(const torch::Tensor& x, const Layer& layer, const ModelSpec& spec,
                         const RotaryTable& table) {
-  const torch::Tensor mixed =
-      attend(normalise(x, layer.attention_norm), x, layer.attention, spec, table);
-  const torch::Tensor& read = layer.parallel ? x : mixed;
-  return feed_forward(normalise(read, layer.feed_forward_norm), mixed, layer.feed_forward);
+  torch::Tensor mixed = x;
+  if (layer.attention) {
+    const auto& [norm, use] = *layer.attention;
+    mixed = attend(normalise(x, norm), x, use, spec, table);
+  }
+  if (!layer.feed_forward) return mixed;
+  const auto& [norm, use] = *layer.feed_forward;
+  return feed_forward(normalise(layer.parallel ? x : mixed, norm), mixed, use);
+}
+
+void check_ties(const std::vector<Layer>& layers, const SharingMap& map) {
+  const auto expect = [](bool agrees, const Layer& a, const Layer& b, std::string_view what,
+                         bool tied) {
+    if (agrees) return;
+    throw std::logic_error(fmt::format("{} of layers {} and {} should {}share memory", what,
+                                       a.index, b.index, tied ? "" : "not "));
+  };
+  for (size_t i = 0; i < layers.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      const Layer& a = layers[j];
+      const Layer& b = layers[i];
+      for (Slot slot : all_slots) {
+        const bool tied = map.id(slot, a.index) == map.id(slot, b.index);
+        expect(memory_agrees(shared_parameters(a, slot), shared_parameters(b, slot), tied), a, b,
+               slot_name(slot), tied);
+      }
+      expect(memory_agrees(own_parameters(a), own_parameters(b), false), a, b, "adapters", false);
+    }
+  }
 }
 
 }  // namespace rondo

@@ -1,5 +1,8 @@
 #include "model/linear.h"
 
+#include <functional>
+#include <utility>
+
 #include "model/matrix_product.h"
 
 namespace rondo {
@@ -38,6 +41,9 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     context->saved_data["adapters"] = pack(use.adapters);
     context->saved_data["rows"] = rows_of(use.adapters);
     context->saved_data["has_residual"] = residual.has_value();
+    if (use.gradients) {
+      context->saved_data["gradients"] = torch::IValue::make_capsule(use.gradients);
+    }
     const Tensor transposed = use.weight.value.t();  // [in, out]
     Tensor y =
         residual ? residual->clone() : at::empty({x.size(0), transposed.size(1)}, x.options());
@@ -52,29 +58,53 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const Tensor g = gradients[0];                       // [tokens, out]
-    const Tensor x = context->get_saved_variables()[0];  // [tokens, in]
+    // Detached: weight gradients that wait must not keep the graph.
+    const Tensor g = gradients[0].detach();                       // [tokens, out]
+    const Tensor x = context->get_saved_variables()[0].detach();  // [tokens, in]
     Tensor gx = matrix_product(g, context->saved_data["weight"].toTensor());
-    accumulate_product(context->saved_data["gradient"].toTensor(), g, x,
-                       context->saved_data["gradient_weight"].toDouble());
-    if (const auto bias = context->saved_data.find("bias_gradient");
-        bias != context->saved_data.end()) {
-      Tensor target = bias->second.toTensor();  // [out]
-      target.add_(g.sum(0, false, target.scalar_type()),
-                  context->saved_data["gradient_weight"].toDouble());
-    }
+    std::vector<std::function<void()>> work = {weight_gradient(context, g, x)};
     const std::vector<Tensor> adapters = context->saved_data["adapters"].toTensorVector();
     const std::vector<int64_t> rows = context->saved_data["rows"].toIntVector();
     for (size_t i = 0; i < rows.size(); ++i) {
-      const Tensor& a = adapters[4 * i];
-      const Tensor& b = adapters[4 * i + 1];
+      const Tensor a = adapters[4 * i];
+      const Tensor b = adapters[4 * i + 1];
       const Tensor g_rows = g.narrow(1, rows[i], b.size(0));  // [tokens, rows]
       const Tensor g_low = matrix_product(g_rows, b);         // [tokens, r]
-      accumulate_product(adapters[4 * i + 3], g_rows, matrix_product(x, a.t()), 1.0);
-      accumulate_product(adapters[4 * i + 2], g_low, x, 1.0);
       matrix_product_into(gx, g_low, a, 1.0);
+      work.push_back([=, ga = adapters[4 * i + 2], gb = adapters[4 * i + 3]] {
+        accumulate_product(gb, g_rows, matrix_product(x, a.t()), 1.0);
+        accumulate_product(ga, g_low, x, 1.0);
+      });
     }
+    hand_over(context, std::move(work));
     return {gx, context->saved_data["has_residual"].toBool() ? g : Tensor(), Tensor()};
+  }
+
+ private:
+  static std::function<void()> weight_gradient(AutogradContext* context, const Tensor& g,
+                                               const Tensor& x) {
+    const Tensor gradient = context->saved_data["gradient"].toTensor();
+    const double weight = context->saved_data["gradient_weight"].toDouble();
+    const auto bias = context->saved_data.find("bias_gradient");
+    const Tensor bias_gradient =
+        bias == context->saved_data.end() ? Tensor() : bias->second.toTensor();
+    return [=] {
+      accumulate_product(gradient, g, x, weight);
+      if (!bias_gradient.defined()) return;
+      Tensor target = bias_gradient;  // [out]
+      target.add_(g.sum(0, false, target.scalar_type()), weight);
+    };
+  }
+
+  static void hand_over(AutogradContext* context, std::vector<std::function<void()>> work) {
+    const auto found = context->saved_data.find("gradients");
+    for (std::function<void()>& part : work) {
+      if (found == context->saved_data.end()) {
+        part();
+      } else {
+        static_cast<WeightGradients&>(*found->second.toCapsule()).add(std::move(part));
+      }
+    }
   }
 };
 

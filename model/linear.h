@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/component_store.h"
+#include "model/weight_gradients.h"
 
 namespace rondo {
 
@@ -23,6 +24,8 @@ struct Linear {
   Parameter weight;                    ///< [out, in]
   std::optional<Parameter> bias = {};  ///< [out]
   std::vector<Adapter> adapters = {};
+  /// Where its weight gradients go; null: they are added at once.
+  c10::intrusive_ptr<WeightGradients> gradients = {};
   /// What this use contributes to the shared gradient: 1 for "sum", 1/uses for "mean", 1 or 0 for
   /// "owner". Adapters belong to the layer and always get their whole gradient.
   double gradient_weight = 1.0;

@@ -9,20 +9,20 @@
 #include "model/embedding.h"
 #include "model/layer.h"
 #include "model/loss.h"
+#include "model/weight_gradients.h"
 
 namespace rondo {
 
 /// One microbatch of token ids.
 struct Microbatch {
-  torch::Tensor inputs;   ///< [batch·sequence] int64
-  torch::Tensor targets;  ///< [batch·sequence] int64, the inputs shifted by one
+  torch::Tensor inputs;   ///< [batch·sequence] int64; only the first stage reads them
+  torch::Tensor targets;  ///< [batch·sequence] int64, the inputs shifted by one; only the last
 };
 
-/// Layers [begin, end). The stage that begins at 0 embeds; the one that ends at the depth applies
-/// the final norm, the head and the loss.
+/// The stage whose half layers begin at 0 embeds; the one that ends at 2·depth applies the final
+/// norm, the head and the loss.
 struct StageOptions {
-  int begin = 0;
-  int end = 0;
+  HalfLayers halves;
   int64_t sequence = 0;
   bool recompute = false;  ///< keep only each layer's input and run it again in backward
 };
@@ -36,7 +36,8 @@ class Stage {
     std::vector<torch::Tensor> outputs;  ///< their results; undefined under recompute
     torch::Tensor norm_input;            ///< leaf in front of the final norm
     torch::Tensor norm_output;
-    torch::Tensor head_gradient;  ///< ∂loss / ∂norm_output
+    torch::Tensor head_gradient;    ///< ∂loss / ∂norm_output
+    WeightGradients::Work waiting;  ///< weight gradients, between backward_input and _weight
   };
 
   Stage(const ModelDefinition& model, const ComponentStore& store, const StageOptions& options);
@@ -51,28 +52,29 @@ class Stage {
   /// first). Weight gradients add to the store's buffers; the tape is spent.
   torch::Tensor backward(const torch::Tensor& gradient, Tape& tape) const;
 
+  /// The same in two halves, the second of which may wait: the gradient of x, then those of the
+  /// weights of linears. The tape is spent after the second.
+  torch::Tensor backward_input(const torch::Tensor& gradient, Tape& tape) const;
+  static void backward_weight(Tape& tape);
+
   /// forward without gradients or memory of them.
   torch::Tensor evaluate(const Microbatch& batch, const torch::Tensor& x) const;
 
   const std::vector<Layer>& layers() const { return layers_; }
 
  private:
-  bool first() const { return options_.begin == 0; }
-  bool last() const { return options_.end == model_.sharing.depth(); }
+  bool first() const { return options_.halves.begin == 0; }
+  bool last() const { return options_.halves.end == 2 * model_.sharing.depth(); }
   torch::Tensor start(const Microbatch& batch, const torch::Tensor& x) const;
 
   ModelDefinition model_;
   StageOptions options_;
   RotaryTable table_;
+  c10::intrusive_ptr<WeightGradients> gradients_;
   std::vector<Layer> layers_;
   std::optional<Embedding> embedding_;
   std::optional<Norm> final_norm_;
   std::optional<Parameter> head_;
 };
-
-/// Two of the stage's layers share memory in a slot, tensor by tensor, exactly when the map gives
-/// them one component; adapters are always the layer's own. Throws std::logic_error that names the
-/// slot and both layers: lost ties are the most common fault of shared-layer training.
-void check_ties(const Stage& stage, const SharingMap& map, int first_layer);
 
 }  // namespace rondo

@@ -24,11 +24,10 @@ TEST(Stage, CutInTwoGivesTheLossAndGradientsOfTheWhole) {
   whole.randomise();
   cut.randomise();
   const auto part = [&](int begin, int end) {
-    return Stage(cut.model, cut.store,
-                 {.begin = begin, .end = end, .sequence = TinyModel::sequence});
+    return Stage(cut.model, cut.store, {.halves = {begin, end}, .sequence = TinyModel::sequence});
   };
-  const Stage front = part(0, 3);
-  const Stage back = part(3, 4);
+  const Stage front = part(0, 5);
+  const Stage back = part(5, 8);
   const Microbatch batch = tiny_batch();
   Stage::Tape front_tape, back_tape;
   const torch::Tensor middle = front.forward(batch, {}, 1.0, front_tape);
@@ -41,11 +40,37 @@ TEST(Stage, CutInTwoGivesTheLossAndGradientsOfTheWhole) {
   }
 }
 
+TEST(Stage, GivesTheSameGradientsInTwoHalves) {
+  for (const bool recompute : {false, true}) {
+    TinyModel whole(tiny_model({.strategy = "cycle", .unique = 2}, 4, /*rank=*/2), recompute);
+    TinyModel halves(whole.model, recompute);
+    whole.randomise();
+    halves.randomise();
+    const Microbatch batch = tiny_batch();
+    whole.step(batch);
+    Stage::Tape tape;
+    halves.stage.forward(batch, {}, 1.0, tape);
+    halves.stage.backward_input({}, tape);
+    const torch::Tensor early = halves.gradient("feed_forward/1/up_proj/weight").clone();
+    EXPECT_EQ(early.abs().max().item<double>(), 0.0) << "it waits";
+    Stage::backward_weight(tape);
+    for (const ParameterSpec& spec : whole.parameters()) {
+      EXPECT_TRUE(whole.gradient(spec.path()).equal(halves.gradient(spec.path()))) << spec.path();
+    }
+  }
+}
+
+TEST(Stage, OfAParallelResidualIsNotCutInsideALayer) {
+  ModelDefinition definition = tiny_model({.strategy = "none"}, 2);
+  definition.spec.family = "gpt_neox";
+  const TinyModel tiny(definition);
+  EXPECT_THROW(Stage(tiny.model, tiny.store, {.halves = {0, 3}, .sequence = 6}), std::logic_error);
+}
+
 TEST(Stage, IsCausal) {
   TinyModel tiny(tiny_model({.strategy = "none"}, 2));
   tiny.randomise();
-  const Stage front(tiny.model, tiny.store,
-                    {.begin = 0, .end = 1, .sequence = TinyModel::sequence});
+  const Stage front(tiny.model, tiny.store, {.halves = {0, 2}, .sequence = TinyModel::sequence});
   Microbatch batch = tiny_batch(1);
   const torch::Tensor before = front.evaluate(batch, {}).clone();
   batch.inputs[TinyModel::sequence - 1] = (batch.inputs[TinyModel::sequence - 1] + 1) % 13;
@@ -70,7 +95,7 @@ TEST(Stage, KnowsOneSequenceFromTheNext) {
 
 TEST(Ties, AreHeldByLayersThatShareAComponent) {
   TinyModel tiny(tiny_model({.strategy = "cycle", .unique = 2}, 4));
-  EXPECT_NO_THROW(check_ties(tiny.stage, tiny.model.sharing, 0));
+  EXPECT_NO_THROW(check_ties(tiny.stage.layers(), tiny.model.sharing));
 }
 
 TEST(Ties, ThatAreLostOrInventedAreNamed) {
@@ -78,13 +103,13 @@ TEST(Ties, ThatAreLostOrInventedAreNamed) {
   SharingMap other = tiny.model.sharing;
   other.of(Slot::feed_forward) = {0, 1, 0, 2};
   try {
-    check_ties(tiny.stage, other, 0);
+    check_ties(tiny.stage.layers(), other);
     FAIL() << "accepted a tie that the map does not have";
   } catch (const std::logic_error& error) {
     EXPECT_STREQ(error.what(), "feed_forward of layers 1 and 3 should not share memory");
   }
   other.of(Slot::feed_forward) = {0, 1, 0, 0};
-  EXPECT_THROW(check_ties(tiny.stage, other, 0), std::logic_error);
+  EXPECT_THROW(check_ties(tiny.stage.layers(), other), std::logic_error);
 }
 
 }  // namespace

@@ -36,8 +36,7 @@ class TinyModel {
       : model(definition),
         store(parameters(), {{components(), 1}}, Precision::parse(precision), torch::kCPU),
         stage(model, store,
-              {.begin = 0,
-               .end = definition.sharing.depth(),
+              {.halves = {0, 2 * definition.sharing.depth()},
                .sequence = sequence,
                .recompute = recompute}) {}
 
