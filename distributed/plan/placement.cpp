@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <array>
 #include <map>
-#include <numeric>
 #include <set>
 
 namespace rondo {
@@ -52,7 +51,7 @@ std::vector<std::string> components_of(const ModelParts& model, Chunk chunk) {
     for (Slot slot : slots) {
       found.insert(fmt::format("{}/{}", slot_name(slot), model.map.id(slot, layer)));
     }
-    if (model.adapters) found.insert(fmt::format("adapters/{}", layer));
+    if (model.adapters) found.insert(fmt::format("adapters/{}/{}", layer, slot_name(slots[1])));
   }
   if (chunk.begin == 0) found.insert("embedding");
   if (chunk.end == 2 * depth) {
@@ -69,7 +68,9 @@ std::vector<std::string> all_components(const ModelParts& model) {
     for (int id : ids) list.push_back(fmt::format("{}/{}", slot_name(slot), id));
   }
   for (int layer = 0; model.adapters && layer < model.map.depth(); ++layer) {
-    list.push_back(fmt::format("adapters/{}", layer));
+    for (Slot slot : {Slot::attention, Slot::feed_forward}) {
+      list.push_back(fmt::format("adapters/{}/{}", layer, slot_name(slot)));
+    }
   }
   list.push_back("final_norm");
   if (!model.tied_embeddings) list.push_back("head");

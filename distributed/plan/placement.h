@@ -22,7 +22,7 @@ struct Chunk {
 struct ModelParts {
   SharingMap map = {};
   bool tied_embeddings = false;  ///< the head uses the component `embedding`
-  bool adapters = false;         ///< every layer ℓ has `adapters/<ℓ>`
+  bool adapters = false;         ///< every layer ℓ has `adapters/<ℓ>/<slot>`
 };
 
 /// Chunk k = v·P + j runs on rank j where pass v of the route is '+', else on rank P−1−j.

@@ -165,16 +165,24 @@ TEST(Placement, FollowsEverySlotsOwnMap) {
   EXPECT_EQ(copies(model, placement), (std::vector<std::string>{"feed_forward/0"}));
 }
 
-TEST(Placement, PutsAdaptersBesideTheirLayer) {
+TEST(Placement, PutsAdaptersBesideTheBlockThatTheyRelax) {
   ModelParts model = model_of({"cycle", 2}, 4);
   model.adapters = true;
-  const Placement placement = make_placement({2, "loop", 2}, model);
-  for (const auto& [component, ranks] : component_ranks(model, placement)) {
-    if (component == "adapters/2") {
-      EXPECT_EQ(ranks, (std::vector<int>{0}));
+  const auto holders = [&](const Placement& placement) {
+    std::map<std::string, std::vector<int>> found;
+    for (const auto& [component, ranks] : component_ranks(model, placement)) {
+      found[component] = ranks;
     }
-  }
-  EXPECT_TRUE(copies(model, placement).empty());
+    return found;
+  };
+  const Placement whole = make_placement({2, "loop", 2}, model);
+  EXPECT_EQ(holders(whole)["adapters/2/feed_forward"], (std::vector<int>{0}));
+  EXPECT_TRUE(copies(model, whole).empty());
+
+  const Placement halves = make_placement({4, "loop", 2, true}, model);
+  EXPECT_EQ(holders(halves)["adapters/2/attention"], holders(halves)["attention/0"]);
+  EXPECT_EQ(holders(halves)["adapters/3/feed_forward"], holders(halves)["feed_forward/1"]);
+  EXPECT_TRUE(copies(model, halves).empty());
 }
 
 TEST(Placement, ListsComponentsInTheOrderOfTheParameterList) {
