@@ -76,6 +76,12 @@ struct Candidate {
   std::array<int, 3> preference;
 };
 
+/// How much of a microbatch is on one rank.
+struct InFlight {
+  int missing = 0;  ///< forwards still to run
+  int held = 0;     ///< activations
+};
+
 /// What a rank would start next.
 struct Start {
   Action action = {};
@@ -135,7 +141,18 @@ class ListScheduler {
   /// What the rank would start next, and when.
   Start next_of(int rank) const {
     std::vector<Candidate> candidates;
-    for (int chunk : chunks_of_[static_cast<size_t>(rank)]) append(rank, chunk, candidates);
+    const auto& mine = chunks_of_[static_cast<size_t>(rank)];
+    int room = bounds_[static_cast<size_t>(rank)] - 1;  // after one more forward
+    for (int k : mine) room -= state(k).forward.done() - state(k).weight.done();
+    // What has begun lacks less than one activation for each chunk.
+    const bool ample = room + 1 >= static_cast<int>(mine.size());
+    const std::vector<InFlight> flying =
+        ample || room < 0 ? std::vector<InFlight>() : in_flight(rank);
+    for (int k : mine) {
+      const bool fits = ample || (room >= 0 && admits(rank, k, room, flying));
+      if (fits) append_forward(rank, k, candidates);
+      append_backward(k, candidates);
+    }
     double earliest = never;
     for (const Candidate& c : candidates) earliest = std::min(earliest, c.ready);
     earliest = std::max(earliest, free_at_[static_cast<size_t>(rank)]);
@@ -147,17 +164,19 @@ class ListScheduler {
     return best == nullptr ? Start{} : Start{best->action, std::max(earliest, best->ready)};
   }
 
-  void append(int rank, int chunk, std::vector<Candidate>& candidates) const {
+  void append_forward(int rank, int chunk, std::vector<Candidate>& candidates) const {
+    const int f = state(chunk).forward.done();
+    if (f == microbatches_) return;
+    const double ready = chunk == 0 ? 0.0 : state(chunk - 1).forward.end(f);
+    const int turn = in_order_ || owes_forward_[static_cast<size_t>(rank)] ? 0 : 2;
+    candidates.push_back({{Op::forward, chunk, f}, ready, {turn, round_of(f), chunk}});
+  }
+
+  void append_backward(int chunk, std::vector<Candidate>& candidates) const {
     const ChunkState& at = state(chunk);
     const int last = placement_.chunks() - 1;
-    const int f = at.forward.done();
-    if (f < microbatches_ && admits(rank, chunk)) {
-      const double ready = chunk == 0 ? 0.0 : state(chunk - 1).forward.end(f);
-      const int turn = in_order_ || owes_forward_[static_cast<size_t>(rank)] ? 0 : 2;
-      candidates.push_back({{Op::forward, chunk, f}, ready, {turn, round_of(f), chunk}});
-    }
     const int i = at.input.done();
-    if (i < f) {
+    if (i < at.forward.done()) {
       const double given = chunk == last ? 0.0 : state(chunk + 1).input.end(i);
       const double ready = std::max(given, at.forward.end(i));
       const Op op = rule_.split ? Op::backward_input : Op::backward;
@@ -169,23 +188,35 @@ class ListScheduler {
 
   int round_of(int microbatch) const { return microbatch * rounds_ / microbatches_; }
 
-  /// Whether after one more forward of `chunk` the rank's microbatches could still finish one after
-  /// the other, oldest first, within the bound (the banker's algorithm).
-  bool admits(int rank, int chunk) const {
+  /// The microbatches that have begun, and not ended, on the rank: oldest first.
+  std::vector<InFlight> in_flight(int rank) const {
     const auto& mine = chunks_of_[static_cast<size_t>(rank)];
-    int room = bounds_[static_cast<size_t>(rank)] - 1;
-    for (int k : mine) room -= state(k).forward.done() - state(k).weight.done();
-    if (room < 0) return false;
     const int oldest = state(mine.front()).weight.done();
-    for (int i = oldest; i < microbatches_; ++i) {
-      int held = 0;
-      int missing = 0;
-      for (int k : mine) {
-        const bool ran = i < state(k).forward.done() + (k == chunk ? 1 : 0);
-        if (!ran) ++missing;
-        if (ran && i >= state(k).weight.done()) ++held;
+    const int begun = state(mine.front()).forward.done() - oldest;
+    std::vector<InFlight> list(static_cast<size_t>(begun), {static_cast<int>(mine.size()), 0});
+    for (int k : mine) {
+      const int ran = state(k).forward.done() - oldest;
+      const int done = std::max(0, state(k).weight.done() - oldest);
+      for (int i = 0; i < ran; ++i) --list[static_cast<size_t>(i)].missing;
+      for (int i = done; i < ran; ++i) ++list[static_cast<size_t>(i)].held;
+    }
+    return list;
+  }
+
+  /// Whether after one more forward of `chunk`, with `room` left, the rank's microbatches could
+  /// still finish one after the other, oldest first, within the bound (the banker's algorithm).
+  bool admits(int rank, int chunk, int room, const std::vector<InFlight>& in_flight) const {
+    const auto& mine = chunks_of_[static_cast<size_t>(rank)];
+    const int next = state(chunk).forward.done() - state(mine.front()).weight.done();
+    const int begun = static_cast<int>(in_flight.size()) + (chunk == mine.front() ? 1 : 0);
+    for (int i = 0; i < begun; ++i) {
+      const bool new_one = static_cast<size_t>(i) == in_flight.size();
+      auto [missing, held] =
+          new_one ? InFlight{static_cast<int>(mine.size()), 0} : in_flight[static_cast<size_t>(i)];
+      if (i == next) {
+        --missing;
+        ++held;
       }
-      if (held == 0) return true;  // nor has a younger one begun
       if (missing > room) return false;
       room += held;
     }
