@@ -1,6 +1,7 @@
 // From pipeline ranks to world ranks.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "distributed/plan/placement.h"
@@ -25,8 +26,24 @@ struct WorldLayout {
   bool share_node(int a, int b, int ranks_per_node) const;
 };
 
-/// Every replica of every pipeline rank that uses a component holds it; in `parameter_list` order.
-std::vector<ComponentHolders> component_holders(const ModelParts& model, const Placement& placement,
-                                                int replicas);
+/// Components that lie in one flat buffer: the same world ranks hold them, and where that is more
+/// than one, the same chunks use them, so that their gradients become final, and are summed,
+/// together.
+struct BufferGroup {
+  std::vector<std::string> components;  ///< in `parameter_list` order
+  std::vector<int> chunks;              ///< that use them, ascending
+
+  /// Pipeline ranks that hold them, in every replica, ascending.
+  std::vector<int> ranks(const Placement& placement) const;
+  bool operator==(const BufferGroup&) const = default;
+};
+
+/// All components, each once; ordered by first component.
+std::vector<BufferGroup> buffer_groups(const ModelParts& model, const Placement& placement,
+                                       int replicas);
+
+/// The groups with the world ranks that hold them, in the same order.
+std::vector<ReplicaGroup> on_world_ranks(const std::vector<BufferGroup>& groups,
+                                         const Placement& placement, int replicas);
 
 }  // namespace rondo

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <limits>
 #include <map>
-#include <set>
 #include <tuple>
 
 #include "base/user_error.h"
@@ -106,32 +105,11 @@ void require_own_computations(const Program& program, const Placement& placement
 
 }  // namespace
 
-std::vector<int> Reduction::ranks(const Placement& placement) const {
-  std::set<int> found;
-  for (int chunk : chunks) found.insert(placement.rank_of(chunk));
-  return {found.begin(), found.end()};
-}
-
 std::vector<Reduction> reductions(const ModelParts& model, const Placement& placement,
                                   int replicas) {
-  std::map<std::string, std::vector<int>> users;
-  for (int k = 0; k < placement.chunks(); ++k) {
-    for (const std::string& component : components_of(model, placement.chunk(k))) {
-      users[component].push_back(k);
-    }
-  }
   std::vector<Reduction> list;
-  for (const std::string& component : all_components(model)) {
-    const Reduction alone{{component}, users.at(component)};
-    if (replicas == 1 && alone.ranks(placement).size() == 1) continue;
-    const auto same = std::find_if(list.begin(), list.end(), [&](const Reduction& reduction) {
-      return reduction.chunks == alone.chunks;
-    });
-    if (same == list.end()) {
-      list.push_back(alone);
-    } else {
-      same->components.push_back(component);
-    }
+  for (const BufferGroup& group : buffer_groups(model, placement, replicas)) {
+    if (replicas > 1 || group.ranks(placement).size() > 1) list.push_back(group);
   }
   return list;
 }

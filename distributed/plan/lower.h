@@ -1,26 +1,18 @@
 // Adds communication to a program of computations.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "distributed/plan/action.h"
+#include "distributed/plan/holders.h"
 #include "distributed/plan/placement.h"
 
 namespace rondo {
 
-/// Components that the same chunks use. They become final, and are summed, together. All of them
-/// belong to one replica group: the ranks of `chunks`, in every replica.
-struct Reduction {
-  std::vector<std::string> components;
-  std::vector<int> chunks;  ///< ascending
+/// The sum of a group's gradients over all that hold it.
+using Reduction = BufferGroup;
 
-  /// Pipeline ranks that take part, ascending.
-  std::vector<int> ranks(const Placement& placement) const;
-  bool operator==(const Reduction&) const = default;
-};
-
-/// The sums of a step: components with a single holder need none. Ordered by first component.
+/// The sums of a step: the buffer groups that more than one world rank holds, in their order.
 std::vector<Reduction> reductions(const ModelParts& model, const Placement& placement,
                                   int replicas);
 
