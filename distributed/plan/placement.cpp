@@ -22,18 +22,20 @@ std::vector<int> Placement::chunks_of(int rank) const {
   return list;
 }
 
-std::vector<int> even_cuts(const Placement& placement, Chunk middle, int depth, int unit) {
+std::vector<int> share_cuts(const Placement& placement, Chunk middle, int depth, int unit,
+                            const std::vector<int>& weights) {
   const int units = (middle.end - middle.begin) / unit;
   const int passes = placement.passes();
-  const int ranks = placement.pipeline;
+  std::vector<int64_t> below(1, 0);  // weights of the ranks below each
+  for (int weight : weights) below.push_back(below.back() + weight);
   std::vector<int> cuts;
   for (int v = 0; v < passes; ++v) {
     const int first = v * units / passes;
     const int length = (v + 1) * units / passes - first;
     const bool plus = placement.route[static_cast<size_t>(v)] == '+';
-    for (int j = 0; j < ranks; ++j) {
-      const int before = plus ? j * length / ranks : length - (ranks - j) * length / ranks;
-      cuts.push_back(middle.begin + unit * (first + before));
+    for (size_t j = 0; j < weights.size(); ++j) {
+      const int64_t part = length * below[plus ? j : weights.size() - j] / below.back();
+      cuts.push_back(middle.begin + unit * (first + static_cast<int>(plus ? part : length - part)));
     }
   }
   cuts.front() = 0;

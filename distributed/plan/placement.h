@@ -50,7 +50,8 @@ struct PlacementOptions {
   std::string route = "contiguous";
   int passes = 0;            ///< 0: as few as give the fewest copies; signs and contiguous imply it
   bool half_layers = false;  ///< may cut between attention and feed-forward
-  std::vector<int> cuts = {};  ///< half layers; empty: equal shares (see `even_cuts`)
+  std::vector<int> cuts = {};     ///< half layers; empty: by `weights` (see `share_cuts`)
+  std::vector<int> weights = {};  ///< what share of each pass each rank gets; empty: equal ones
 };
 
 /// Throws UserError with the reason and the nearest placement that can be.
@@ -59,11 +60,12 @@ Placement make_placement(const PlacementOptions& options, const ModelParts& mode
 /// The route's signs; `passes` as in PlacementOptions, but not 0 for loop, vee and mixed.
 std::string route_signs(const std::string& route, int passes, int pipeline, const SharingMap& map);
 
-/// Cut points that give each pass and then each rank an equal share of the half layers [begin,
-/// end), in steps of `unit` (2: whole layers). A rank's share is the same on passes of either
-/// direction, so that uneven shares return to the same rank. The first and the last chunk also take
-/// what lies before and after.
-std::vector<int> even_cuts(const Placement& placement, Chunk middle, int depth, int unit);
+/// Cut points that give each pass an equal share of the half layers [begin, end), in steps of
+/// `unit` (2: whole layers), and of a pass each rank a share by its weight. A rank's share is the
+/// same on passes of either direction, so that uneven shares return to the same rank. The first and
+/// the last chunk also take what lies before and after.
+std::vector<int> share_cuts(const Placement& placement, Chunk middle, int depth, int unit,
+                            const std::vector<int>& weights);
 
 /// A component and the pipeline ranks that hold it, ascending.
 struct ComponentRanks {

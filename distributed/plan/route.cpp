@@ -94,15 +94,20 @@ std::string mixed(int passes, int pipeline, const SharingMap& map) {
       passes, pipeline, alternating(passes)));
 }
 
-/// Equal shares of the whole depth, or of its shared middle when that saves copies.
-Placement with_cuts(Placement placement, const ModelParts& model, int unit) {
+/// Shares of the whole depth, or of its shared middle when that saves copies.
+Placement with_cuts(Placement placement, const ModelParts& model, int unit,
+                    const std::vector<int>& weights) {
   const int depth = model.map.depth();
-  placement.cuts = even_cuts(placement, {0, 2 * depth}, depth, unit);
+  placement.cuts = share_cuts(placement, {0, 2 * depth}, depth, unit, weights);
   const Chunk middle = shared_middle(model.map);
   if (middle.end - middle.begin < placement.chunks() * unit) return placement;
   Placement around = placement;
-  around.cuts = even_cuts(placement, middle, depth, unit);
+  around.cuts = share_cuts(placement, middle, depth, unit, weights);
   return copies(model, around).size() < copies(model, placement).size() ? around : placement;
+}
+
+std::vector<int> equal_weights(int pipeline) {
+  return std::vector<int>(static_cast<size_t>(pipeline), 1);
 }
 
 void check_cuts(const std::vector<int>& cuts, const Placement& placement, int depth) {
@@ -111,11 +116,13 @@ void check_cuts(const std::vector<int>& cuts, const Placement& placement, int de
   const bool rising =
       std::adjacent_find(cuts.begin(), cuts.end(), std::greater_equal<>()) == cuts.end();
   if (cuts.size() == expected && ends && rising) return;
+  const std::vector<int> nearest =
+      share_cuts(placement, {0, 2 * depth}, depth, 1, equal_weights(placement.pipeline));
   throw UserError(fmt::format(
       "distributed.cuts = [{}]: {} passes over {} ranks need {} rising cut points from 0 to {} "
       "(in half layers); nearest that can: [{}]",
       fmt::join(cuts, ", "), placement.passes(), placement.pipeline, expected, 2 * depth,
-      fmt::join(even_cuts(placement, {0, 2 * depth}, depth, 1), ", ")));
+      fmt::join(nearest, ", ")));
 }
 
 /// As few passes as give the fewest copies.
@@ -196,9 +203,11 @@ Placement make_placement(const PlacementOptions& options, const ModelParts& mode
         placement.route.substr(0, static_cast<size_t>(most)),
         options.half_layers ? "" : ", or half-layer chunks"));
   }
-  if (options.cuts.empty()) return with_cuts(std::move(placement), model, unit);
-  check_cuts(options.cuts, placement, depth);
-  placement.cuts = options.cuts;
+  const std::vector<int> weights =
+      options.weights.empty() ? equal_weights(options.pipeline) : options.weights;
+  if (options.cuts.empty()) placement = with_cuts(std::move(placement), model, unit, weights);
+  if (!options.cuts.empty()) placement.cuts = options.cuts;
+  check_cuts(placement.cuts, placement, depth);
   return placement;
 }
 
