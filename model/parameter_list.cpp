@@ -84,14 +84,13 @@ std::vector<ParameterSpec> exit_of(const ModelSpec& model) {
 /// W(layer) = W(component) + B·A with A [r, in], B [out, r]; Relaxed Recursive Transformers,
 /// arXiv 2410.20672, section 2.3.
 std::vector<ParameterSpec> adapters_of(const ModelSpec& model, int layer, int64_t rank) {
-  const std::string component = fmt::format("adapters/{}", layer);
   std::vector<ParameterSpec> list;
   for (Slot slot : {Slot::attention, Slot::feed_forward}) {
+    const std::string component = fmt::format("adapters/{}/{}", layer, slot_name(slot));
     for (const LinearSpec& linear : linears_of(model, slot)) {
       const int64_t r = std::min({rank, linear.out, linear.in});
-      const std::string name = fmt::format("{}/{}", slot_name(slot), linear.name);
-      list.push_back({component, name + "/a", {r, linear.in}});
-      list.push_back({component, name + "/b", {linear.out, r}});
+      list.push_back({component, linear.name + "/a", {r, linear.in}});
+      list.push_back({component, linear.name + "/b", {linear.out, r}});
     }
   }
   return list;

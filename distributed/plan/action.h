@@ -1,0 +1,51 @@
+// One thing that one pipeline rank does. Programs are data: generated, lowered, checked, simulated
+// and executed as the same values.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <vector>
+
+namespace rondo {
+
+enum class Op : uint8_t {
+  forward,
+  backward,            ///< gradients of the chunk's input and of its weights
+  backward_input,      ///< the first half of `backward` …
+  backward_weight,     ///< … and the second, which may wait
+  send_activation,     ///< the chunk's output to the rank of the next chunk
+  receive_activation,  ///< the chunk's input
+  send_gradient,       ///< of the chunk's input, to the rank of the chunk before
+  receive_gradient,    ///< of the chunk's output
+  reduce,              ///< sum of a replica group's gradients
+};
+
+struct Action {
+  Op op = Op::forward;
+  int chunk = 0;       ///< for reduce: the index of the reduction
+  int microbatch = 0;  ///< for reduce: 0
+  auto operator<=>(const Action&) const = default;
+};
+
+using RankProgram = std::vector<Action>;
+
+/// One list of actions per pipeline rank.
+using Program = std::vector<RankProgram>;
+
+constexpr bool is_compute(Op op) { return op <= Op::backward_weight; }
+constexpr bool is_send(Op op) { return op == Op::send_activation || op == Op::send_gradient; }
+constexpr bool is_receive(Op op) {
+  return op == Op::receive_activation || op == Op::receive_gradient;
+}
+
+/// Needs the chunk's activation first, and hands a gradient to the chunk before.
+constexpr bool gives_input_gradient(Op op) {
+  return op == Op::backward || op == Op::backward_input;
+}
+
+/// Adds to the gradients of the chunk's weights, and is the last to need its activation.
+constexpr bool gives_weight_gradient(Op op) {
+  return op == Op::backward || op == Op::backward_weight;
+}
+
+}  // namespace rondo

@@ -1,0 +1,204 @@
+// What a request leaves open, enumerated.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "base/user_error.h"
+#include "distributed/plan/search.h"
+
+namespace rondo {
+namespace {
+
+std::vector<int> divisors(int number) {
+  std::vector<int> list;
+  for (int d = 1; d <= number; ++d) {
+    if (number % d == 0) list.push_back(d);
+  }
+  return list;
+}
+
+/// The member of `list` that is next to `value`.
+int nearest(const std::vector<int>& list, int value) {
+  return *std::min_element(list.begin(), list.end(), [value](int a, int b) {
+    return std::abs(a - value) < std::abs(b - value);
+  });
+}
+
+}  // namespace
+
+std::string route_name(const std::string& signs) {
+  const auto has = [&signs](const char* part) { return signs.find(part) != std::string::npos; };
+  if (signs == "+") return "contiguous";
+  if (!has("-")) return "loop";
+  if (signs.front() == '+' && !has("++") && !has("--")) return "vee";
+  return signs.front() == '+' && !has("-+") ? "mixed" : signs;
+}
+
+namespace {
+
+/// How many microbatches each replica runs, if its share of the batch is whole.
+std::optional<int> microbatches(const PlanRequest& request, int pipeline) {
+  const int64_t unit = request.world / pipeline * request.workload.micro_batch;
+  if (request.global_batch % unit != 0) return std::nullopt;
+  return static_cast<int>(request.global_batch / unit);
+}
+
+/// The pipeline lengths that are open.
+std::vector<int> pipelines(const PlanRequest& request) {
+  const std::vector<int> whole = divisors(request.world);
+  std::vector<int> possible;
+  for (int pipeline : whole) {
+    const bool cuts = pipeline <= 2 * request.workload.map.depth();
+    if (cuts && microbatches(request, pipeline)) possible.push_back(pipeline);
+  }
+  const int wanted = request.pipeline;
+  if (wanted != 0 && request.world % wanted != 0) {
+    throw UserError(
+        fmt::format("distributed.pipeline = {} does not divide the {} ranks; nearest that can: {}",
+                    wanted, request.world, nearest(whole, wanted)));
+  }
+  if (possible.empty() || (wanted != 0 && !microbatches(request, wanted))) {
+    const int replicas = request.world / (wanted == 0 ? whole.back() : wanted);
+    const int64_t unit = replicas * request.workload.micro_batch;
+    throw UserError(fmt::format(
+        "train.global_batch = {}: {} data replicas of train.micro_batch = {} need a multiple of "
+        "{}; nearest that can: {}{}",
+        request.global_batch, replicas, request.workload.micro_batch, unit,
+        std::max<int64_t>(1, (request.global_batch + unit / 2) / unit) * unit,
+        possible.empty() ? ""
+                         : fmt::format(", or distributed.pipeline={}", nearest(possible, wanted))));
+  }
+  return wanted == 0 ? possible : std::vector<int>{wanted};
+}
+
+/// A placement in whole layers; in half layers where whole ones cannot be, or hold copies that half
+/// ones avoid.
+Placement whole_or_half(const PlacementOptions& options, const ModelParts& model) {
+  PlacementOptions halved = options;
+  halved.half_layers = true;
+  std::optional<Placement> whole;
+  try {
+    whole = make_placement(options, model);
+  } catch (const UserError&) {
+    return make_placement(halved, model);
+  }
+  const size_t held = copies(model, *whole).size();
+  if (held == 0) return *whole;
+  const Placement halves = make_placement(halved, model);
+  return copies(model, halves).size() < held ? halves : *whole;
+}
+
+/// Shares of a pass that give every rank the same work, so that those with the embedding or the
+/// head run fewer layers.
+std::vector<int> fair_weights(const Placement& placement, const CostModel& costs) {
+  const int halves = 2 * costs.workload().map.depth();
+  std::vector<double> besides(static_cast<size_t>(placement.pipeline), 0.0);
+  const auto add = [&](int chunk, Chunk end) {
+    besides[static_cast<size_t>(placement.rank_of(chunk))] +=
+        seconds(costs.chunk(end, false)) - seconds(costs.layers(end, false));
+  };
+  add(0, {0, 1});
+  add(placement.chunks() - 1, {halves - 1, halves});
+  const double all = seconds(costs.chunk({0, halves}, false));
+  const double layers = seconds(costs.layers({0, halves}, false));
+  std::vector<int> weights;
+  for (double extra : besides) {
+    const double share = (all / placement.pipeline - extra) / layers;
+    weights.push_back(std::max(1, static_cast<int>(std::lround(1e6 * share))));
+  }
+  return weights;
+}
+
+using Placements = std::vector<Placement>;
+
+/// Adds the placement that the options give, and a balanced one unless that makes copies.
+void add_placements(const PlacementOptions& options, const CostModel& costs, Placements& list) {
+  const ModelParts model = costs.workload().parts();
+  const Placement equal = whole_or_half(options, model);
+  list.push_back(equal);
+  PlacementOptions balanced = options;
+  balanced.half_layers =
+      std::any_of(equal.cuts.begin(), equal.cuts.end(), [](int cut) { return cut % 2 == 1; });
+  balanced.weights = fair_weights(equal, costs);
+  try {
+    const Placement fair = make_placement(balanced, model);
+    if (copies(model, fair).size() <= copies(model, equal).size()) list.push_back(fair);
+  } catch (const UserError&) {
+    return;  // a rank would be left without a layer
+  }
+}
+
+/// Routes and passes that a request leaves open.
+std::vector<std::pair<std::string, int>> routes(const PlanRequest& request, int pipeline) {
+  const bool open = request.route == "auto";
+  const int most = std::max(1, 2 * request.workload.map.depth() / pipeline);
+  std::vector<std::pair<std::string, int>> list;
+  const auto add = [&](const std::string& route, int fewest) {
+    const int first = request.passes == 0 ? fewest : request.passes;
+    const int last = request.passes == 0 ? most : request.passes;
+    for (int passes = first; passes <= last; ++passes) list.emplace_back(route, passes);
+  };
+  if (open && request.passes <= 1) list.emplace_back("contiguous", 1);
+  for (const char* route : {"loop", "vee", "mixed"}) {
+    // One rank gains nothing from more than one chunk, unless it is asked for.
+    if (open && (request.passes > 1 || (request.passes == 0 && pipeline > 1))) add(route, 2);
+    if (request.route == route) add(route, 1);
+  }
+  if (!open && list.empty()) list.emplace_back(request.route, request.passes);
+  return list;
+}
+
+/// The placements that the request leaves open for one pipeline length; `reason`: why the last that
+/// it asked for cannot be.
+Placements placements(const PlanRequest& request, int pipeline, const CostModel& costs,
+                      std::string& reason) {
+  Placements list;
+  size_t fewest = std::numeric_limits<size_t>::max();  // copies, so far
+  for (const auto& [route, passes] : routes(request, pipeline)) {
+    try {
+      Placements more;
+      add_placements({pipeline, route, passes}, costs, more);
+      const size_t held = copies(costs.workload().parts(), more.front()).size();
+      // More chunks than layers are worth a thought only where they save copies.
+      const bool spare = more.front().chunks() > request.workload.map.depth();
+      if (spare && request.passes == 0 && passes > 1 && held >= fewest) continue;
+      fewest = std::min(fewest, held);
+      for (const Placement& placement : more) {
+        if (std::find(list.begin(), list.end(), placement) == list.end()) list.push_back(placement);
+      }
+    } catch (const UserError& error) {
+      reason = error.what();
+    }
+  }
+  return list;
+}
+
+std::vector<ScheduleKind> schedules(const PlanRequest& request, const Placement& placement) {
+  if (request.schedule != "auto") return {parse_schedule(request.schedule)};
+  if (placement.chunks() == 1) return {ScheduleKind::one_forward_one_backward};
+  return {ScheduleKind::one_forward_one_backward, ScheduleKind::interleaved,
+          ScheduleKind::zero_bubble, ScheduleKind::gpipe};
+}
+
+}  // namespace
+
+std::vector<Candidate> candidates(const PlanRequest& request, const CostModel& costs) {
+  std::vector<Candidate> list;
+  std::string reason;
+  for (int pipeline : pipelines(request)) {
+    for (const Placement& placement : placements(request, pipeline, costs, reason)) {
+      for (ScheduleKind kind : schedules(request, placement)) {
+        list.push_back(price(
+            {placement, kind, request.world / pipeline, *microbatches(request, pipeline)}, costs));
+      }
+    }
+  }
+  if (list.empty()) throw UserError(reason);
+  return list;
+}
+
+}  // namespace rondo

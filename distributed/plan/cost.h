@@ -1,0 +1,108 @@
+// What a step computes, sends and holds, and for how long: the planner's prices.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "distributed/plan/holders.h"
+#include "distributed/plan/lower.h"
+#include "distributed/plan/placement.h"
+#include "distributed/plan/simulate.h"
+#include "model/model_spec.h"
+#include "model/sharing_map.h"
+
+namespace rondo {
+
+/// What one rank's device and its links reach.
+struct Machine {
+  int ranks_per_node = 1;
+  double flops_per_s = 1e11;         ///< of a layer's matrix products
+  double memory_bytes_per_s = 1e10;  ///< of everything else
+  int64_t memory_bytes = 0;          ///< 0: not bounded
+  LinkCost intra = {};               ///< within a node, one direction
+  LinkCost inter = {};               ///< between nodes
+  bool reduces_overlap = true;       ///< a rank goes on computing while it takes part in a sum
+};
+
+/// Forward and backward.
+inline double seconds(const ChunkCost& cost) {
+  return cost.forward_s + cost.backward_input_s + cost.backward_weight_s;
+}
+
+/// What one step of training works on.
+struct Workload {
+  ModelSpec model = {};
+  SharingMap map = {};
+  int64_t relaxation_rank = 0;
+  int64_t sequence = 1;
+  int64_t micro_batch = 1;    ///< sequences
+  int64_t compute_bytes = 4;  ///< of an element of weights in use and of activations
+  int64_t master_bytes = 4;   ///< of an element of gradients, optimizer state and master weights
+  bool recompute = false;     ///< keep only each layer's input and run it again in backward
+  int zero = 0;
+
+  ModelParts parts() const { return {map, model.tie_embeddings, relaxation_rank > 0}; }
+};
+
+/// What a placement costs, whatever its schedule.
+struct PlacementCosts {
+  std::vector<BufferGroup> groups;
+  std::vector<Reduction> reductions;
+  Costs costs;            ///< what `simulate` prices with
+  double update_s = 0.0;  ///< norm, clipping and AdamW on the rank that takes longest
+  double gather_s = 0.0;  ///< return of the updated weights to the rank that takes longest
+  std::vector<int64_t> reduce_bytes;  ///< sent in a step by all members of each group together
+  std::vector<int64_t> gather_bytes;  ///< the same, by the gather
+  std::vector<int64_t> state_bytes;   ///< per pipeline rank: weights, gradients, optimizer state
+};
+
+class CostModel {
+ public:
+  CostModel(const Workload& workload, const Machine& machine);
+
+  const Workload& workload() const { return workload_; }
+  const Machine& machine() const { return machine_; }
+
+  /// One microbatch in one chunk. `split`: the weight gradients are deferred, so that recomputed
+  /// activations have to stay until then.
+  ChunkCost chunk(Chunk chunk, bool split) const;
+
+  /// The same without embedding, final norm, head and loss.
+  ChunkCost layers(Chunk chunk, bool split) const;
+
+  /// Of an activation [micro_batch·sequence, hidden] or its gradient.
+  int64_t message_bytes() const;
+
+  /// Elements of the flat buffer of `components` in a group of `members`, padding included: as
+  /// `ComponentStore` lays it out.
+  int64_t buffer_elements(const std::vector<std::string>& components, int64_t members) const;
+
+  PlacementCosts placement(const Placement& placement, int replicas, bool split) const;
+
+  /// Beyond `state_bytes`: what one layer needs while it is recomputed.
+  int64_t workspace_bytes() const;
+
+ private:
+  /// Of one buffer on one of its members.
+  struct Upkeep {
+    int64_t elements = 0;
+    int64_t state_bytes = 0;
+    double update_s = 0.0;
+  };
+  Upkeep upkeep(const BufferGroup& group, int64_t members) const;
+  ChunkCost half_layer(int half) const;
+  ChunkCost embedding() const;
+  ChunkCost head() const;
+  double touch_s(double bytes) const { return bytes / machine_.memory_bytes_per_s; }
+  double tokens() const;
+  Workload workload_;
+  Machine machine_;
+  std::map<std::string, int64_t> elements_;         ///< of each component
+  std::map<std::string, int64_t> matrix_elements_;  ///< those in matrices
+  std::map<std::string, int64_t> matrices_;         ///< how many of those
+  std::vector<ChunkCost> halves_;                   ///< per half layer
+};
+
+}  // namespace rondo

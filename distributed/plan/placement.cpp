@@ -1,0 +1,105 @@
+#include "distributed/plan/placement.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <map>
+#include <set>
+
+namespace rondo {
+
+int Placement::rank_of(int chunk) const {
+  const int position = chunk % pipeline;
+  const bool plus = route[static_cast<size_t>(chunk / pipeline)] == '+';
+  return plus ? position : pipeline - 1 - position;
+}
+
+std::vector<int> Placement::chunks_of(int rank) const {
+  std::vector<int> list;
+  for (int k = 0; k < chunks(); ++k) {
+    if (rank_of(k) == rank) list.push_back(k);
+  }
+  return list;
+}
+
+std::vector<int> share_cuts(const Placement& placement, Chunk middle, int depth, int unit,
+                            const std::vector<int>& weights) {
+  const int units = (middle.end - middle.begin) / unit;
+  const int passes = placement.passes();
+  std::vector<int64_t> below(1, 0);  // weights of the ranks below each
+  for (int weight : weights) below.push_back(below.back() + weight);
+  std::vector<int> cuts;
+  for (int v = 0; v < passes; ++v) {
+    const int first = v * units / passes;
+    const int length = (v + 1) * units / passes - first;
+    const bool plus = placement.route[static_cast<size_t>(v)] == '+';
+    for (size_t j = 0; j < weights.size(); ++j) {
+      const int64_t part = length * below[plus ? j : weights.size() - j] / below.back();
+      cuts.push_back(middle.begin + unit * (first + static_cast<int>(plus ? part : length - part)));
+    }
+  }
+  cuts.front() = 0;
+  cuts.push_back(2 * depth);
+  return cuts;
+}
+
+std::vector<std::string> components_of(const ModelParts& model, Chunk chunk) {
+  std::set<std::string> found;
+  const int depth = model.map.depth();
+  for (int half = chunk.begin; half < chunk.end; ++half) {
+    const int layer = half / 2;
+    const auto slots = half % 2 == 0 ? std::array{Slot::attention_norm, Slot::attention}
+                                     : std::array{Slot::feed_forward_norm, Slot::feed_forward};
+    for (Slot slot : slots) {
+      found.insert(fmt::format("{}/{}", slot_name(slot), model.map.id(slot, layer)));
+    }
+    if (model.adapters) found.insert(fmt::format("adapters/{}/{}", layer, slot_name(slots[1])));
+  }
+  if (chunk.begin == 0) found.insert("embedding");
+  if (chunk.end == 2 * depth) {
+    found.insert("final_norm");
+    found.insert(model.tied_embeddings ? "embedding" : "head");
+  }
+  return {found.begin(), found.end()};
+}
+
+std::vector<std::string> all_components(const ModelParts& model) {
+  std::vector<std::string> list = {"embedding"};
+  for (Slot slot : all_slots) {
+    const std::set<int> ids(model.map.of(slot).begin(), model.map.of(slot).end());
+    for (int id : ids) list.push_back(fmt::format("{}/{}", slot_name(slot), id));
+  }
+  for (int layer = 0; model.adapters && layer < model.map.depth(); ++layer) {
+    for (Slot slot : {Slot::attention, Slot::feed_forward}) {
+      list.push_back(fmt::format("adapters/{}/{}", layer, slot_name(slot)));
+    }
+  }
+  list.push_back("final_norm");
+  if (!model.tied_embeddings) list.push_back("head");
+  return list;
+}
+
+std::vector<ComponentRanks> component_ranks(const ModelParts& model, const Placement& placement) {
+  std::map<std::string, std::set<int>> holders;
+  for (int k = 0; k < placement.chunks(); ++k) {
+    for (const std::string& component : components_of(model, placement.chunk(k))) {
+      holders[component].insert(placement.rank_of(k));
+    }
+  }
+  std::vector<ComponentRanks> list;
+  for (const std::string& component : all_components(model)) {
+    const std::set<int>& ranks = holders.at(component);
+    list.push_back({component, {ranks.begin(), ranks.end()}});
+  }
+  return list;
+}
+
+std::vector<std::string> copies(const ModelParts& model, const Placement& placement) {
+  std::vector<std::string> list;
+  for (const auto& [component, ranks] : component_ranks(model, placement)) {
+    if (ranks.size() > 1) list.push_back(component);
+  }
+  return list;
+}
+
+}  // namespace rondo

@@ -1,0 +1,89 @@
+// Layers → chunks → pipeline ranks, and which components each rank must therefore hold. Never
+// changes the function that is learned.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/sharing_map.h"
+
+namespace rondo {
+
+/// Consecutive half layers [begin, end) that one rank runs without communication. Half layer 2ℓ is
+/// the attention of layer ℓ with its norm, 2ℓ+1 its feed-forward with its norm. The chunk that
+/// begins at 0 embeds; the one that ends at 2·depth applies the final norm, the head and the loss.
+struct Chunk {
+  int begin = 0;
+  int end = 0;
+  bool operator==(const Chunk&) const = default;
+};
+
+/// What of a model decides where weights are needed.
+struct ModelParts {
+  SharingMap map = {};
+  bool tied_embeddings = false;  ///< the head uses the component `embedding`
+  bool adapters = false;         ///< every layer ℓ has `adapters/<ℓ>/<slot>`
+};
+
+/// Chunk k = v·P + j runs on rank j where pass v of the route is '+', else on rank P−1−j.
+struct Placement {
+  int pipeline = 1;            ///< P
+  std::string route = "+";     ///< one sign per pass
+  std::vector<int> cuts = {};  ///< chunk k is [cuts[k], cuts[k+1]), in half layers
+
+  int passes() const { return static_cast<int>(route.size()); }
+  int chunks() const { return pipeline * passes(); }
+  int rank_of(int chunk) const;
+  Chunk chunk(int k) const {
+    return {cuts[static_cast<size_t>(k)], cuts[static_cast<size_t>(k) + 1]};
+  }
+  /// The rank's chunks, ascending: one per pass.
+  std::vector<int> chunks_of(int rank) const;
+  bool operator==(const Placement&) const = default;
+};
+
+/// The `distributed.*` keys that place layers.
+struct PlacementOptions {
+  int pipeline = 1;
+  /// contiguous (one pass) · loop (all +) · vee (alternating, + first) · mixed (+, and − for the
+  /// passes that the reversed tail of `cycle_rev` covers) · or the signs themselves, "++-".
+  std::string route = "contiguous";
+  int passes = 0;            ///< 0: as few as give the fewest copies; signs and contiguous imply it
+  bool half_layers = false;  ///< may cut between attention and feed-forward
+  std::vector<int> cuts = {};     ///< half layers; empty: by `weights` (see `share_cuts`)
+  std::vector<int> weights = {};  ///< what share of each pass each rank gets; empty: equal ones
+};
+
+/// Throws UserError with the reason and the nearest placement that can be.
+Placement make_placement(const PlacementOptions& options, const ModelParts& model);
+
+/// The route's signs; `passes` as in PlacementOptions, but not 0 for loop, vee and mixed.
+std::string route_signs(const std::string& route, int passes, int pipeline, const SharingMap& map);
+
+/// Cut points that give each pass an equal share of the half layers [begin, end), in steps of
+/// `unit` (2: whole layers), and of a pass each rank a share by its weight. A rank's share is the
+/// same on passes of either direction, so that uneven shares return to the same rank. The first and
+/// the last chunk also take what lies before and after.
+std::vector<int> share_cuts(const Placement& placement, Chunk middle, int depth, int unit,
+                            const std::vector<int>& weights);
+
+/// A component and the pipeline ranks that hold it, ascending.
+struct ComponentRanks {
+  std::string component;
+  std::vector<int> pipeline_ranks;
+  bool operator==(const ComponentRanks&) const = default;
+};
+
+/// The components that a chunk uses, each once, in no particular order.
+std::vector<std::string> components_of(const ModelParts& model, Chunk chunk);
+
+/// Every component of the model in the order of `parameter_list`.
+std::vector<std::string> all_components(const ModelParts& model);
+
+/// Who holds what, in that order.
+std::vector<ComponentRanks> component_ranks(const ModelParts& model, const Placement& placement);
+
+/// The components that more than one pipeline rank holds.
+std::vector<std::string> copies(const ModelParts& model, const Placement& placement);
+
+}  // namespace rondo

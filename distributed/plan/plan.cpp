@@ -1,0 +1,92 @@
+#include "distributed/plan/plan.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "distributed/plan/check.h"
+#include "distributed/plan/schedule_text.h"
+
+namespace rondo {
+namespace {
+
+/// FNV-1a.
+uint64_t hash_of(const std::string& text) {
+  uint64_t hash = 14695981039346656037u;
+  for (unsigned char c : text) hash = (hash ^ c) * 1099511628211u;
+  return hash;
+}
+
+}  // namespace
+
+Plan make_plan(const CostModel& model, const Choice& choice) {
+  const Placement& placement = choice.placement;
+  Plan plan;
+  plan.chosen = price(choice, model);
+  const bool split = choice.schedule == ScheduleKind::zero_bubble;
+  const PlacementCosts costs = model.placement(placement, choice.replicas, split);
+  const ScheduleOptions options = schedule_options(choice, costs);
+  plan.groups = costs.groups;
+  plan.world_groups = on_world_ranks(costs.groups, placement, choice.replicas);
+  plan.group_bytes = costs.reduce_bytes;
+  plan.reductions = costs.reductions;
+  plan.live_bounds = live_bounds(options, placement);
+  plan.program = lower(generate(options, placement), placement, plan.reductions);
+  const std::vector<std::string> complaints =
+      check(plan.program, {placement, choice.microbatches, plan.reductions, plan.live_bounds});
+  if (!complaints.empty()) throw std::logic_error("the plan is not sound: " + complaints.front());
+  plan.simulation = simulate(plan.program, placement, plan.reductions, costs.costs);
+  plan.update_s = costs.update_s;
+  plan.gather_s = costs.gather_s;
+  record(plan.simulation.step_s, plan.simulation.peak_live_bytes, model, costs, plan.chosen);
+  return plan;
+}
+
+Plan make_plan(const PlanRequest& request) {
+  const CostModel model(request.workload, request.machine);
+  std::vector<Candidate> list = candidates(request, model);
+  Plan plan = make_plan(model, search(model, list).choice);
+  for (Candidate& candidate : list) {
+    if (candidate.choice == plan.chosen.choice) candidate = plan.chosen;
+  }
+  plan.candidates = std::move(list);
+  return plan;
+}
+
+std::string explain(const Plan& plan) {
+  const Candidate& winner = plan.chosen;
+  const Candidate* other = nullptr;
+  for (const Candidate& candidate : plan.candidates) {
+    const bool same = candidate.route == winner.route &&
+                      candidate.choice.placement.pipeline == winner.choice.placement.pipeline;
+    if (same || !candidate.fits || !candidate.simulated) continue;
+    if (other == nullptr || candidate.step_s < other->step_s) other = &candidate;
+  }
+  const auto name = [](const Candidate& c) {
+    return fmt::format("pipeline {} on {} x {}, {}", c.choice.placement.pipeline, c.route,
+                       c.choice.placement.passes(), schedule_name(c.choice.schedule));
+  };
+  if (other == nullptr) return fmt::format("{}: nothing else was open", name(winner));
+  const auto gigabytes = [](int64_t bytes) { return static_cast<double>(bytes) / 1e9; };
+  return fmt::format(
+      "{} is {:.1f} % faster than {}: bubble {:.1f} against {:.1f} %, {} against {} copies, "
+      "{:.3g} against {:.3g} GB reduced and {:.3g} against {:.3g} GB of activations sent",
+      name(winner), 100.0 * (other->step_s / winner.step_s - 1.0), name(*other),
+      100.0 * winner.bubble, 100.0 * other->bubble, winner.copies.size(), other->copies.size(),
+      gigabytes(winner.bytes.reduce), gigabytes(other->bytes.reduce),
+      gigabytes(winner.bytes.activation), gigabytes(other->bytes.activation));
+}
+
+uint64_t fingerprint(const Plan& plan) {
+  std::string text = to_csv(plan.program);
+  for (const ReplicaGroup& group : plan.world_groups) {
+    text +=
+        fmt::format("{}:{}\n", fmt::join(group.world_ranks, ","), fmt::join(group.components, ","));
+  }
+  return hash_of(text + plan.placement().route +
+                 fmt::format("{}", fmt::join(plan.placement().cuts, ",")));
+}
+
+}  // namespace rondo

@@ -1,0 +1,47 @@
+// In which order each rank runs its chunks and microbatches.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "distributed/plan/action.h"
+#include "distributed/plan/placement.h"
+
+namespace rondo {
+
+/// gpipe: all forwards, then all backwards (arXiv 1811.06965; breadth first over passes, arXiv
+/// 2211.05953). one_forward_one_backward: a forward waits until a backward made room, with at most
+/// as many activations as the pipeline has chunks (arXiv 2006.09503). interleaved: the same with
+/// room for one more activation per hop to the last chunk, which hides the way back (arXiv
+/// 2104.04473). zero_bubble: backward in two halves; weight gradients fill the gaps (arXiv
+/// 2401.10241).
+enum class ScheduleKind { gpipe, one_forward_one_backward, interleaved, zero_bubble };
+
+/// "gpipe", "1f1b", "interleaved", "zero_bubble". Throws UserError.
+ScheduleKind parse_schedule(const std::string& name);
+std::string schedule_name(ScheduleKind kind);
+
+/// How long a chunk's computations take, in any one unit.
+struct Durations {
+  double forward = 1.0;
+  double backward_input = 1.0;
+  double backward_weight = 1.0;
+};
+
+struct ScheduleOptions {
+  ScheduleKind kind = ScheduleKind::one_forward_one_backward;
+  int microbatches = 1;
+  std::vector<Durations> chunks = {};  ///< empty: all chunks alike
+};
+
+/// Computations only; `lower` adds the communication. Deterministic. One list scheduler makes every
+/// kind on every route: each rank, as soon as it is free, takes the ready action that its kind
+/// prefers, as long as the rank's live activations stay within `live_bounds` and room remains for
+/// the oldest microbatches to finish, so that no order can hang.
+Program generate(const ScheduleOptions& options, const Placement& placement);
+
+/// Most activations, one per (chunk, microbatch), that each rank holds at any time: from the start
+/// of a forward to the end of its weight gradient.
+std::vector<int> live_bounds(const ScheduleOptions& options, const Placement& placement);
+
+}  // namespace rondo

@@ -1,0 +1,229 @@
+#include "distributed/plan/search.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+#include <utility>
+
+#include "base/user_error.h"
+
+namespace rondo {
+namespace {
+
+/// Computations of one simulation, at most: beyond, the steady state is extrapolated.
+constexpr int most_computations = 24000;
+
+/// Of the ranks' chunks, per pipeline rank.
+struct Load {
+  double busy_s = 0.0;        ///< all computations of one microbatch
+  double deferrable_s = 0.0;  ///< of these, weight gradients that may wait
+  double arrival_s = 0.0;     ///< when the first microbatch can be there
+  double departure_s = 0.0;   ///< from its last gradient to the end of the pipeline
+  double last_sums_s = 0.0;   ///< of what only the last computation makes final
+  double sums_s = 0.0;        ///< all of them
+  int64_t live_bytes = 0;     ///< of one microbatch
+};
+
+bool splits(ScheduleKind kind) { return kind == ScheduleKind::zero_bubble; }
+
+/// A message between the ranks of two neighbouring chunks.
+double hop_s(const Placement& placement, const Costs& costs, int from, int to) {
+  const int a = placement.rank_of(from);
+  const int b = placement.rank_of(to);
+  if (a == b) return 0.0;
+  const LinkCost& link = costs.links[static_cast<size_t>(a * placement.pipeline + b)];
+  const double bytes = static_cast<double>(costs.message_bytes);
+  return link.latency_s + (link.bytes_per_s > 0.0 ? bytes / link.bytes_per_s : 0.0);
+}
+
+std::vector<Load> loads(const Placement& placement, const PlacementCosts& costs, bool split) {
+  std::vector<Load> list(static_cast<size_t>(placement.pipeline));
+  double arrival = 0.0;
+  double departure = 0.0;
+  for (int k = 0; k < placement.chunks(); ++k) {
+    const ChunkCost& cost = costs.costs.chunks[static_cast<size_t>(k)];
+    Load& load = list[static_cast<size_t>(placement.rank_of(k))];
+    if (load.busy_s == 0.0) {
+      load.arrival_s = arrival;
+      load.departure_s = departure;
+    }
+    load.busy_s += seconds(cost);
+    load.deferrable_s += split ? cost.backward_weight_s : 0.0;
+    load.live_bytes += cost.live_bytes;
+    if (k + 1 == placement.chunks()) break;
+    arrival += cost.forward_s + hop_s(placement, costs.costs, k, k + 1);
+    departure += cost.backward_input_s + (split ? 0.0 : cost.backward_weight_s) +
+                 hop_s(placement, costs.costs, k + 1, k);
+  }
+  for (size_t g = 0; g < costs.reductions.size(); ++g) {
+    const std::vector<int>& chunks = costs.reductions[g].chunks;
+    for (int rank : costs.reductions[g].ranks(placement)) {
+      Load& load = list[static_cast<size_t>(rank)];
+      const double sum = costs.costs.reduces[g].seconds;
+      const int first = placement.chunks_of(rank).front();
+      const bool last = std::find(chunks.begin(), chunks.end(), first) != chunks.end();
+      load.sums_s += sum;
+      if (last && !split) load.last_sums_s = std::max(load.last_sums_s, sum);
+    }
+  }
+  return list;
+}
+
+/// No order of the computations ends earlier: a rank cannot begin before the first microbatch has
+/// come to it, and what it does last has to travel on to the first chunk, or be summed.
+double pipeline_bound(const std::vector<Load>& loads, int microbatches, bool overlap) {
+  double bound = 0.0;
+  for (const Load& load : loads) {
+    const double end = load.arrival_s + microbatches * load.busy_s;
+    const double last_gradient = end - microbatches * load.deferrable_s + load.departure_s;
+    const double summed = overlap ? end + load.last_sums_s : end + load.sums_s;
+    bound = std::max({bound, last_gradient, summed});
+  }
+  return bound;
+}
+
+int64_t sum(const std::vector<int64_t>& list) {
+  return std::accumulate(list.begin(), list.end(), int64_t{0});
+}
+
+StepBytes step_bytes(const Choice& choice, const PlacementCosts& costs) {
+  int64_t hops = 0;
+  for (int k = 0; k + 1 < choice.placement.chunks(); ++k) {
+    hops += choice.placement.rank_of(k) == choice.placement.rank_of(k + 1) ? 0 : 2;
+  }
+  const int64_t messages = hops * choice.microbatches * choice.replicas;
+  return {messages * costs.costs.message_bytes, sum(costs.reduce_bytes), sum(costs.gather_bytes)};
+}
+
+/// Of a simulation of some of the microbatches.
+struct Sample {
+  double step_s = 0.0;
+  std::vector<int64_t> live_bytes;
+};
+
+Sample sample(Choice choice, const PlacementCosts& costs, int microbatches) {
+  const Placement& placement = choice.placement;
+  choice.microbatches = microbatches;
+  const Program program =
+      lower(generate(schedule_options(choice, costs), placement), placement, costs.reductions);
+  Simulation simulation = simulate(program, placement, costs.reductions, costs.costs);
+  return {simulation.step_s, std::move(simulation.peak_live_bytes)};
+}
+
+void set_memory(const CostModel& model, const PlacementCosts& costs,
+                const std::vector<int64_t>& live, Candidate& candidate) {
+  const int64_t limit = model.machine().memory_bytes;
+  candidate.memory_bytes = costs.state_bytes;
+  for (size_t rank = 0; rank < live.size(); ++rank) {
+    candidate.memory_bytes[rank] += live[rank] + model.workspace_bytes();
+  }
+  candidate.fits = limit == 0 || candidate.most_memory() <= limit;
+}
+
+}  // namespace
+
+int64_t Candidate::most_memory() const {
+  return *std::max_element(memory_bytes.begin(), memory_bytes.end());
+}
+
+ScheduleOptions schedule_options(const Choice& choice, const PlacementCosts& costs) {
+  ScheduleOptions options{choice.schedule, choice.microbatches, {}};
+  for (const ChunkCost& chunk : costs.costs.chunks) {
+    options.chunks.push_back({chunk.forward_s, chunk.backward_input_s, chunk.backward_weight_s});
+  }
+  return options;
+}
+
+Candidate price(const Choice& choice, const CostModel& model) {
+  const Placement& placement = choice.placement;
+  const bool split = splits(choice.schedule);
+  const PlacementCosts costs = model.placement(placement, choice.replicas, split);
+  const std::vector<Load> ranks = loads(placement, costs, split);
+  Candidate candidate;
+  candidate.choice = choice;
+  candidate.route = route_name(placement.route);
+  candidate.copies = copies(model.workload().parts(), placement);
+  candidate.bytes = step_bytes(choice, costs);
+  candidate.bound_s = pipeline_bound(ranks, choice.microbatches, model.machine().reduces_overlap) +
+                      costs.update_s + costs.gather_s;
+  candidate.step_s = candidate.bound_s;
+  // gpipe holds every microbatch; any other schedule one at least.
+  const int held = choice.schedule == ScheduleKind::gpipe ? choice.microbatches : 1;
+  std::vector<int64_t> live;
+  for (const Load& load : ranks) live.push_back(held * load.live_bytes);
+  set_memory(model, costs, live, candidate);
+  return candidate;
+}
+
+void record(double pipeline_s, const std::vector<int64_t>& live_bytes, const CostModel& model,
+            const PlacementCosts& costs, Candidate& candidate) {
+  double busy_s = 0.0;
+  for (const ChunkCost& chunk : costs.costs.chunks) {
+    busy_s += candidate.choice.microbatches * seconds(chunk);
+  }
+  candidate.bubble = 1.0 - busy_s / (candidate.choice.placement.pipeline * pipeline_s);
+  candidate.step_s = pipeline_s + costs.update_s + costs.gather_s;
+  candidate.simulated = true;
+  set_memory(model, costs, live_bytes, candidate);
+}
+
+void simulate_candidate(const CostModel& model, Candidate& candidate) {
+  const Choice& choice = candidate.choice;
+  const Placement& placement = choice.placement;
+  const PlacementCosts costs = model.placement(placement, choice.replicas, splits(choice.schedule));
+  // Whole rounds of the pipeline, at least two.
+  const int round = placement.pipeline;
+  const int rounds = std::max(2, most_computations / (3 * placement.chunks() * round));
+  const int most = rounds * round;
+  const int m = choice.microbatches;
+  Sample part = sample(choice, costs, std::min(m, most));
+  if (m > most) {
+    const int fewer = (rounds + 1) / 2 * round;
+    const double steady_s = (part.step_s - sample(choice, costs, fewer).step_s) / (most - fewer);
+    part.step_s += steady_s * (m - most);
+    if (choice.schedule == ScheduleKind::gpipe) {
+      for (int64_t& bytes : part.live_bytes) bytes = bytes / most * m;
+    }
+  }
+  record(part.step_s, part.live_bytes, model, costs, candidate);
+}
+
+const Candidate& search(const CostModel& model, std::vector<Candidate>& list) {
+  // Seven digits, so that the last bits of a sum do not decide.
+  const auto digits = [](double seconds_) { return static_cast<float>(seconds_); };
+  std::vector<size_t> order(list.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return digits(list[a].bound_s) < digits(list[b].bound_s);
+  });
+  std::set<std::pair<int, std::string>> seen;
+  const Candidate* best = nullptr;
+  for (size_t i : order) {
+    Candidate& candidate = list[i];
+    if (!candidate.fits) continue;
+    const bool may_win = best == nullptr || digits(candidate.bound_s) <= digits(best->step_s);
+    const bool first = seen.insert({candidate.choice.placement.pipeline, candidate.route}).second;
+    if (!may_win && !first) continue;
+    simulate_candidate(model, candidate);
+    if (!candidate.fits) continue;
+    const auto key = [&](const Candidate& c) {
+      return std::pair(digits(c.step_s), &c - list.data());
+    };
+    if (best == nullptr || key(candidate) < key(*best)) best = &candidate;
+  }
+  if (best != nullptr) return *best;
+  const Candidate& least = *std::min_element(
+      list.begin(), list.end(),
+      [](const auto& a, const auto& b) { return a.most_memory() < b.most_memory(); });
+  throw UserError(fmt::format(
+      "no plan fits in cluster.device_memory_gb = {:.4g}: the least, distributed.pipeline = {} on "
+      "route {} with {}, needs {:.4g} GB; lower train.micro_batch, or set train.recompute=layer, "
+      "distributed.zero=1 or distributed.pipeline=auto",
+      static_cast<double>(model.machine().memory_bytes) / 1e9, least.choice.placement.pipeline,
+      least.route, schedule_name(least.choice.schedule),
+      static_cast<double>(least.most_memory()) / 1e9));
+}
+
+}  // namespace rondo

@@ -1,0 +1,86 @@
+// Which placements and schedules there are to choose from, and what each costs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "distributed/plan/cost.h"
+#include "distributed/plan/placement.h"
+#include "distributed/plan/schedule.h"
+
+namespace rondo {
+
+/// What a plan is made for: the work, the machine, and the `distributed.*` keys.
+struct PlanRequest {
+  Workload workload = {};
+  Machine machine = {};
+  int world = 1;             ///< ranks
+  int64_t global_batch = 1;  ///< sequences per step over all replicas
+  int pipeline = 1;          ///< 0: open
+  std::string route = "auto";
+  int passes = 0;  ///< 0: open
+  std::string schedule = "auto";
+};
+
+/// What the planner chooses.
+struct Choice {
+  Placement placement = {};
+  ScheduleKind schedule = ScheduleKind::one_forward_one_backward;
+  int replicas = 1;
+  int microbatches = 1;  ///< per replica and step
+  bool operator==(const Choice&) const = default;
+};
+
+/// Bytes that all ranks together send in a step.
+struct StepBytes {
+  int64_t activation = 0;  ///< activations and their gradients
+  int64_t reduce = 0;
+  int64_t gather = 0;
+  bool operator==(const StepBytes&) const = default;
+};
+
+/// A choice and what it costs.
+struct Candidate {
+  Choice choice = {};
+  std::string route;     ///< contiguous, loop, vee, mixed or the signs
+  double bound_s = 0.0;  ///< no schedule is faster on this placement
+  double step_s = 0.0;   ///< a whole step with optimizer and gather; simulated, or the bound
+  double bubble = 0.0;   ///< share of the pipeline's time in which ranks do not compute
+  bool simulated = false;
+  bool fits = true;  ///< in the device's memory
+  std::vector<std::string> copies = {};
+  StepBytes bytes = {};
+  std::vector<int64_t> memory_bytes = {};  ///< per pipeline rank; without simulation at least that
+
+  int64_t most_memory() const;
+};
+
+/// contiguous, loop, vee or mixed where the signs are one of them, else the signs.
+std::string route_name(const std::string& signs);
+
+/// What the choice costs at least: closed forms, nothing is simulated.
+Candidate price(const Choice& choice, const CostModel& costs);
+
+/// Every choice that the request leaves open, cheapest kind first: by pipeline, route, passes,
+/// schedule. Throws UserError when there is none, with the reason and the nearest that can.
+std::vector<Candidate> candidates(const PlanRequest& request, const CostModel& costs);
+
+/// How to generate the choice's schedule.
+ScheduleOptions schedule_options(const Choice& choice, const PlacementCosts& costs);
+
+/// What a simulation of the candidate's pipeline showed: its time, and the activations that each
+/// rank holds at most.
+void record(double pipeline_s, const std::vector<int64_t>& live_bytes, const CostModel& model,
+            const PlacementCosts& costs, Candidate& candidate);
+
+/// Times the candidate, whatever it holds. With very many microbatches a part of them is simulated
+/// and the steady state extrapolated.
+void simulate_candidate(const CostModel& costs, Candidate& candidate);
+
+/// Simulates what may win, and the most promising of every pipeline and route: the rest, by its
+/// bound, cannot. Returns the fastest that fits; of equal ones the first. Throws UserError when
+/// none fits, with what the least memory needs.
+const Candidate& search(const CostModel& costs, std::vector<Candidate>& candidates);
+
+}  // namespace rondo

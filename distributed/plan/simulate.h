@@ -1,0 +1,66 @@
+// A clock per rank: how long a lowered program takes, what it holds and what it sends.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "distributed/plan/action.h"
+#include "distributed/plan/lower.h"
+#include "distributed/plan/placement.h"
+
+namespace rondo {
+
+/// Of one microbatch in one chunk.
+struct ChunkCost {
+  double forward_s = 1.0;
+  double backward_input_s = 1.0;
+  double backward_weight_s = 1.0;
+  int64_t live_bytes = 0;  ///< what forward keeps until the weight gradient is done
+};
+
+struct LinkCost {
+  double latency_s = 0.0;
+  double bytes_per_s = 0.0;  ///< 0: bytes cost nothing
+};
+
+struct ReduceCost {
+  double seconds = 0.0;
+  int64_t sent_bytes = 0;  ///< by each rank that takes part
+};
+
+/// What the simulator prices with. Empty lists stand for the defaults of their elements.
+struct Costs {
+  std::vector<ChunkCost> chunks = {};
+  std::vector<LinkCost> links = {};  ///< from rank a to rank b: [a · P + b]
+  int64_t message_bytes = 0;         ///< an activation or its gradient
+  double message_s = 0.0;  ///< for which a send or a receive keeps its rank from computing
+  std::vector<ReduceCost> reduces = {};
+  bool reduces_overlap = true;  ///< a rank goes on computing while it takes part in a sum
+};
+
+/// A computation or reduce: from its start to its end. A send: from when it was posted until the
+/// message has arrived. A receive: from when it was posted until the message is there.
+struct TimedAction {
+  Action action = {};
+  double start_s = 0.0;
+  double end_s = 0.0;
+};
+
+struct Simulation {
+  std::vector<std::vector<TimedAction>> timeline;  ///< per rank, in the order of its list
+  double step_s = 0.0;                             ///< until the last rank has finished
+  double bubble = 0.0;         ///< share of the ranks' step time in which they do not compute
+  std::vector<int> peak_live;  ///< activations per rank, one per (chunk, microbatch)
+  std::vector<int64_t> peak_live_bytes;        ///< per rank
+  std::vector<int64_t> activation_sent_bytes;  ///< activations and their gradients, per rank
+  std::vector<int64_t> reduce_sent_bytes;      ///< per rank
+};
+
+/// Sends and receives are posted at their place in the list and do not wait; a message travels once
+/// both are posted and the link is free; a computation waits for its inputs. A sum starts when all
+/// its pipeline ranks are there and have finished their earlier sums. The engine runs the same
+/// program by the same rules. Throws std::logic_error if the program hangs: `check` it first.
+Simulation simulate(const Program& program, const Placement& placement,
+                    const std::vector<Reduction>& reductions, const Costs& costs);
+
+}  // namespace rondo
