@@ -4,24 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <stdexcept>
+
+#include "distributed/tensor_buffer.h"
 
 namespace rondo {
 namespace {
 
 using torch::Tensor;
-
-ElementType element_type(torch::Dtype type) {
-  if (type == torch::kFloat32) return ElementType::float32;
-  if (type == torch::kFloat64) return ElementType::float64;
-  if (type == torch::kBFloat16) return ElementType::bfloat16;
-  if (type == torch::kInt64) return ElementType::int64;
-  throw std::logic_error("no communicator moves this element type");
-}
-
-Buffer buffer_of(const Tensor& t) {
-  return {t.data_ptr(), t.numel(), element_type(t.scalar_type())};
-}
 
 /// Two numbers, [2] int64, that change when a bit of `values` does: its words (of 8 bytes) summed,
 /// and summed with weights, exact modulo 2^64. In pieces, so that no copy of the buffer exists.
@@ -52,19 +43,24 @@ std::vector<BufferPlan> buffer_plans(const std::vector<ReplicaGroup>& groups, in
 ReplicaBuffers::ReplicaBuffers(ComponentStore& store, const std::vector<ReplicaGroup>& groups,
                                World world, int zero)
     : world_(world), sharded_(zero == 1) {
+  std::map<std::vector<int>, size_t> cut_of;
   std::vector<Group> cuts;
-  for (size_t i = 0; i < groups.size(); ++i) {
-    cuts.push_back({fmt::format("replica group {}", i), groups[i].world_ranks});
+  for (const ReplicaGroup& group : groups) {
+    if (!cut_of.emplace(group.world_ranks, cuts.size()).second) continue;
+    cuts.push_back({fmt::format("replica group {}", cuts.size()), group.world_ranks});
   }
+  for (auto& made : world.tensors.subgroups(cuts)) communicators_.push_back(std::move(made));
   auto buffer = store.buffers().begin();
-  for (std::unique_ptr<Communicator>& group : world.tensors.subgroups(cuts)) {
-    if (group) members_.push_back(make_member(*buffer++, std::move(group)));
+  for (size_t i = 0; i < groups.size(); ++i) {
+    const auto& communicator = communicators_[cut_of.at(groups[i].world_ranks)];
+    if (communicator) members_.push_back(make_member(static_cast<int>(i), *buffer++, communicator));
   }
+  std::erase(communicators_, nullptr);
   adopt_values();
 }
 
-ReplicaBuffers::Member ReplicaBuffers::make_member(FlatBuffer& buffer,
-                                                   std::unique_ptr<Communicator> group) const {
+ReplicaBuffers::Member ReplicaBuffers::make_member(int index, FlatBuffer& buffer,
+                                                   std::shared_ptr<Communicator> group) const {
   const int64_t size = buffer.values.numel();
   const int64_t part = size / group->size();
   const Range shard{part * group->rank(), part};
@@ -81,25 +77,47 @@ ReplicaBuffers::Member ReplicaBuffers::make_member(FlatBuffer& buffer,
     const int64_t last = std::min(begin + spec.count(), owned.begin + owned.count) - owned.begin;
     if (first < last) run.spans.push_back({first, last, spec.shape.size() > 1});
   }
-  return {&buffer, std::move(group), shard, owned, std::move(run)};
+  return {index, &buffer, std::move(group), shard, owned, std::move(run), nullptr, nullptr};
 }
 
 void ReplicaBuffers::clear_gradients() {
   for (Member& member : members_) member.buffer->gradients.zero_();
 }
 
-void ReplicaBuffers::reduce() {
+void ReplicaBuffers::start_reduce(int group) {
   for (Member& member : members_) {
+    if (member.index != group) continue;
     const Buffer gradients = buffer_of(member.buffer->gradients);
-    if (sharded_) {
-      member.group->reduce_scatter_sum(gradients);
-    } else {
-      member.group->all_reduce_sum(gradients);
-    }
+    member.sum = sharded_ ? member.group->start_reduce_scatter_sum(gradients)
+                          : member.group->start_all_reduce_sum(gradients);
   }
 }
 
+void ReplicaBuffers::reduce() {
+  for (const Member& member : members_) start_reduce(member.index);
+}
+
+void ReplicaBuffers::wait_for_sums() {
+  for (Member& member : members_) {
+    if (member.sum) member.sum->wait();
+    member.sum = nullptr;
+  }
+}
+
+void ReplicaBuffers::wait_for_values(int group) {
+  for (Member& member : members_) {
+    if (member.index != group || !member.values) continue;
+    member.values->wait();
+    member.values = nullptr;
+  }
+}
+
+void ReplicaBuffers::wait_for_values() {
+  for (const Member& member : members_) wait_for_values(member.index);
+}
+
 double ReplicaBuffers::gradient_norm() {
+  wait_for_sums();
   Tensor squares = torch::zeros({1}, torch::kFloat64);
   for (const Member& member : members_) {
     const Tensor part = member.buffer->gradients.narrow(0, member.shard.begin, member.shard.count);
@@ -110,6 +128,7 @@ double ReplicaBuffers::gradient_norm() {
 }
 
 void ReplicaBuffers::update(const AdamWOptions& options, double lr, int64_t step, double factor) {
+  wait_for_sums();
   for (Member& member : members_) {
     if (factor != 1.0) member.run.gradient.mul_(factor);
     adamw_update(member.run, options, lr, step);
@@ -118,6 +137,7 @@ void ReplicaBuffers::update(const AdamWOptions& options, double lr, int64_t step
 }
 
 void ReplicaBuffers::adopt_values() {
+  wait_for_values();
   for (Member& member : members_) {
     member.run.master.copy_(
         member.buffer->values.narrow(0, member.owned.begin, member.owned.count));
@@ -125,10 +145,11 @@ void ReplicaBuffers::adopt_values() {
 }
 
 void ReplicaBuffers::publish_values() {
+  wait_for_values();
   for (Member& member : members_) {
     Tensor owned = member.buffer->values.narrow(0, member.owned.begin, member.owned.count);
     if (owned.data_ptr() != member.run.master.data_ptr()) owned.copy_(member.run.master);
-    if (sharded_) member.group->all_gather(buffer_of(member.buffer->values));
+    if (sharded_) member.values = member.group->start_all_gather(buffer_of(member.buffer->values));
   }
 }
 
@@ -156,14 +177,15 @@ std::vector<OwnedSlice> ReplicaBuffers::needed_slices() { return slices(&Member:
 
 Communicator::Traffic ReplicaBuffers::traffic() const {
   Communicator::Traffic sum;
-  for (const Member& member : members_) {
-    sum.reduce += member.group->traffic().reduce;
-    sum.gather += member.group->traffic().gather;
+  for (const auto& communicator : communicators_) {
+    sum.reduce += communicator->traffic().reduce;
+    sum.gather += communicator->traffic().gather;
   }
   return sum;
 }
 
 void ReplicaBuffers::check_replicas_equal() {
+  wait_for_values();
   std::string differing;
   for (Member& member : members_) {
     const Tensor mine = fingerprint(member.buffer->values);

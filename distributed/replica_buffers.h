@@ -14,8 +14,8 @@
 
 namespace rondo {
 
-/// The flat buffers' layout for a store, one per replica group that holds `world_rank`. Every
-/// member of a group computes the same layout.
+/// The flat buffers' layout for a store, one per group that holds `world_rank`. Every member of a
+/// group computes the same layout.
 std::vector<BufferPlan> buffer_plans(const std::vector<ReplicaGroup>& groups, int world_rank);
 
 /// A run of elements of one parameter tensor that this rank answers for.
@@ -30,7 +30,8 @@ struct OwnedSlice {
 /// Reduction, optimizer and gather over the flat buffers of one process. Data-parallel replicas
 /// and tied copies are both just members of a group. With zero = 1 the sum is a reduce-scatter,
 /// each member keeps the master weights and optimizer state of one shard, and a gather returns the
-/// updated weights; with zero = 0 every member updates the whole buffer.
+/// updated weights; with zero = 0 every member updates the whole buffer. Groups of the same ranks
+/// share a communicator. Sums and gathers run behind the caller's back until somebody needs them.
 class ReplicaBuffers {
  public:
   /// `store` was built from `buffer_plans(groups, world.rank())` and must outlive this. Collective.
@@ -39,20 +40,32 @@ class ReplicaBuffers {
 
   void clear_gradients();
 
-  /// Sums the gradients of every group, in one order on all ranks.
+  /// Starts the sum of the gradients of `group`, an index into the constructor's list; does nothing
+  /// on a rank that is no member. All ranks must start sums in one order. The gradients are final,
+  /// and may not be touched from now on.
+  void start_reduce(int group);
+
+  /// Starts the sums of all groups.
   void reduce();
 
   /// Norm of the reduced gradient over the whole model, each component once. Collective; the same
   /// bits on every rank.
   double gradient_norm();
 
-  /// Multiplies the reduced gradient by `factor`, updates the weights and brings them to all
-  /// members. `step` counts from 1.
+  /// Multiplies the reduced gradient by `factor`, updates the weights and starts to bring them to
+  /// all members. `step` counts from 1.
   void update(const AdamWOptions& options, double lr, int64_t step, double factor);
+
+  /// Returns when the store has the current weights of `group`; does nothing on a rank that is no
+  /// member.
+  void wait_for_values(int group);
+  /// The same for all groups.
+  void wait_for_values();
 
   /// Takes the store's values as the master weights (after initialisation) …
   void adopt_values();
-  /// … or the other way round (after the owned slices were loaded). Collective.
+  /// … or the other way round (after the owned slices were loaded): starts to bring them to all
+  /// members. Collective.
   void publish_values();
 
   /// What this rank writes into a checkpoint: together the ranks' slices cover every element of
@@ -74,18 +87,23 @@ class ReplicaBuffers {
     int64_t count = 0;
   };
   struct Member {
+    int index;  ///< in the list of groups
     FlatBuffer* buffer;
-    std::unique_ptr<Communicator> group;
+    std::shared_ptr<Communicator> group;
     Range shard;   ///< this rank's part of the buffer: counted in the norm, written to checkpoints
     Range owned;   ///< what this rank updates: the shard, or everything
     AdamWRun run;  ///< over `owned`
+    std::unique_ptr<Pending> sum;
+    std::unique_ptr<Pending> values;
   };
 
-  Member make_member(FlatBuffer& buffer, std::unique_ptr<Communicator> group) const;
+  Member make_member(int index, FlatBuffer& buffer, std::shared_ptr<Communicator> group) const;
+  void wait_for_sums();
   std::vector<OwnedSlice> slices(Range Member::*range);
 
   World world_;
   bool sharded_;
+  std::vector<std::shared_ptr<Communicator>> communicators_;  ///< of this rank, each once
   std::vector<Member> members_;
 };
 

@@ -13,7 +13,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # Layer -> prefixes of what it may include of ours. A file belongs to the longest layer that its
 # path begins with.
-PLAN_SEES = ["model/sharing_map.h", "model/parameter_list.h", "model/model_spec.h"]
+PLAN_SEES = [
+    "model/families.h",
+    "model/model_spec.h",
+    "model/parameter_list.h",
+    "model/sharing_map.h",
+]
 MAY_INCLUDE = {
     "base/": ["base/"],
     "model/": ["model/", "base/"],

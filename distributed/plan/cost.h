@@ -43,7 +43,7 @@ struct Workload {
   bool recompute = false;     ///< keep only each layer's input and run it again in backward
   int zero = 0;
 
-  ModelParts parts() const { return {map, model.tie_embeddings, relaxation_rank > 0}; }
+  ModelParts parts() const { return parts_of(model, map, relaxation_rank); }
 };
 
 /// What a placement costs, whatever its schedule.

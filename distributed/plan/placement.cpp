@@ -6,6 +6,8 @@
 #include <map>
 #include <set>
 
+#include "model/families.h"
+
 namespace rondo {
 
 int Placement::rank_of(int chunk) const {
@@ -55,7 +57,10 @@ std::vector<std::string> components_of(const ModelParts& model, Chunk chunk) {
     }
     if (model.adapters) found.insert(fmt::format("adapters/{}/{}", layer, slot_name(slots[1])));
   }
-  if (chunk.begin == 0) found.insert("embedding");
+  if (chunk.begin == 0) {
+    found.insert("embedding");
+    if (model.learned_positions) found.insert("positions");
+  }
   if (chunk.end == 2 * depth) {
     found.insert("final_norm");
     found.insert(model.tied_embeddings ? "embedding" : "head");
@@ -63,8 +68,13 @@ std::vector<std::string> components_of(const ModelParts& model, Chunk chunk) {
   return {found.begin(), found.end()};
 }
 
+ModelParts parts_of(const ModelSpec& model, const SharingMap& map, int64_t relaxation_rank) {
+  return {map, model.tie_embeddings, relaxation_rank > 0, !block_parts(model).rotary};
+}
+
 std::vector<std::string> all_components(const ModelParts& model) {
   std::vector<std::string> list = {"embedding"};
+  if (model.learned_positions) list.push_back("positions");
   for (Slot slot : all_slots) {
     const std::set<int> ids(model.map.of(slot).begin(), model.map.of(slot).end());
     for (int id : ids) list.push_back(fmt::format("{}/{}", slot_name(slot), id));

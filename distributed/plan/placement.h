@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "model/model_spec.h"
 #include "model/sharing_map.h"
 
 namespace rondo {
@@ -21,9 +22,12 @@ struct Chunk {
 /// What of a model decides where weights are needed.
 struct ModelParts {
   SharingMap map = {};
-  bool tied_embeddings = false;  ///< the head uses the component `embedding`
-  bool adapters = false;         ///< every layer ℓ has `adapters/<ℓ>/<slot>`
+  bool tied_embeddings = false;    ///< the head uses the component `embedding`
+  bool adapters = false;           ///< every layer ℓ has `adapters/<ℓ>/<slot>`
+  bool learned_positions = false;  ///< there is a component `positions`, beside the embedding
 };
+
+ModelParts parts_of(const ModelSpec& model, const SharingMap& map, int64_t relaxation_rank);
 
 /// Chunk k = v·P + j runs on rank j where pass v of the route is '+', else on rank P−1−j.
 struct Placement {

@@ -1,0 +1,218 @@
+#include "distributed/pipeline.h"
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+#include <stdexcept>
+#include <tuple>
+#include <utility>
+
+#include "distributed/tensor_buffer.h"
+
+namespace rondo {
+namespace {
+
+using torch::Tensor;
+using Clock = std::chrono::steady_clock;
+
+/// What flows into a computation of a chunk: its input, or the gradient of its output.
+enum class Flow : uint8_t { activation, gradient };
+
+/// [rows, hidden], and the message that brings it, if one does.
+struct Arrival {
+  Tensor value;
+  std::unique_ptr<Pending> message;
+};
+
+/// [rows, hidden] that must live until its message has left.
+struct Departure {
+  Tensor value;
+  std::unique_ptr<Pending> message;
+  size_t entry;  ///< on the timeline
+};
+
+int peer_chunk(const Action& action) {
+  const bool down = action.op == Op::receive_activation || action.op == Op::send_gradient;
+  return down ? action.chunk - 1 : action.chunk + 1;
+}
+
+}  // namespace
+
+/// The state of one run.
+struct Pipeline::Execution {
+  const MicrobatchSource& source;
+  double gradient_scale;
+  std::set<int> kept = {};             ///< chunks of this rank that will be taken backward
+  std::set<int> gradient_leaves = {};  ///< chunks of this rank whose input gradient is sent
+  bool timed;
+  std::map<std::pair<int, int>, Stage::Tape> tapes = {};  ///< by chunk and microbatch
+  std::map<std::tuple<Flow, int, int>, Arrival> arrivals = {};
+  std::vector<Departure> departures = {};
+  Tensor loss = {};  ///< [] float64; undefined without the last chunk
+  Run run = {};
+  Clock::time_point start = Clock::now();
+
+  double now() const { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+  /// The flow into (chunk, microbatch), once it is there.
+  Tensor take(Flow flow, int chunk, int microbatch) {
+    auto node = arrivals.extract({flow, chunk, microbatch});
+    if (node.empty()) throw std::logic_error("the program takes what nobody gave");
+    Arrival& arrival = node.mapped();
+    if (arrival.message) arrival.message->wait();
+    return std::move(arrival.value);
+  }
+
+  void give(Flow flow, int chunk, int microbatch, Arrival arrival) {
+    arrivals[{flow, chunk, microbatch}] = std::move(arrival);
+  }
+
+  void release_departed() {
+    std::erase_if(departures, [this](Departure& departure) {
+      if (!departure.message->done()) return false;
+      if (timed) run.timeline[departure.entry].end_s = now();
+      return true;
+    });
+  }
+};
+
+Pipeline::Pipeline(const ModelDefinition& model, const ComponentStore& store,
+                   const PipelineLayout& layout, Communicator& ranks, ReplicaBuffers& buffers)
+    : placement_(layout.placement),
+      hidden_(model.spec.hidden),
+      ranks_(ranks),
+      buffers_(buffers),
+      pool_(torch::dtype(store.precision().compute).device(store.device())) {
+  for (int k : placement_.chunks_of(ranks.rank())) {
+    const Chunk chunk = placement_.chunk(k);
+    stages_.emplace(k, Stage(model, store,
+                             {.halves = {chunk.begin, chunk.end},
+                              .sequence = layout.sequence,
+                              .recompute = layout.recompute}));
+  }
+  for (size_t g = 0; g < layout.groups.size(); ++g) {
+    for (int k : layout.groups[g].chunks) groups_of_[k].push_back(static_cast<int>(g));
+  }
+  for (const BufferGroup& group : layout.reduced) {
+    const auto at = std::find(layout.groups.begin(), layout.groups.end(), group);
+    reduced_.push_back(static_cast<int>(at - layout.groups.begin()));
+  }
+}
+
+std::vector<Layer> Pipeline::layers() const {
+  std::vector<Layer> list;
+  for (const auto& [chunk, stage] : stages_) {
+    list.insert(list.end(), stage.layers().begin(), stage.layers().end());
+  }
+  return list;
+}
+
+Pipeline::Run Pipeline::run(const RankProgram& program, const MicrobatchSource& source,
+                            double gradient_scale, bool timed) {
+  Execution execution{.source = source, .gradient_scale = gradient_scale, .timed = timed};
+  for (const Action& action : program) {
+    if (gives_input_gradient(action.op)) execution.kept.insert(action.chunk);
+    if (action.op == Op::send_gradient) execution.gradient_leaves.insert(action.chunk);
+  }
+  for (const Action& action : program) {
+    if (timed) {
+      const double now = execution.now();
+      execution.run.timeline.push_back({action, now, now});
+    }
+    execute(action, execution);
+    if (timed && is_compute(action.op)) execution.run.timeline.back().end_s = execution.now();
+    execution.release_departed();
+  }
+  for (Departure& departure : execution.departures) departure.message->wait();
+  execution.release_departed();
+  if (!execution.arrivals.empty() || !execution.tapes.empty()) {
+    throw std::logic_error("the program leaves something behind");
+  }
+  if (execution.loss.defined()) execution.run.loss = execution.loss.item<double>();
+  return std::move(execution.run);
+}
+
+void Pipeline::execute(const Action& action, Execution& execution) {
+  switch (action.op) {
+    case Op::forward:
+      return forward(action, execution);
+    case Op::backward:
+    case Op::backward_input:
+      return backward(action, execution);
+    case Op::backward_weight: {
+      auto tape = execution.tapes.extract({action.chunk, action.microbatch});
+      return Stage::backward_weight(tape.mapped());
+    }
+    case Op::send_activation:
+    case Op::send_gradient:
+      return send(action, execution);
+    case Op::receive_activation:
+    case Op::receive_gradient:
+      return receive(action, execution);
+    case Op::reduce:
+      return buffers_.start_reduce(reduced_.at(static_cast<size_t>(action.chunk)));
+  }
+}
+
+void Pipeline::forward(const Action& action, Execution& execution) {
+  const auto [op, k, i] = action;
+  for (int group : groups_of_[k]) buffers_.wait_for_values(group);
+  const bool first = k == 0;
+  const bool last = k + 1 == placement_.chunks();
+  const Tensor x = first ? Tensor() : execution.take(Flow::activation, k, i);
+  const Microbatch batch = first || last ? execution.source.load(i) : Microbatch{};
+  const Stage& stage = stages_.at(k);
+  Tensor result;
+  if (execution.kept.contains(k)) {
+    Stage::Tape& tape = execution.tapes[{k, i}];
+    result = stage.forward(batch, x, execution.gradient_scale, tape);
+    execution.run.peak_live =
+        std::max(execution.run.peak_live, static_cast<int>(execution.tapes.size()));
+  } else {
+    result = stage.evaluate(batch, x);
+  }
+  if (last) {
+    execution.loss = execution.loss.defined() ? execution.loss + result : result;
+  } else {
+    execution.give(Flow::activation, k + 1, i, {result, nullptr});
+  }
+}
+
+void Pipeline::backward(const Action& action, Execution& execution) {
+  const auto [op, k, i] = action;
+  const bool last = k + 1 == placement_.chunks();
+  const Tensor g = last ? Tensor() : execution.take(Flow::gradient, k, i);
+  const auto tape = execution.tapes.find({k, i});
+  if (tape == execution.tapes.end()) throw std::logic_error("a backward without its forward");
+  const Stage& stage = stages_.at(k);
+  Tensor result;
+  if (op == Op::backward) {
+    result = stage.backward(g, tape->second);
+    execution.tapes.erase(tape);
+  } else {
+    result = stage.backward_input(g, tape->second);
+  }
+  if (execution.kept.contains(k - 1) || execution.gradient_leaves.contains(k)) {
+    execution.give(Flow::gradient, k - 1, i, {result, nullptr});
+  }
+}
+
+void Pipeline::send(const Action& action, Execution& execution) {
+  const auto [op, k, i] = action;
+  const Flow flow = op == Op::send_activation ? Flow::activation : Flow::gradient;
+  const int to = peer_chunk(action);
+  const Tensor value = execution.take(flow, to, i).contiguous();
+  auto message = ranks_.start_send(buffer_of(value), placement_.rank_of(to));
+  const size_t entry = execution.run.timeline.size() - 1;
+  execution.departures.push_back({value, std::move(message), entry});
+}
+
+void Pipeline::receive(const Action& action, Execution& execution) {
+  const auto [op, k, i] = action;
+  const Flow flow = op == Op::receive_activation ? Flow::activation : Flow::gradient;
+  const Tensor value = pool_.take(execution.source.rows(i), hidden_);
+  auto message = ranks_.start_receive(buffer_of(value), placement_.rank_of(peer_chunk(action)));
+  execution.give(flow, k, i, {value, std::move(message)});
+}
+
+}  // namespace rondo

@@ -1,0 +1,83 @@
+// Executes one rank's program: what the simulator timed, action by action.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "distributed/buffer_pool.h"
+#include "distributed/comm/communicator.h"
+#include "distributed/plan/action.h"
+#include "distributed/plan/holders.h"
+#include "distributed/plan/placement.h"
+#include "distributed/plan/simulate.h"
+#include "distributed/replica_buffers.h"
+#include "model/stage.h"
+
+namespace rondo {
+
+/// Where everything of a plan is that the engine needs.
+struct PipelineLayout {
+  Placement placement;
+  std::vector<BufferGroup> groups;   ///< the list that the replica buffers were built from
+  std::vector<BufferGroup> reduced;  ///< those that Op::reduce counts
+  int64_t sequence = 0;
+  bool recompute = false;
+};
+
+/// The microbatches of one step, by their number.
+struct MicrobatchSource {
+  /// Token ids of microbatch i; called by the ranks of the first and the last chunk.
+  std::function<Microbatch(int)> load;
+  /// Rows of the stream, batch·sequence, in microbatch i.
+  std::function<int64_t(int)> rows;
+};
+
+class Pipeline {
+ public:
+  /// `ranks` has the pipeline ranks of this replica, in order. All references must outlive this.
+  Pipeline(const ModelDefinition& model, const ComponentStore& store, const PipelineLayout& layout,
+           Communicator& ranks, ReplicaBuffers& buffers);
+
+  /// What one run of a program showed on this rank.
+  struct Run {
+    double loss = 0.0;  ///< summed over target tokens, on the rank of the last chunk; else 0
+    int peak_live = 0;  ///< most (chunk, microbatch) whose activations were kept at a time
+    std::vector<TimedAction> timeline;  ///< seconds since the run began; empty unless asked for
+  };
+
+  /// Runs this rank's part of a lowered program. A chunk that the program takes backward keeps what
+  /// backward needs; gradients of gradient_scale · loss add to the store's buffers. Chunks that are
+  /// only taken forward leave nothing.
+  Run run(const RankProgram& program, const MicrobatchSource& source, double gradient_scale,
+          bool timed = false);
+
+  /// Messages sent so far.
+  int64_t sent_bytes() const { return ranks_.traffic().activation; }
+
+  /// Every layer that this rank runs, of all its chunks.
+  std::vector<Layer> layers() const;
+
+ private:
+  struct Execution;
+
+  void execute(const Action& action, Execution& execution);
+  void forward(const Action& action, Execution& execution);
+  void backward(const Action& action, Execution& execution);
+  void send(const Action& action, Execution& execution);
+  void receive(const Action& action, Execution& execution);
+
+  Placement placement_;
+  int64_t hidden_;
+  Communicator& ranks_;
+  ReplicaBuffers& buffers_;
+  BufferPool pool_;
+  std::map<int, Stage> stages_;                ///< by chunk, of this rank
+  std::map<int, std::vector<int>> groups_of_;  ///< by chunk: the groups of its components
+  std::vector<int> reduced_;                   ///< by reduction: the group that it sums
+};
+
+}  // namespace rondo
