@@ -1,9 +1,13 @@
 #include "launcher/command_line.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <iostream>
 
 #include "base/user_error.h"
+#include "launcher/config_nearest.h"
 
 namespace rondo {
 
@@ -18,6 +22,24 @@ bool parse_words(CLI::App& app, std::vector<std::string> arguments) {
     throw UserError(std::string(error.what()) + "; see rondo " + app.get_name() + " --help");
   }
   return true;
+}
+
+CLI::Validator at_least_one() {
+  const auto complaint = [](const std::string& text) {
+    int64_t number = 0;
+    const bool fits = CLI::detail::lexical_cast(text, number) && number >= 1;
+    return fits ? "" : fmt::format("{} is no whole number of at least 1", text);
+  };
+  return {complaint, "1, 2, …"};
+}
+
+CLI::Validator one_of_words(const std::vector<std::string>& words) {
+  const auto complaint = [words](const std::string& text) {
+    if (std::find(words.begin(), words.end(), text) != words.end()) return std::string();
+    return fmt::format("{}: did you mean {}? possible: {}", text, nearest(text, words),
+                       fmt::join(words, ", "));
+  };
+  return {complaint, ""};
 }
 
 }  // namespace rondo

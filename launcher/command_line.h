@@ -11,4 +11,10 @@ namespace rondo {
 /// UserError for words that do not fit.
 bool parse_words(CLI::App& app, std::vector<std::string> arguments);
 
+/// A whole number of at least 1.
+CLI::Validator at_least_one();
+
+/// One of `words`.
+CLI::Validator one_of_words(const std::vector<std::string>& words);
+
 }  // namespace rondo
