@@ -74,6 +74,7 @@ struct Choice {
   std::string group;
   std::string option;
   std::string where;
+  bool by_default = true;
 };
 
 std::vector<Choice> read_defaults(const ConfigEntry& entry) {
@@ -130,14 +131,16 @@ void check_override_key(const Library& library, const Override& override) {
                               override.where, override.key, nearest(override.key, known)));
 }
 
-/// Drops the key, or the table with everything below it. True when it is one the schema knows.
-bool drop(ConfigEntries& entries, const std::string& name) {
-  const auto is_part = [&](const std::string& key) {
-    return key == name || key.starts_with(name + ".");
-  };
-  std::erase_if(entries, [&](const auto& item) { return is_part(item.first); });
-  const std::vector<std::string> keys = config_keys();
-  return std::any_of(keys.begin(), keys.end(), is_part);
+/// Puts the key, or the table with everything below it, back to the default value. True when it is
+/// one the schema knows.
+bool reset(ConfigEntries& entries, const Override& override, int layer) {
+  bool exists = false;
+  for (const auto& [key, entry] : config_defaults()) {
+    if (key != override.key && !key.starts_with(override.key + ".")) continue;
+    exists = true;
+    entries[key] = {entry.value, override.where, layer, /*chosen=*/false};
+  }
+  return exists;
 }
 
 void check_keys(const ConfigEntries& entries) {
@@ -152,7 +155,8 @@ std::vector<Override> apply_choices(const Library& library, std::vector<Choice>&
     Override override = parse_override(text);
     const bool is_group = library.has_group(override.key);
     if (is_group && !override.deletes) {
-      choose(choices, {override.key, plain_text(override_value(override)), override.where});
+      choose(choices, {override.key, plain_text(override_value(override)), override.where,
+                       /*by_default=*/false});
       continue;
     }
     std::erase_if(choices, [&](const Choice& choice) {
@@ -165,7 +169,7 @@ std::vector<Override> apply_choices(const Library& library, std::vector<Choice>&
 
 void apply(const Library& library, const Override& override, ConfigEntries& entries, int layer) {
   if (override.deletes) {
-    const bool exists = drop(entries, override.key);
+    const bool exists = reset(entries, override, layer);
     if (!exists && !library.has_group(override.key)) check_override_key(library, override);
     return;
   }
@@ -190,8 +194,10 @@ Resolved compose(const std::string& config_dir, const std::vector<std::string>& 
 
   int layer = 0;
   ConfigEntries entries;
-  for (const Choice& choice : choices) overlay(entries, load(library, choice), layer++);
-  overlay(entries, own, layer++);
+  for (const Choice& choice : choices) {
+    overlay(entries, load(library, choice), layer++, !choice.by_default);
+  }
+  overlay(entries, own, layer++, /*chosen=*/true);
   check_keys(entries);
   for (const Override& override : sets) apply(library, override, entries, layer++);
   return {interpolate(entries, config_defaults())};
