@@ -25,7 +25,13 @@ namespace fs = std::filesystem;
 std::vector<fs::path> folders_of(const std::string& config_dir) {
   std::vector<fs::path> folders;
   std::istringstream list(config_dir);
-  for (std::string folder; std::getline(list, folder, ':');) folders.emplace_back(folder);
+  for (std::string folder; std::getline(list, folder, ':');) {
+    if (!fs::is_directory(folder)) {
+      throw UserError(fmt::format(
+          "there is no config folder '{}'; name one with --config-dir or RONDO_CONFIGS", folder));
+    }
+    folders.emplace_back(folder);
+  }
   return folders;
 }
 
@@ -211,13 +217,21 @@ Resolved resolved_from_toml(const std::string& text, const std::string& origin) 
 
 std::string to_toml(const Resolved& resolved) { return to_toml(parse_config(resolved)); }
 
+std::string before_built_in_configs(const std::string& folders) {
+  const std::string built_in = RONDO_SOURCE_CONFIGS;
+  if (!fs::is_directory(built_in)) return folders;
+  for (const fs::path& folder : folders_of(folders)) {
+    std::error_code unreadable;
+    if (fs::equivalent(folder, built_in, unreadable)) return folders;
+  }
+  return folders.empty() ? built_in : folders + ":" + built_in;
+}
+
 std::string default_config_dir() {
-  if (const char* configured = std::getenv("RONDO_CONFIGS")) return configured;
-  std::string source = RONDO_SOURCE_CONFIGS;
-  const std::string local = "configs";
-  if (!fs::is_directory(local)) return source;
-  std::error_code unreadable;
-  return fs::equivalent(local, source, unreadable) ? local : local + ":" + source;
+  if (const char* configured = std::getenv("RONDO_CONFIGS")) {
+    return before_built_in_configs(configured);
+  }
+  return before_built_in_configs(fs::is_directory("configs") ? "configs" : "");
 }
 
 std::vector<std::string> config_options(const std::string& config_dir, const std::string& group) {

@@ -80,10 +80,7 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
   std::cout << result_json(loss, tokens, read_dataset_info(words.data)).dump() << "\n";
 }
 
-}  // namespace
-
-int eval_command(const Arguments& arguments) {
-  EvalWords words;
+bool read_words(const Arguments& arguments, bool speaks, EvalWords& words) {
   CLI::App app("Measures a checkpoint on tokens; prints one JSON line.", "eval");
   app.add_option("--checkpoint", words.checkpoint, "FILE.h5")->required();
   app.add_option("--data", words.data, "PREFIX of .bin/.idx")->required();
@@ -102,8 +99,15 @@ int eval_command(const Arguments& arguments) {
       ->check(one_of_words({"float32", "float64", "bfloat16"}));
   app.footer(
       "\nExample: rondo eval --checkpoint runs/demo/checkpoints/step-00000200.h5 --data held-out");
-  if (!parse_words(app, arguments)) return 0;
-  run_job([&](Communicator& host) { evaluate_checkpoint(words, host); });
+  return parse_words(app, arguments, speaks);
+}
+
+}  // namespace
+
+int eval_command(const Arguments& arguments) {
+  EvalWords words;
+  run_job([&](bool speaks) { return read_words(arguments, speaks, words); },
+          [&](Communicator& host) { evaluate_checkpoint(words, host); });
   return 0;
 }
 

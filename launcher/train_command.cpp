@@ -12,6 +12,7 @@
 #include "launcher/compose.h"
 #include "launcher/config_stored.h"
 #include "launcher/job.h"
+#include "launcher/memory.h"
 #include "launcher/model_summary.h"
 #include "launcher/ranks.h"
 #include "launcher/run_folder.h"
@@ -34,7 +35,7 @@ Examples:
 
 struct TrainWords {
   std::vector<std::string> overrides;
-  std::string config_dir = default_config_dir();
+  std::string config_dir;
   bool print_config = false;
   bool multirun = false;
 };
@@ -81,6 +82,8 @@ Run prepare_run(const PlannedRun& plan, Communicator& host) {
     }
     const bool verified = config.checkpoint.resume == "auto" && start.resume;
     if (!start.file.empty() && !verified && is_first) CheckpointReader(start.file).verify();
+    const bool on_host = config.distributed.backend == "mpi";
+    if (on_host) check_fits(memory_need(config, start.model, host.size()), physical_memory());
     corpora.emplace(open_corpora(config, /*check_tokens=*/is_first));
   });
   return {config, start, std::move(*corpora)};
@@ -110,7 +113,9 @@ TrainResult train(Run run, Communicator& host, StopSignals& signals) {
   Trainer trainer(config, run.start, std::move(run.corpora), ranks, signals);
   std::optional<RunFolder> folder;
   agree(host, [&] {
-    if (host.rank() == 0) folder.emplace(config);
+    if (host.rank() != 0) return;
+    check_metrics(config.log.dir + "/metrics.jsonl");
+    folder.emplace(config);
   });
   if (host.rank() == 0) std::cout << describe_run(config, run.start, host.size()) << std::flush;
   TrainResult result = trainer.run();
@@ -168,29 +173,35 @@ void train_many(const TrainWords& words, Communicator& host, StopSignals& signal
   if (host.rank() == 0) std::cout << "\n" << table << std::flush;
 }
 
+bool read_words(const Arguments& arguments, bool speaks, TrainWords& words) {
+  std::string own;
+  CLI::App app("Trains a model; alone, under mpirun or under srun --mpi=pmix.", "train");
+  app.add_option("overrides", words.overrides, "group=option, key=value, +key=value, ~key");
+  app.add_option("--config-dir", own, "folder(s) of config groups, joined by ':', before rondo's");
+  app.add_flag("--cfg", words.print_config, "print the resolved config as TOML and stop");
+  app.add_flag("--multirun", words.multirun, "run every combination of a=1,2 b=x,y in turn");
+  app.footer(examples);
+  if (!parse_words(app, arguments, speaks)) return false;
+  words.config_dir = own.empty() ? default_config_dir() : before_built_in_configs(own);
+  if (!words.print_config) return true;
+  const std::string config = to_toml(compose(words.config_dir, words.overrides));
+  if (speaks) std::cout << config;
+  return false;
+}
+
 }  // namespace
 
 int train_command(const Arguments& arguments) {
   TrainWords words;
-  CLI::App app("Trains a model; alone, under mpirun or under srun --mpi=pmix.", "train");
-  app.add_option("overrides", words.overrides, "group=option, key=value, +key=value, ~key");
-  app.add_option("--config-dir", words.config_dir, "folder(s) of config groups, joined by ':'");
-  app.add_flag("--cfg", words.print_config, "print the resolved config as TOML and stop");
-  app.add_flag("--multirun", words.multirun, "run every combination of a=1,2 b=x,y in turn");
-  app.footer(examples);
-  if (!parse_words(app, arguments)) return 0;
-  if (words.print_config) {
-    std::cout << to_toml(compose(words.config_dir, words.overrides));
-    return 0;
-  }
   StopSignals signals;
-  run_job([&](Communicator& host) {
-    if (words.multirun) {
-      train_many(words, host, signals);
-    } else {
-      train_one(words, host, signals);
-    }
-  });
+  run_job([&](bool speaks) { return read_words(arguments, speaks, words); },
+          [&](Communicator& host) {
+            if (words.multirun) {
+              train_many(words, host, signals);
+            } else {
+              train_one(words, host, signals);
+            }
+          });
   return 0;
 }
 

@@ -47,6 +47,34 @@ class CommandLine(WithCorpus):
                          [f"{command[-1]} nowhere/out: the folder nowhere does not exist; create"])
             self.refuses([*command, "hf/"], [f"{command[-1]} hf/: names a folder; add"])
 
+    def test_ranks_answer_with_one_voice(self):
+        for arguments in (["train", "--foo"], ["eval", "--foo"], ["trian"], ["train", "--cfg", "a"],
+                          ["train", "data.path=nowhere", "model.hidden=many"]):
+            with self.subTest(arguments=arguments):
+                self.refuses(arguments, [], ranks=2)
+        for arguments in (["train", "--help"], ["eval", "--help"], ["--help"], ["--version"],
+                          ["train", "--cfg", "train.steps=7"]):
+            with self.subTest(arguments=arguments):
+                self.assertEqual(self.rondo(*arguments, ranks=2), self.rondo(*arguments))
+
+    def test_a_folder_of_groups_is_searched_before_the_built_in_ones(self):
+        (self.folder / "mine" / "run").mkdir(parents=True)
+        (self.folder / "mine" / "run" / "short.toml").write_text("[train]\nsteps = 3\n")
+        printed = self.rondo("train", "--cfg", "--config-dir", "mine", "run=short", "sharing=zigzag")
+        self.assertIn("\nsteps = 3\n", printed)
+        self.assertIn('\nstrategy = "zigzag"\n', printed)
+        self.refuses(["train", "--cfg", "--config-dir", "nowhere"], ["'nowhere'", "--config-dir"])
+
+    def test_a_model_beyond_the_machine_is_refused_with_numbers(self):
+        self.refuses(["train", *words(TRAINS | {"model.hidden": 1000000})],
+                     [r"takes \S+B on each rank \(weights \S+B, gradients \S+B, optimizer \S+B\)",
+                      "machine has"])
+
+    def test_a_foreign_file_in_the_run_folder_is_found_before_anything_is_written(self):
+        (self.folder / "run").mkdir()
+        (self.folder / "run" / "metrics.jsonl").write_text("my notes\n")
+        self.refuses(["train", *words(TRAINS)], [r"metrics\.jsonl:1", r"log\.dir"])
+
     def test_eval_names_the_option_of_tokens_that_are_not_there(self):
         self.rondo("train", *words(TRAINS))
         for prefix, answer in (("nowhere", "rondo prepare"), ("corpus.bin", "corpus$")):
