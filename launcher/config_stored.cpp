@@ -21,15 +21,23 @@ bool gives_map(const SharingOptions& options, const SharingMap& map) {
   }
 }
 
+/// The keys of a checkpoint's config that `counts` holds for; what another version knew of is
+/// passed over.
+template <typename Counts>
+Config read_stored(const std::string& text, const std::string& file, Counts counts) {
+  Config config;
+  const ConfigEntries entries = parse_toml(text, file);
+  for (const ConfigField& field : config_schema()) {
+    const auto entry = entries.find(field.key);
+    if (counts(field.key) && entry != entries.end()) field.read(entry->second, config);
+  }
+  return config;
+}
+
 /// Keys for the map: those that the checkpoint's run was started with, or else the map of its
 /// blocks written out.
 SharingOptions sharing_keys(const StoredModel& stored) {
-  Config config;
-  const ConfigEntries entries = parse_toml(stored.config, stored.file);
-  for (const ConfigField& field : config_schema()) {
-    const auto entry = entries.find(field.key);
-    if (is_model_key(field.key) && entry != entries.end()) field.read(entry->second, config);
-  }
+  const Config config = read_stored(stored.config, stored.file, is_model_key);
   if (gives_map(config.sharing, stored.sharing)) return config.sharing;
   return {.strategy = "explicit", .map = stored.sharing.slots[0]};
 }
@@ -87,6 +95,11 @@ std::vector<std::string> changed_keys(const std::string& stored, const Config& c
     if (was != is) changes.push_back(fmt::format("{} {} -> {}", field.key, was, is));
   }
   return changes;
+}
+
+int64_t sequence_in(const std::string& stored) {
+  const auto is_sequence = [](const std::string& key) { return key == "data.sequence"; };
+  return read_stored(stored, "stored config", is_sequence).data.sequence;
 }
 
 }  // namespace rondo

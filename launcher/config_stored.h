@@ -29,4 +29,7 @@ void adopt_model(Config& config, const Resolved& resolved, const StoredModel& st
 /// written do not count.
 std::vector<std::string> changed_keys(const std::string& stored, const Config& config);
 
+/// `data.sequence` of that text; its default value where the text does not set it.
+int64_t sequence_in(const std::string& stored);
+
 }  // namespace rondo

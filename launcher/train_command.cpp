@@ -81,7 +81,9 @@ Run prepare_run(const PlannedRun& plan, Communicator& host) {
                   {start.file, start.config, model.spec, model.sharing, model.relaxation_rank});
     }
     const bool verified = config.checkpoint.resume == "auto" && start.resume;
-    if (!start.file.empty() && !verified && is_first) CheckpointReader(start.file).verify();
+    if (!start.file.empty() && !verified && is_first) {
+      CheckpointReader(start.file).verify(start.resume ? "/" : all_parameters);
+    }
     const bool on_host = config.distributed.backend == "mpi";
     if (on_host) check_fits(memory_need(config, start.model, host.size()), physical_memory());
     corpora.emplace(open_corpora(config, /*check_tokens=*/is_first));

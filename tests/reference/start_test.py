@@ -1,5 +1,7 @@
 """Where a run begins: from another run's weights, or from a checkpoint; and what that refuses."""
 
+import json
+
 import h5py
 
 import rondo_runs
@@ -56,6 +58,36 @@ class Start(WithCorpus):
         self.assertIn("resumes with other values than the file's: train.steps 2 -> 3, "
                       "distributed.zero 0 -> 1\n", self.rondo("train", *words(again)))
         self.assertNotIn("other values", self.rondo("train", *words(again)))
+
+    def flip_a_bit_of(self, dataset):
+        content = bytearray((self.folder / self.file).read_bytes())
+        with h5py.File(self.folder / self.file) as file:
+            content[file[dataset].id.get_offset()] ^= 1
+        (self.folder / "damaged.h5").write_bytes(content)
+
+    def test_weights_serve_where_only_the_optimizers_numbers_are_damaged(self):
+        uses = [["eval", "--checkpoint", "damaged.h5", "--data", "corpus"],
+                ["train", *words(OF_A_FILE | {"train.init": "damaged.h5", "log.dir": "new"})]]
+        self.flip_a_bit_of("parameters/final_norm/weight")
+        for use in uses:
+            self.refuses(use, [r"damaged\.h5: /parameters/final_norm/weight does not match"])
+        self.flip_a_bit_of("optimizer/exp_avg/final_norm/weight")
+        for use in uses:
+            self.rondo(*use)
+        self.rondo("inspect", "damaged.h5")
+        self.refuses(["inspect", "--verify", "damaged.h5"],
+                     [r"damaged\.h5: /optimizer/exp_avg/final_norm/weight does not match"])
+
+    def test_inspection_counts_for_the_sequence_that_was_trained_or_is_asked_for(self):
+        seen = json.loads(self.rondo("inspect", "--json", "--verify", self.file))
+        self.assertEqual(seen["sequence"], 16)
+        self.assertTrue(seen["verified"])
+        self.assertEqual(seen["parameters"]["unique"] - 64 * 32,
+                         seen["parameters"]["unique_non_embedding"])
+        longer = json.loads(self.rondo("inspect", "--json", "--sequence", 32, self.file))
+        # Attention: 6 layers, 4 heads of 8, 12 operations a pair, half of the square.
+        self.assertEqual(longer["flops_per_token"] - seen["flops_per_token"], 6 * 6 * 32 * 16)
+        self.assertIn("16 tokens a sequence", self.rondo("inspect", self.file))
 
 
 if __name__ == "__main__":
