@@ -75,6 +75,12 @@ class CommandLine(WithCorpus):
         (self.folder / "run" / "metrics.jsonl").write_text("my notes\n")
         self.refuses(["train", *words(TRAINS)], [r"metrics\.jsonl:1", r"log\.dir"])
 
+    def test_prepare_without_held_out_text_speaks_of_what_an_earlier_one_held_out(self):
+        prepare = ["prepare", "--input", "text.txt", "--output", "out"]
+        self.assertNotIn("out.validation", self.rondo(*prepare))
+        self.assertNotIn("stays", self.rondo(*prepare, "--holdout", "0.5"))
+        self.assertIn("out.validation.bin was there before and stays", self.rondo(*prepare))
+
     def test_eval_names_the_option_of_tokens_that_are_not_there(self):
         self.rondo("train", *words(TRAINS))
         for prefix, answer in (("nowhere", "rondo prepare"), ("corpus.bin", "corpus$")):
