@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <stdexcept>
 #include <utility>
 
@@ -94,6 +95,17 @@ void ByteFile::sync() { check(fsync(descriptor_), "fsync"); }
 
 void ByteFile::sync_folder(const std::string& path) {
   ByteFile(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open").sync();
+}
+
+void check_room(const std::string& folder, int64_t bytes) {
+  constexpr int64_t mega = 1'000'000;
+  std::error_code unknown;
+  const std::filesystem::space_info space = std::filesystem::space(folder, unknown);
+  if (unknown || space.available >= static_cast<uint64_t>(bytes)) return;
+  throw std::runtime_error(
+      fmt::format("it takes {} MB and the disk of {} has {} MB free; make room, or write to "
+                  "another disk",
+                  bytes / mega, folder, space.available / mega));
 }
 
 }  // namespace rondo

@@ -36,4 +36,7 @@ class ByteFile {
   int descriptor_;
 };
 
+/// Throws std::runtime_error when the disk of `folder` has less than so many bytes free.
+void check_room(const std::string& folder, int64_t bytes);
+
 }  // namespace rondo

@@ -43,7 +43,7 @@ int64_t DatasetSpec::count() const {
 }
 
 std::string parameter_dataset(const ParameterSpec& parameter) {
-  return "/parameters/" + parameter.path();
+  return all_parameters + parameter.path();
 }
 
 std::string exp_avg_dataset(const ParameterSpec& parameter) {

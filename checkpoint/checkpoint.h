@@ -51,6 +51,9 @@ struct DatasetSlice {
   torch::Tensor values;  ///< 1-d, contiguous, on the CPU, of the dataset's dtype
 };
 
+/// What the paths of all weights begin with.
+inline constexpr const char* all_parameters = "/parameters/";
+
 std::string parameter_dataset(const ParameterSpec& parameter);
 std::string exp_avg_dataset(const ParameterSpec& parameter);
 std::string exp_avg_sq_dataset(const ParameterSpec& parameter);

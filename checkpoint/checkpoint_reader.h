@@ -31,8 +31,8 @@ class CheckpointReader {
   /// The flat elements [begin, begin + count), 1-d, unverified.
   torch::Tensor read_range(const std::string& path, int64_t begin, int64_t count) const;
 
-  /// Reads everything once and compares the checksums.
-  void verify() const;
+  /// Reads every dataset whose path begins with `below` once and compares the checksums.
+  void verify(const std::string& below = "/") const;
 
  private:
   void read_header();

@@ -49,6 +49,10 @@ CheckpointWriter::~CheckpointWriter() {
   if (values_) discard();
 }
 
+int64_t CheckpointWriter::Progress::bytes() const {
+  return spec.count() * static_cast<int64_t>(torch::elementSize(spec.dtype));
+}
+
 /// The first error of this rank is kept; after one, steps are skipped until the ranks agree.
 template <typename Step>
 void CheckpointWriter::attempt(Step step) {
@@ -92,6 +96,9 @@ void CheckpointWriter::lay_out(const CheckpointHeader& header) {
     progress.offset = layout_->offset(path);
   }
   fs::create_directories(folder_of(file_));
+  int64_t bytes = 0;
+  for (const auto& [path, progress] : progress_) bytes += progress.bytes();
+  check_room(folder_of(file_).string(), bytes);
   values_ = ByteFile::create(partial_);
 }
 
@@ -149,7 +156,7 @@ void CheckpointWriter::write_layout() {
   layout_->close();
   std::map<int64_t, int64_t> end_of;  // of each dataset, by its offset
   for (const auto& [path, progress] : progress_) {
-    const int64_t bytes = progress.spec.count() * torch::elementSize(progress.spec.dtype);
+    const int64_t bytes = progress.bytes();
     if (bytes > 0) end_of[progress.offset] = progress.offset + bytes;
   }
   end_of[layout_bytes_->size()] = layout_bytes_->size();

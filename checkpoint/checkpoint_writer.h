@@ -46,6 +46,8 @@ class CheckpointWriter {
     int64_t offset = 0;     ///< of the first byte in the file
     uint64_t checksum = 0;  ///< of what this rank wrote
     uint64_t written = 0;   ///< elements
+
+    int64_t bytes() const;  ///< of the whole dataset
   };
 
   template <typename Step>

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/output_path.h"
 #include "base/user_error.h"
 #include "data/indexed_dataset.h"
 #include "data/mapped_file.h"
@@ -52,11 +53,7 @@ void check_options(const PrepareOptions& options) {
     throw UserError(
         fmt::format("--holdout {}: give a fraction of at least 0 and below 1", options.holdout));
   }
-  const auto folder = std::filesystem::path(options.output).parent_path();
-  if (!folder.empty() && !std::filesystem::is_directory(folder)) {
-    throw UserError(fmt::format("--output {}: the folder {} does not exist; create it first",
-                                options.output, folder.string()));
-  }
+  check_output_path("--output", options.output);
 }
 
 std::vector<std::string> output_prefixes(const PrepareOptions& options) {

@@ -1,23 +1,45 @@
 #include "launcher/command_line.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <iostream>
 
 #include "base/user_error.h"
+#include "launcher/config_nearest.h"
 
 namespace rondo {
 
-bool parse_words(CLI::App& app, std::vector<std::string> arguments) {
+bool parse_words(CLI::App& app, std::vector<std::string> arguments, bool speaks) {
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them last first
   try {
     app.parse(arguments);
   } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
+    if (speaks) std::cout << app.help();
     return false;
   } catch (const CLI::ParseError& error) {
     throw UserError(std::string(error.what()) + "; see rondo " + app.get_name() + " --help");
   }
   return true;
+}
+
+CLI::Validator at_least_one() {
+  const auto complaint = [](const std::string& text) {
+    int64_t number = 0;
+    const bool fits = CLI::detail::lexical_cast(text, number) && number >= 1;
+    return fits ? "" : fmt::format("{} is no whole number of at least 1", text);
+  };
+  return {complaint, "1, 2, …"};
+}
+
+CLI::Validator one_of_words(const std::vector<std::string>& words) {
+  const auto complaint = [words](const std::string& text) {
+    if (std::find(words.begin(), words.end(), text) != words.end()) return std::string();
+    return fmt::format("{}: did you mean {}? possible: {}", text, nearest(text, words),
+                       fmt::join(words, ", "));
+  };
+  return {complaint, ""};
 }
 
 }  // namespace rondo

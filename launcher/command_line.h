@@ -7,8 +7,14 @@
 
 namespace rondo {
 
-/// Parses `arguments` with `app`. Returns false after printing the help that was asked for; throws
-/// UserError for words that do not fit.
-bool parse_words(CLI::App& app, std::vector<std::string> arguments);
+/// Parses `arguments` with `app`. Returns false when help was asked for, which it prints where this
+/// process `speaks`; throws UserError for words that do not fit.
+bool parse_words(CLI::App& app, std::vector<std::string> arguments, bool speaks = true);
+
+/// A whole number of at least 1.
+CLI::Validator at_least_one();
+
+/// One of `words`.
+CLI::Validator one_of_words(const std::vector<std::string>& words);
 
 }  // namespace rondo

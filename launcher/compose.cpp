@@ -25,7 +25,13 @@ namespace fs = std::filesystem;
 std::vector<fs::path> folders_of(const std::string& config_dir) {
   std::vector<fs::path> folders;
   std::istringstream list(config_dir);
-  for (std::string folder; std::getline(list, folder, ':');) folders.emplace_back(folder);
+  for (std::string folder; std::getline(list, folder, ':');) {
+    if (!fs::is_directory(folder)) {
+      throw UserError(fmt::format(
+          "there is no config folder '{}'; name one with --config-dir or RONDO_CONFIGS", folder));
+    }
+    folders.emplace_back(folder);
+  }
   return folders;
 }
 
@@ -74,6 +80,7 @@ struct Choice {
   std::string group;
   std::string option;
   std::string where;
+  bool by_default = true;
 };
 
 std::vector<Choice> read_defaults(const ConfigEntry& entry) {
@@ -130,14 +137,16 @@ void check_override_key(const Library& library, const Override& override) {
                               override.where, override.key, nearest(override.key, known)));
 }
 
-/// Drops the key, or the table with everything below it. True when it is one the schema knows.
-bool drop(ConfigEntries& entries, const std::string& name) {
-  const auto is_part = [&](const std::string& key) {
-    return key == name || key.starts_with(name + ".");
-  };
-  std::erase_if(entries, [&](const auto& item) { return is_part(item.first); });
-  const std::vector<std::string> keys = config_keys();
-  return std::any_of(keys.begin(), keys.end(), is_part);
+/// Puts the key, or the table with everything below it, back to the default value. True when it is
+/// one the schema knows.
+bool reset(ConfigEntries& entries, const Override& override, int layer) {
+  bool exists = false;
+  for (const auto& [key, entry] : config_defaults()) {
+    if (key != override.key && !key.starts_with(override.key + ".")) continue;
+    exists = true;
+    entries[key] = {entry.value, override.where, layer, /*chosen=*/false};
+  }
+  return exists;
 }
 
 void check_keys(const ConfigEntries& entries) {
@@ -152,7 +161,8 @@ std::vector<Override> apply_choices(const Library& library, std::vector<Choice>&
     Override override = parse_override(text);
     const bool is_group = library.has_group(override.key);
     if (is_group && !override.deletes) {
-      choose(choices, {override.key, plain_text(override_value(override)), override.where});
+      choose(choices, {override.key, plain_text(override_value(override)), override.where,
+                       /*by_default=*/false});
       continue;
     }
     std::erase_if(choices, [&](const Choice& choice) {
@@ -165,7 +175,7 @@ std::vector<Override> apply_choices(const Library& library, std::vector<Choice>&
 
 void apply(const Library& library, const Override& override, ConfigEntries& entries, int layer) {
   if (override.deletes) {
-    const bool exists = drop(entries, override.key);
+    const bool exists = reset(entries, override, layer);
     if (!exists && !library.has_group(override.key)) check_override_key(library, override);
     return;
   }
@@ -190,8 +200,10 @@ Resolved compose(const std::string& config_dir, const std::vector<std::string>& 
 
   int layer = 0;
   ConfigEntries entries;
-  for (const Choice& choice : choices) overlay(entries, load(library, choice), layer++);
-  overlay(entries, own, layer++);
+  for (const Choice& choice : choices) {
+    overlay(entries, load(library, choice), layer++, !choice.by_default);
+  }
+  overlay(entries, own, layer++, /*chosen=*/true);
   check_keys(entries);
   for (const Override& override : sets) apply(library, override, entries, layer++);
   return {interpolate(entries, config_defaults())};
@@ -205,13 +217,21 @@ Resolved resolved_from_toml(const std::string& text, const std::string& origin) 
 
 std::string to_toml(const Resolved& resolved) { return to_toml(parse_config(resolved)); }
 
+std::string before_built_in_configs(const std::string& folders) {
+  const std::string built_in = RONDO_SOURCE_CONFIGS;
+  if (!fs::is_directory(built_in)) return folders;
+  for (const fs::path& folder : folders_of(folders)) {
+    std::error_code unreadable;
+    if (fs::equivalent(folder, built_in, unreadable)) return folders;
+  }
+  return folders.empty() ? built_in : folders + ":" + built_in;
+}
+
 std::string default_config_dir() {
-  if (const char* configured = std::getenv("RONDO_CONFIGS")) return configured;
-  std::string source = RONDO_SOURCE_CONFIGS;
-  const std::string local = "configs";
-  if (!fs::is_directory(local)) return source;
-  std::error_code unreadable;
-  return fs::equivalent(local, source, unreadable) ? local : local + ":" + source;
+  if (const char* configured = std::getenv("RONDO_CONFIGS")) {
+    return before_built_in_configs(configured);
+  }
+  return before_built_in_configs(fs::is_directory("configs") ? "configs" : "");
 }
 
 std::vector<std::string> config_options(const std::string& config_dir, const std::string& group) {

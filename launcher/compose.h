@@ -24,7 +24,8 @@ struct Resolved {
 ///   group=option   chooses a group's file          a.b=v, +a.b=v   sets a key
 ///   ~a.b           back to the default value; ~group or ~table drops all of it
 /// `${a.b}` inside a value stands for the value of another key: alone it keeps the type, inside
-/// text it is text. Throws UserError: unknown group, option or key, syntax, cycles.
+/// text it is text. Throws UserError: a folder that is not there, unknown group, option or key,
+/// syntax, cycles.
 Resolved compose(const std::string& config_dir, const std::vector<std::string>& overrides);
 
 /// Reads config text back, e.g. that of a checkpoint. `origin` names it in messages.
@@ -34,7 +35,10 @@ Resolved resolved_from_toml(const std::string& text, const std::string& origin);
 /// same Config. Throws UserError as `parse_config`.
 std::string to_toml(const Resolved& resolved);
 
-/// $RONDO_CONFIGS; without it ./configs, if there is one, in front of the configs of the source.
+/// `folders` (joined by ':') in front of the configs that belong to rondo.
+std::string before_built_in_configs(const std::string& folders);
+
+/// $RONDO_CONFIGS, without it ./configs, if there is one, in front of the configs of rondo.
 std::string default_config_dir();
 
 /// Options of `group`, sorted; none when there is no such group.

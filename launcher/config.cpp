@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/counted.h"
 #include "base/user_error.h"
 #include "launcher/compose.h"
 #include "launcher/config_codec.h"
@@ -115,8 +116,14 @@ std::vector<Check> checks() {
   };
 }
 
-void check_together(const Config& config, const ConfigEntries& entries) {
-  for (const auto& [keys, complaint] : checks()) {
+bool is_about_model(const Check& check) {
+  return std::any_of(check.keys.begin(), check.keys.end(), is_model_key);
+}
+
+void check_together(const Config& config, const ConfigEntries& entries, bool about_model) {
+  for (const Check& check : checks()) {
+    if (is_about_model(check) != about_model) continue;
+    const auto& [keys, complaint] = check;
     const Complaint found = complaint(config);
     if (!found) continue;
     const auto last =
@@ -147,9 +154,16 @@ Config parse_config(const Resolved& resolved) {
       if (entry != source.end()) field.read(entry->second, config);
     }
   }
-  check_together(config, entries);
+  check_together(config, entries, /*about_model=*/false);
+  if (config.train.init.empty()) check_together(config, entries, /*about_model=*/true);
   derive(config);
   return config;
+}
+
+void check_model(const Config& config, const ConfigEntries& entries) {
+  ConfigEntries all = entries;
+  all.merge(config_defaults());
+  check_together(config, all, /*about_model=*/true);
 }
 
 void check_for_world(const Config& config, int world_size) {
@@ -163,17 +177,17 @@ void check_for_world(const Config& config, int world_size) {
   const int64_t micro = config.train.micro_batch;
   if (batch % replicas != 0) {
     throw UserError(fmt::format(
-        "train.global_batch = {} does not divide over {} data replicas; set it to {}, or start {} "
-        "ranks",
-        batch, replicas, near_multiples(replicas * micro, batch),
-        near_divisors(batch / micro, replicas)));
+        "train.global_batch = {} does not divide over {}; set it to {}, or start {}", batch,
+        counted(replicas, "data replica"), near_multiples(replicas * micro, batch),
+        counted(near_divisors(batch / micro, replicas), "rank")));
   }
   const int64_t share = batch / replicas;
   if (share % micro != 0) {
     throw UserError(fmt::format(
-        "train.micro_batch = {} does not divide the {} sequences of a replica (train.global_batch "
-        "= {} over {} replicas); set it to {}",
-        micro, share, batch, replicas, near_divisors(share, micro)));
+        "train.micro_batch = {} does not divide the {} of a replica (train.global_batch "
+        "= {} over {}); set it to {}",
+        micro, counted(share, "sequence"), batch, counted(replicas, "replica"),
+        near_divisors(share, micro)));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "launcher/config_value.h"
 #include "model/model_spec.h"
 #include "model/rate_schedule.h"
 #include "model/sharing_map.h"
@@ -94,10 +95,15 @@ struct Config {
 
 struct Resolved;
 
-/// Types and checks every key. `model.kv_heads` and `model.head_dim` that are absent (or 0) are
-/// filled in, `optimizer.rate.steps` is `train.steps`. Throws UserError with the place of the
-/// value: wrong type, impossible value, values that do not go together.
+/// Types and checks every key; with `train.init` not whether those of the model go together, since
+/// the checkpoint's stand: see adopt_model. `model.kv_heads` and `model.head_dim` that are absent
+/// (or 0) are filled in, `optimizer.rate.steps` is `train.steps`. Throws UserError with the place
+/// of the value: wrong type, impossible value, values that do not go together.
 Config parse_config(const Resolved& resolved);
+
+/// Throws UserError, placed by `entries`, when the model's keys do not go together, or not with the
+/// others.
+void check_model(const Config& config, const ConfigEntries& entries);
 
 /// Throws UserError when `config` cannot run on `world_size` ranks, with values that can.
 void check_for_world(const Config& config, int world_size);

@@ -7,8 +7,10 @@
 namespace rondo {
 
 /// The candidate that `word` most likely meant, by edit distance (Damerau's swaps count as one).
-/// For dotted keys a right name in a wrong table is near too: "optimizer.steps" means
-/// "train.steps". Empty only when there is no candidate.
+/// Numbers are near by
+/// their difference; names of other programs ("bf16") are understood. For dotted keys a right name
+/// in a wrong table is near too: "optimizer.steps" means "train.steps". Empty only when there is no
+/// candidate.
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
 
 }  // namespace rondo

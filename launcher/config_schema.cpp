@@ -97,15 +97,22 @@ Complaint strategy_or_empty(const ConfigValue& value) {
 /// `access(config)` gives the member, const or not.
 template <typename Access>
 ConfigField field(const std::string& key, const Rule& rule, Access access) {
+  const auto write = [=](const Config& config) { return write_value(access(config)); };
   const auto read = [=](const ConfigEntry& entry, Config& config) {
     auto&& member = access(config);
     Complaint complaint = read_value(entry.value, member);
     if (!complaint) complaint = rule(entry.value);
     if (!complaint) return;
+    const bool is_missing =
+        !entry.chosen && toml_literal(entry.value) == toml_literal(write(Config{}));
+    if (is_missing) {
+      throw UserError(
+          fmt::format("{}: {} is required and {}; set it", entry.where, key, *complaint));
+    }
     throw UserError(
         fmt::format("{}: {} = {}: {}", entry.where, key, toml_literal(entry.value), *complaint));
   };
-  return {key, read, [=](const Config& config) { return write_value(access(config)); }};
+  return {key, read, write};
 }
 
 /// A TOML table whose keys are members of the struct that `at`, a member pointer or a function,
@@ -241,9 +248,15 @@ ConfigEntries config_defaults() {
   ConfigEntries entries;
   const Config config;
   for (const ConfigField& field : config_schema()) {
-    entries[field.key] = {field.write(config), "default value", -1};
+    entries[field.key] = {field.write(config), "default value", -1, /*chosen=*/false};
   }
   return entries;
+}
+
+bool is_model_key(const std::string& key) {
+  const std::string table = table_of(key);
+  return table == "model" || table == "relaxation" ||
+         (table == "sharing" && key != "sharing.gradient");
 }
 
 void check_key_exists(const std::string& key, const std::string& where) {

@@ -27,6 +27,9 @@ std::vector<std::string> config_keys();
 /// An entry with the default value for every key, below every other layer.
 ConfigEntries config_defaults();
 
+/// Whether a checkpoint has its own value for the key: those that decide which function is learned.
+bool is_model_key(const std::string& key);
+
 /// Throws UserError that suggests the nearest key when `key` is not in the schema.
 void check_key_exists(const std::string& key, const std::string& where);
 

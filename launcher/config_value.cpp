@@ -48,8 +48,8 @@ std::string plain_text(const ConfigValue& value) {
   return text != nullptr ? *text : toml_literal(value);
 }
 
-void overlay(ConfigEntries& into, const ConfigEntries& from, int layer) {
-  for (const auto& [key, entry] : from) into[key] = {entry.value, entry.where, layer};
+void overlay(ConfigEntries& into, const ConfigEntries& from, int layer, bool chosen) {
+  for (const auto& [key, entry] : from) into[key] = {entry.value, entry.where, layer, chosen};
 }
 
 std::string table_of(const std::string& key) { return key.substr(0, key.find('.')); }

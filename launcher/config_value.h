@@ -18,8 +18,9 @@ struct ConfigValue {
 /// A value and its provenance.
 struct ConfigEntry {
   ConfigValue value;
-  std::string where;  ///< "configs/rondo.toml:4" or "override 'train.steps=3'"
-  int layer = 0;      ///< merge order: the higher one was written later and wins
+  std::string where;   ///< "configs/rondo.toml:4" or "override 'train.steps=3'"
+  int layer = 0;       ///< merge order: the higher one was written later and wins
+  bool chosen = true;  ///< by the user, and not by a group that the defaults list names
 };
 
 /// Dotted key ("model.hidden") → entry.
@@ -31,8 +32,9 @@ std::string toml_literal(const ConfigValue& value);
 /// The value as it appears inside a string: as `toml_literal`, but text without quotes.
 std::string plain_text(const ConfigValue& value);
 
-/// Lays `from` over `into`: its values replace those of the same key and carry `layer`.
-void overlay(ConfigEntries& into, const ConfigEntries& from, int layer);
+/// Lays `from` over `into`: its values replace those of the same key and carry `layer` and
+/// `chosen`.
+void overlay(ConfigEntries& into, const ConfigEntries& from, int layer, bool chosen);
 
 /// The part of a dotted key in front of its first dot ("model"), and the part behind its last
 /// ("hidden"). A key without dots is both.

@@ -8,17 +8,19 @@
 
 namespace rondo {
 
-/// Checks that every token of PREFIX fits a vocabulary. The scan is spared where PREFIX.json
-/// vouches for it. Throws UserError.
-IndexedDataset open_corpus(const std::string& prefix, int64_t vocab);
+/// Opens PREFIX, which the user named with the key or option `name`; with `vocab` every token must
+/// fit it, which is scanned for where PREFIX.json does not vouch for it. Throws UserError.
+IndexedDataset open_corpus(const std::string& name, const std::string& prefix,
+                           std::optional<int64_t> vocab);
 
 struct Corpora {
   SampleSource train;
   std::optional<SampleSource> validation;
 };
 
-/// `config` comes from parse_config, which has refused keys that exclude each other. Throws
-/// UserError: no data named, whatever is wrong with the files.
-Corpora open_corpora(const Config& config);
+/// `config` comes from parse_config, which has refused keys that exclude each other. One rank of a
+/// job does `check_tokens` for all. Throws UserError: no data named, whatever is wrong with the
+/// files.
+Corpora open_corpora(const Config& config, bool check_tokens);
 
 }  // namespace rondo

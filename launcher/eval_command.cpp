@@ -59,12 +59,13 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
     config = parse_config(stored);
     model = {header.model, header.sharing, header.relaxation_rank};
     check_parameters(reader, parameter_list(model.spec, model.sharing, model.relaxation_rank));
-    if (host.rank() == 0) reader.verify();
+    if (host.rank() == 0) reader.verify(all_parameters);
     if (words.sequence > 0) config.data.sequence = words.sequence;
     config.train.micro_batch = words.micro_batch;
     config.train.global_batch = 1;
+    const auto vocab = host.rank() == 0 ? std::optional(model.spec.vocab) : std::nullopt;
     source.emplace(
-        std::vector<Corpus>{{open_corpus(words.data, model.spec.vocab), 1.0}},
+        std::vector<Corpus>{{open_corpus("--data", words.data, vocab), 1.0}},
         SampleOptions{.sequence = config.data.sequence, .global_batch = 1, .shuffle = false});
     config.train.eval_batches = sample_count(words, *source, config.data.sequence);
   });
@@ -79,30 +80,34 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
   std::cout << result_json(loss, tokens, read_dataset_info(words.data)).dump() << "\n";
 }
 
-}  // namespace
-
-int eval_command(const Arguments& arguments) {
-  EvalWords words;
+bool read_words(const Arguments& arguments, bool speaks, EvalWords& words) {
   CLI::App app("Measures a checkpoint on tokens; prints one JSON line.", "eval");
   app.add_option("--checkpoint", words.checkpoint, "FILE.h5")->required();
   app.add_option("--data", words.data, "PREFIX of .bin/.idx")->required();
   app.add_option("--sequence", words.sequence, "tokens a sample; default: as trained")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   app.add_option("--max-tokens", words.max_tokens, "stop after so many; default: all")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   app.add_option("--micro-batch", words.micro_batch, "samples at a time")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   app.add_option("--threads", words.threads, "compute threads per rank")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   app.add_option("--precision", words.precision, "float32, float64 or bfloat16")
       ->capture_default_str()
-      ->check(CLI::IsMember({"float32", "float64", "bfloat16"}));
+      ->check(one_of_words({"float32", "float64", "bfloat16"}));
   app.footer(
       "\nExample: rondo eval --checkpoint runs/demo/checkpoints/step-00000200.h5 --data held-out");
-  if (!parse_words(app, arguments)) return 0;
-  run_job([&](Communicator& host) { evaluate_checkpoint(words, host); });
+  return parse_words(app, arguments, speaks);
+}
+
+}  // namespace
+
+int eval_command(const Arguments& arguments) {
+  EvalWords words;
+  run_job([&](bool speaks) { return read_words(arguments, speaks, words); },
+          [&](Communicator& host) { evaluate_checkpoint(words, host); });
   return 0;
 }
 

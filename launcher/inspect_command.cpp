@@ -7,19 +7,20 @@
 #include "checkpoint/model_json.h"
 #include "launcher/command_line.h"
 #include "launcher/commands.h"
+#include "launcher/config_stored.h"
 #include "launcher/model_summary.h"
 #include "model/parameter_list.h"
 
 namespace rondo {
 namespace {
 
-nlohmann::json report(const CheckpointReader& reader, const ParameterCounts& counts) {
+nlohmann::json report(const CheckpointReader& reader, const std::vector<ParameterSpec>& parameters,
+                      int64_t sequence) {
   const CheckpointHeader& header = reader.header();
+  const ParameterCounts counts =
+      count_parameters(header.model, header.sharing, header.relaxation_rank);
   nlohmann::json components = nlohmann::json::object();
-  for (const ParameterSpec& spec :
-       parameter_list(header.model, header.sharing, header.relaxation_rank)) {
-    components[spec.component][spec.name] = spec.shape;
-  }
+  for (const ParameterSpec& spec : parameters) components[spec.component][spec.name] = spec.shape;
   return {{"file", reader.file()},
           {"step", header.step},
           {"tokens", header.tokens},
@@ -27,31 +28,21 @@ nlohmann::json report(const CheckpointReader& reader, const ParameterCounts& cou
           {"sharing", nlohmann::json::parse(sharing_to_json(header.sharing))},
           {"relaxation_rank", header.relaxation_rank},
           {"components", components},
-          {"parameters", {{"unique", counts.unique}, {"executed", counts.executed}}}};
+          {"parameters",
+           {{"unique", counts.unique},
+            {"unique_non_embedding", counts.unique_non_embedding},
+            {"executed", counts.executed}}},
+          {"sequence", sequence},
+          {"flops_per_token",
+           flops_per_token(header.model, header.sharing, header.relaxation_rank, sequence)}};
 }
 
-}  // namespace
-
-int inspect_command(const Arguments& arguments) {
-  std::string file;
-  bool as_json = false;
-  CLI::App app("Shows a checkpoint's sharing map, components, sizes and step.", "inspect");
-  app.add_option("file", file, "FILE.h5")->required();
-  app.add_flag("--json", as_json, "one JSON object");
-  app.footer("\nExample: rondo inspect runs/demo/checkpoints/step-00000200.h5");
-  if (!parse_words(app, arguments)) return 0;
-  const CheckpointReader reader(file);
+void print(const CheckpointReader& reader, const std::vector<ParameterSpec>& parameters,
+           int64_t sequence) {
   const CheckpointHeader& header = reader.header();
-  const auto parameters = parameter_list(header.model, header.sharing, header.relaxation_rank);
-  check_parameters(reader, parameters);
-  if (as_json) {
-    const ParameterCounts counts =
-        count_parameters(header.model, header.sharing, header.relaxation_rank);
-    std::cout << report(reader, counts).dump() << "\n";
-    return 0;
-  }
-  std::cout << fmt::format("{}: step {}, {} tokens seen\n", file, header.step, header.tokens)
-            << summary({header.model, header.sharing, header.relaxation_rank}, 2048);
+  std::cout << fmt::format("{}: step {}, {} tokens seen\n", reader.file(), header.step,
+                           header.tokens)
+            << summary({header.model, header.sharing, header.relaxation_rank}, sequence);
   std::string component;
   for (const ParameterSpec& spec : parameters) {
     if (spec.component != component) std::cout << (component = spec.component) << "\n";
@@ -59,6 +50,37 @@ int inspect_command(const Arguments& arguments) {
     for (const int64_t size : spec.shape) std::cout << " " << size;
     std::cout << "\n";
   }
+}
+
+}  // namespace
+
+int inspect_command(const Arguments& arguments) {
+  std::string file;
+  bool as_json = false;
+  bool verify = false;
+  int64_t sequence = 0;
+  CLI::App app("Shows a checkpoint's sharing map, components, sizes and step.", "inspect");
+  app.add_option("file", file, "FILE.h5")->required();
+  app.add_flag("--json", as_json, "one JSON object");
+  app.add_option("--sequence", sequence, "tokens a sequence, for the FLOPs; default: as trained")
+      ->check(at_least_one());
+  app.add_flag("--verify", verify, "read all of it and compare the checksums");
+  app.footer("\nExample: rondo inspect runs/demo/checkpoints/step-00000200.h5");
+  if (!parse_words(app, arguments)) return 0;
+  const CheckpointReader reader(file);
+  const CheckpointHeader& header = reader.header();
+  const auto parameters = parameter_list(header.model, header.sharing, header.relaxation_rank);
+  check_parameters(reader, parameters);
+  if (verify) reader.verify();
+  if (sequence == 0) sequence = sequence_in(header.config);
+  if (as_json) {
+    nlohmann::json json = report(reader, parameters, sequence);
+    if (verify) json["verified"] = true;
+    std::cout << json.dump() << "\n";
+    return 0;
+  }
+  print(reader, parameters, sequence);
+  if (verify) std::cout << "all checksums match\n";
   return 0;
 }
 

@@ -7,8 +7,14 @@
 
 namespace rondo {
 
-/// Starts MPI and calls `body` on the ranks of this job. An exception that only this rank may have
-/// (among several ranks: anything but AgreedError) ends the whole job with exit code 1.
-void run_job(const std::function<void(Communicator& host)>& body);
+/// Reads the words of the command line, which are the same on all ranks; `speaks` on the one that
+/// may answer on stdout. Returns whether there is something left to do. Throws UserError.
+using ReadWords = std::function<bool(bool speaks)>;
+
+/// `read_words`, then MPI and `body` on the ranks of this job. A process that no launcher started
+/// reads its words before MPI starts; ranks read them together, so that one speaks for all. An
+/// exception that only this rank may have (among several ranks: anything but AgreedError) ends the
+/// whole job with exit code 1.
+void run_job(const ReadWords& read_words, const std::function<void(Communicator& host)>& body);
 
 }  // namespace rondo

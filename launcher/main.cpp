@@ -6,6 +6,7 @@
 #include "base/user_error.h"
 #include "launcher/commands.h"
 #include "launcher/config_nearest.h"
+#include "launcher/job.h"
 
 namespace rondo {
 namespace {
@@ -35,24 +36,31 @@ void print_help() {
   std::cout << "\nrondo COMMAND --help explains each with examples.\n";
 }
 
-int run(int count, char** words) {
-  const Arguments arguments(words + 1, words + count);
+/// What is no command is answered here, once for all ranks.
+void answer(const Arguments& arguments, bool speaks) {
   if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") {
-    print_help();
-    return arguments.empty() ? 2 : 0;
+    if (speaks) print_help();
+    return;
   }
   if (arguments[0] == "--version") {
-    std::cout << "rondo " RONDO_VERSION "\n";
-    return 0;
+    if (speaks) std::cout << "rondo " RONDO_VERSION "\n";
+    return;
   }
-  const auto found = commands().find(arguments[0]);
-  if (found == commands().end()) {
-    std::vector<std::string> names;
-    for (const auto& [name, command] : commands()) names.push_back(name);
-    throw UserError("there is no command '" + arguments[0] + "'; did you mean '" +
-                    nearest(arguments[0], names) + "'?");
-  }
-  return found->second.run({arguments.begin() + 1, arguments.end()});
+  std::vector<std::string> names;
+  for (const auto& [name, command] : commands()) names.push_back(name);
+  throw UserError("there is no command '" + arguments[0] + "'; did you mean '" +
+                  nearest(arguments[0], names) + "'?");
+}
+
+int run(const Arguments& arguments) {
+  const auto found = arguments.empty() ? commands().end() : commands().find(arguments[0]);
+  if (found != commands().end()) return found->second.run({arguments.begin() + 1, arguments.end()});
+  const auto read_words = [&](bool speaks) {
+    answer(arguments, speaks);
+    return false;
+  };
+  run_job(read_words, {});
+  return arguments.empty() ? 2 : 0;
 }
 
 }  // namespace
@@ -60,7 +68,7 @@ int run(int count, char** words) {
 
 int main(int count, char** words) {
   try {
-    return rondo::run(count, words);
+    return rondo::run({words + 1, words + count});
   } catch (const rondo::UserError& error) {
     const std::string line = error.what();
     if (!line.empty()) std::cerr << "rondo: " << line << "\n";

@@ -96,6 +96,11 @@ std::string to_json(const StepMetrics& metrics) {
   return object.dump();
 }
 
+void check_metrics(const fs::path& path) {
+  std::error_code absent;
+  if (fs::is_regular_file(path, absent)) read_up_to(path, 0);
+}
+
 MetricsFile::MetricsFile(const fs::path& path, int64_t last_step) : path_(path) {
   std::error_code error;
   fs::create_directories(path.parent_path(), error);

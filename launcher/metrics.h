@@ -32,6 +32,9 @@ struct StepMetrics {
 /// not finite becomes null, since JSON has no word for it.
 std::string to_json(const StepMetrics& metrics);
 
+/// Throws UserError where `path` is a file of something else, which metrics would be added to.
+void check_metrics(const std::filesystem::path& path);
+
 /// metrics.jsonl: one object a line, one line a step.
 class MetricsFile {
  public:

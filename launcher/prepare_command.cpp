@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <iostream>
 
 #include "data/prepare.h"
@@ -44,7 +45,14 @@ int prepare_command(const Arguments& arguments) {
   });
   if (report.trained_tokenizer) std::cout << "trained " << options.tokenizer << "\n";
   print_info(options.output, report.train);
-  if (report.validation) print_info(options.output + ".validation", *report.validation);
+  const std::string held_out = options.output + ".validation";
+  if (report.validation) {
+    print_info(held_out, *report.validation);
+  } else if (std::filesystem::exists(held_out + ".bin")) {
+    std::cout << fmt::format(
+        "{}.bin was there before and stays; text that it held out may now be in {}.bin\n", held_out,
+        options.output);
+  }
   return 0;
 }
 

@@ -53,6 +53,7 @@ void Replica::load(const CheckpointReader& reader, bool optimizer) {
     read(exp_avg_sq_dataset(slice.parameter), slice.exp_avg_sq);
   }
   buffers_.publish_values();
+  buffers_.wait_for_values();
 }
 
 void Replica::save(const std::string& file, const CheckpointHeader& header) {

@@ -4,7 +4,8 @@
 #   launcher/setup.sh [build] [reference]
 #
 # build      compilers and libraries from Debian, LibTorch from its Python wheel (the default)
-# reference  what the tests and the checks compare with: PyTorch whole, transformers, TensorBoard
+# reference  what the tests and the checks compare with: PyTorch whole, transformers, Megatron-Core,
+#            TensorBoard
 #
 # RONDO_LIBTORCH=DIR   use this LibTorch (with include/ and lib/); the build stage fetches no wheel
 set -euo pipefail
@@ -27,7 +28,8 @@ build_wheels=('torch==2.11.0' 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==
 # shellcheck disable=SC2034 # read by name in set_up
 reference_packages=(clang-format clang-tidy valgrind)
 # shellcheck disable=SC2034 # read by name in set_up
-reference_wheels=('torch==2.11.0' 'transformers==5.17.0' safetensors numpy h5py tensorboard)
+reference_wheels=('torch==2.11.0' 'transformers==5.17.0' 'megatron-core==0.16.1'
+  safetensors numpy h5py tensorboard)
 
 say() { printf '%s\n' "$*"; }
 

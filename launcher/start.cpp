@@ -2,19 +2,59 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <iostream>
 
 #include "base/user_error.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_reader.h"
+#include "launcher/config_nearest.h"
 
 namespace rondo {
 namespace {
+
+/// Opens the file that the user named with `key`.
+CheckpointReader open_named(const std::string& key, const std::string& file) {
+  try {
+    return CheckpointReader(file);
+  } catch (const UserError& error) {
+    throw UserError(fmt::format("{} = \"{}\": {}", key, file, error.what()));
+  }
+}
+
+CheckpointReader open_resumed(const Config& config, const std::string& file) {
+  const std::string& wanted = config.checkpoint.resume;
+  if (wanted == "auto") return CheckpointReader(file);
+  if (!std::filesystem::exists(file) && !file.ends_with(".h5")) {
+    throw UserError(fmt::format(
+        "checkpoint.resume = \"{}\": did you mean {}? possible: auto, never, a checkpoint's file",
+        wanted, nearest(wanted, {"auto", "never"})));
+  }
+  return open_named("checkpoint.resume", file);
+}
+
+void check_has_optimizer(const CheckpointReader& reader, const ModelDefinition& model) {
+  const auto parameters = parameter_list(model.spec, model.sharing, model.relaxation_rank);
+  const bool has_all =
+      std::all_of(parameters.begin(), parameters.end(), [&](const ParameterSpec& parameter) {
+        return reader.has(exp_avg_dataset(parameter)) && reader.has(exp_avg_sq_dataset(parameter));
+      });
+  if (has_all) return;
+  throw UserError(
+      fmt::format("{} holds weights without optimizer state, from which no run can go on; start a "
+                  "new one with train.init={} and checkpoint.resume=never",
+                  reader.file(), reader.file()));
+}
 
 ModelDefinition model_in(const CheckpointReader& reader, const Config& config) {
   const CheckpointHeader& header = reader.header();
   check_parameters(reader, parameter_list(header.model, header.sharing, header.relaxation_rank));
   return {header.model, header.sharing, header.relaxation_rank, config.gradient};
+}
+
+Start start_from(const CheckpointReader& reader, const Config& config, bool resume) {
+  return {model_in(reader, config), reader.file(), resume, reader.header().config};
 }
 
 std::optional<std::string> file_to_resume(const Config& config, int64_t damaged) {
@@ -77,17 +117,16 @@ int64_t count_damaged(const Config& config) {
 
 Start choose_start(const Config& config, int64_t damaged) {
   if (const std::optional<std::string> file = file_to_resume(config, damaged)) {
-    const CheckpointReader reader(*file);
+    const CheckpointReader reader = open_resumed(config, *file);
     check_nothing_newer(config, reader.header().step);
-    const ModelDefinition stored = model_in(reader, config);
-    if (config.train.init.empty()) check_same_model(stored, define_model(config), *file);
-    return {stored, *file, true};
+    const Start start = start_from(reader, config, /*resume=*/true);
+    check_has_optimizer(reader, start.model);
+    if (config.train.init.empty()) check_same_model(start.model, define_model(config), *file);
+    return start;
   }
   check_nothing_newer(config, 0);
-  if (!config.train.init.empty()) {
-    return {model_in(CheckpointReader(config.train.init), config), config.train.init, false};
-  }
-  return {define_model(config), "", false};
+  if (config.train.init.empty()) return {define_model(config)};
+  return start_from(open_named("train.init", config.train.init), config, /*resume=*/false);
 }
 
 }  // namespace rondo

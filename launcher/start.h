@@ -11,8 +11,9 @@ namespace rondo {
 
 struct Start {
   ModelDefinition model;
-  std::string file;     ///< checkpoint to load; empty = draw initial values
-  bool resume = false;  ///< whether optimizer state, step and tokens go on too
+  std::string file = {};    ///< checkpoint to load; empty = draw initial values
+  bool resume = false;      ///< whether optimizer state, step and tokens go on too
+  std::string config = {};  ///< TOML text that is kept in the file
 };
 
 /// Where checkpoints go: `checkpoint.dir`, or checkpoints/ in the run folder.

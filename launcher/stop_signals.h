@@ -2,22 +2,28 @@
 // stop.
 #pragma once
 
+#include <atomic>
 #include <csignal>
+#include <thread>
 
 namespace rondo {
 
-/// Holds both signals back from construction on, so that they can be asked for between two steps.
-/// Construct before any thread starts: threads inherit the mask.
+/// Takes the first of these signals as a request, which can be asked for between two steps. A
+/// second one ends the process at once. Construct before any other thread starts: threads inherit
+/// the mask that keeps signals from them.
 class StopSignals {
  public:
   StopSignals();
 
   /// Whether one has arrived since construction.
-  bool requested();
+  bool requested() const { return requested_; }
 
  private:
+  void watch(const std::stop_token& stop);
+
   sigset_t signals_;
-  bool requested_ = false;
+  std::atomic<bool> requested_ = false;
+  std::jthread watcher_;
 };
 
 }  // namespace rondo

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -9,7 +10,9 @@
 #include "launcher/command_line.h"
 #include "launcher/commands.h"
 #include "launcher/compose.h"
+#include "launcher/config_stored.h"
 #include "launcher/job.h"
+#include "launcher/memory.h"
 #include "launcher/model_summary.h"
 #include "launcher/ranks.h"
 #include "launcher/run_folder.h"
@@ -32,21 +35,60 @@ Examples:
 
 struct TrainWords {
   std::vector<std::string> overrides;
-  std::string config_dir = default_config_dir();
+  std::string config_dir;
   bool print_config = false;
   bool multirun = false;
 };
 
-/// After `train.init` its model and map stand; the config that is kept says so. A map that differs
-/// between slots has no key of its own and is left to the checkpoint.
-void adopt_model(Config& config, const ModelDefinition& model) {
-  config.model = model.spec;
-  config.relaxation_rank = model.relaxation_rank;
-  const std::vector<int>& list = model.sharing.slots[0];
-  for (Slot slot : all_slots) {
-    if (model.sharing.of(slot) != list) return;
-  }
-  config.sharing = {.strategy = "explicit", .map = list};
+/// A run whose config stands.
+struct PlannedRun {
+  std::vector<std::string> overrides;
+  Resolved resolved;
+  Config config;
+};
+
+PlannedRun plan_run(const TrainWords& words, const std::vector<std::string>& overrides,
+                    int world_size) {
+  PlannedRun run{overrides, compose(words.config_dir, overrides), {}};
+  run.config = parse_config(run.resolved);
+  check_for_world(run.config, world_size);
+  return run;
+}
+
+/// A run of which all that can be checked beforehand has been checked.
+struct Run {
+  Config config;
+  Start start;
+  Corpora corpora;
+};
+
+/// Collective.
+Run prepare_run(const PlannedRun& plan, Communicator& host) {
+  const bool is_first = host.rank() == 0;
+  Config config = plan.config;
+  int64_t damaged = 0;
+  agree(host, [&] {
+    if (is_first) damaged = count_damaged(config);
+  });
+  host.broadcast({&damaged, 1, ElementType::int64}, 0);
+  Start start;
+  std::optional<Corpora> corpora;
+  agree(host, [&] {
+    start = choose_start(config, damaged);
+    if (!config.train.init.empty()) {
+      const ModelDefinition& model = start.model;
+      adopt_model(config, plan.resolved,
+                  {start.file, start.config, model.spec, model.sharing, model.relaxation_rank});
+    }
+    const bool verified = config.checkpoint.resume == "auto" && start.resume;
+    if (!start.file.empty() && !verified && is_first) {
+      CheckpointReader(start.file).verify(start.resume ? "/" : all_parameters);
+    }
+    const bool on_host = config.distributed.backend == "mpi";
+    if (on_host) check_fits(memory_need(config, start.model, host.size()), physical_memory());
+    corpora.emplace(open_corpora(config, /*check_tokens=*/is_first));
+  });
+  return {config, start, std::move(*corpora)};
 }
 
 std::string describe_run(const Config& config, const Start& start, int world_size) {
@@ -57,38 +99,27 @@ std::string describe_run(const Config& config, const Start& start, int world_siz
   if (!start.file.empty()) {
     text += fmt::format("{} {}\n", start.resume ? "resumes" : "starts from", start.file);
   }
+  const std::vector<std::string> changes =
+      start.resume ? changed_keys(start.config, config) : std::vector<std::string>();
+  if (!changes.empty()) {
+    text +=
+        fmt::format("resumes with other values than the file's: {}\n", fmt::join(changes, ", "));
+  }
   return text + "run folder " + config.log.dir + "\n";
 }
 
-/// One training run from its overrides.
-TrainResult train_once(const TrainWords& words, Communicator& host, StopSignals& signals) {
-  Config config;
-  Start start;
-  std::optional<Corpora> corpora;
-  int64_t damaged = 0;
-  agree(host, [&] {
-    config = parse_config(compose(words.config_dir, words.overrides));
-    check_for_world(config, host.size());
-    if (host.rank() == 0) damaged = count_damaged(config);
-  });
-  host.broadcast({&damaged, 1, ElementType::int64}, 0);
-  agree(host, [&] {
-    start = choose_start(config, damaged);
-    if (!config.train.init.empty()) adopt_model(config, start.model);
-    const bool verified = config.checkpoint.resume == "auto" && start.resume;
-    if (!start.file.empty() && !verified && host.rank() == 0) {
-      CheckpointReader(start.file).verify();
-    }
-    corpora.emplace(open_corpora(config));
-  });
+TrainResult train(Run run, Communicator& host, StopSignals& signals) {
+  const Config& config = run.config;
   torch::set_num_threads(static_cast<int>(config.train.threads));
   Ranks ranks(config.distributed, host);
-  Trainer trainer(config, start, std::move(*corpora), ranks, signals);
+  Trainer trainer(config, run.start, std::move(run.corpora), ranks, signals);
   std::optional<RunFolder> folder;
   agree(host, [&] {
-    if (host.rank() == 0) folder.emplace(config);
+    if (host.rank() != 0) return;
+    check_metrics(config.log.dir + "/metrics.jsonl");
+    folder.emplace(config);
   });
-  if (host.rank() == 0) std::cout << describe_run(config, start, host.size()) << std::flush;
+  if (host.rank() == 0) std::cout << describe_run(config, run.start, host.size()) << std::flush;
   TrainResult result = trainer.run();
   if (host.rank() == 0) {
     std::cout << "checkpoint   " << result.checkpoint << "\nmetrics      " << config.log.dir
@@ -99,68 +130,80 @@ TrainResult train_once(const TrainWords& words, Communicator& host, StopSignals&
   return result;
 }
 
-/// The overrides of each run of a sweep, with run folders DIR/0, DIR/1, … below the log.dir that
-/// the user chose, or below multirun/. All are checked before the first begins.
-std::vector<TrainWords> plan_runs(const TrainWords& words, int world_size) {
-  std::vector<TrainWords> runs;
+/// The runs of a sweep, with folders DIR/0, DIR/1, … below the log.dir that the user chose, or
+/// below multirun/.
+std::vector<PlannedRun> plan_runs(const TrainWords& words, int world_size) {
+  std::vector<PlannedRun> runs;
   for (const std::vector<std::string>& overrides : expand_multirun(words.overrides)) {
-    const Config config = parse_config(compose(words.config_dir, overrides));
-    check_for_world(config, world_size);
+    PlannedRun run = plan_run(words, overrides, world_size);
     const bool chosen =
         std::any_of(overrides.begin(), overrides.end(), [](const std::string& word) {
           return word.starts_with("log.dir=") || word.starts_with("+log.dir=");
         });
-    TrainWords one = words;
-    one.overrides = overrides;
-    one.overrides.push_back(
-        fmt::format("log.dir=\"{}/{}\"", chosen ? config.log.dir : "multirun", runs.size()));
-    open_corpora(parse_config(compose(one.config_dir, one.overrides)));
-    runs.push_back(one);
+    const std::string number = fmt::format("/{}", runs.size());
+    run.config.log.dir = (chosen ? run.config.log.dir : "multirun") + number;
+    if (!run.config.checkpoint.dir.empty()) run.config.checkpoint.dir += number;
+    runs.push_back(std::move(run));
   }
   return runs;
 }
 
+void train_one(const TrainWords& words, Communicator& host, StopSignals& signals) {
+  PlannedRun plan;
+  agree(host, [&] { plan = plan_run(words, words.overrides, host.size()); });
+  train(prepare_run(plan, host), host, signals);
+}
+
+/// All runs are checked before the first begins.
 void train_many(const TrainWords& words, Communicator& host, StopSignals& signals) {
+  std::vector<PlannedRun> plans;
+  agree(host, [&] { plans = plan_runs(words, host.size()); });
+  std::vector<Run> runs;
+  for (const PlannedRun& plan : plans) runs.push_back(prepare_run(plan, host));
   std::string table;
-  std::vector<TrainWords> runs;
-  agree(host, [&] { runs = plan_runs(words, host.size()); });
   for (size_t i = 0; i < runs.size(); ++i) {
     if (host.rank() == 0) std::cout << fmt::format("\n== run {} of {}\n", i + 1, runs.size());
-    const TrainResult result = train_once(runs[i], host, signals);
-    const std::string folder = parse_config(compose(words.config_dir, runs[i].overrides)).log.dir;
+    const std::string folder = runs[i].config.log.dir;
+    const TrainResult result = train(std::move(runs[i]), host, signals);
     table += fmt::format("{}  step {}", folder, result.step);
     table += result.loss ? fmt::format("  loss {:.4f}", *result.loss) : "  was done before";
     if (result.validation_loss) table += fmt::format("  held-out {:.4f}", *result.validation_loss);
-    for (const std::string& word : runs[i].overrides) table += "  " + word;
+    for (const std::string& word : plans[i].overrides) table += "  " + word;
     table += "\n";
     if (result.stopped) break;
   }
   if (host.rank() == 0) std::cout << "\n" << table << std::flush;
 }
 
+bool read_words(const Arguments& arguments, bool speaks, TrainWords& words) {
+  std::string own;
+  CLI::App app("Trains a model; alone, under mpirun or under srun --mpi=pmix.", "train");
+  app.add_option("overrides", words.overrides, "group=option, key=value, +key=value, ~key");
+  app.add_option("--config-dir", own, "folder(s) of config groups, joined by ':', before rondo's");
+  app.add_flag("--cfg", words.print_config, "print the resolved config as TOML and stop");
+  app.add_flag("--multirun", words.multirun, "run every combination of a=1,2 b=x,y in turn");
+  app.footer(examples);
+  if (!parse_words(app, arguments, speaks)) return false;
+  words.config_dir = own.empty() ? default_config_dir() : before_built_in_configs(own);
+  if (!words.print_config) return true;
+  const std::string config = to_toml(compose(words.config_dir, words.overrides));
+  if (speaks) std::cout << config;
+  return false;
+}
+
 }  // namespace
 
 int train_command(const Arguments& arguments) {
   TrainWords words;
-  CLI::App app("Trains a model; alone, under mpirun or under srun --mpi=pmix.", "train");
-  app.add_option("overrides", words.overrides, "group=option, key=value, +key=value, ~key");
-  app.add_option("--config-dir", words.config_dir, "folder(s) of config groups, joined by ':'");
-  app.add_flag("--cfg", words.print_config, "print the resolved config as TOML and stop");
-  app.add_flag("--multirun", words.multirun, "run every combination of a=1,2 b=x,y in turn");
-  app.footer(examples);
-  if (!parse_words(app, arguments)) return 0;
-  if (words.print_config) {
-    std::cout << to_toml(compose(words.config_dir, words.overrides));
-    return 0;
-  }
   StopSignals signals;
-  run_job([&](Communicator& host) {
-    if (words.multirun) {
-      train_many(words, host, signals);
-    } else {
-      train_once(words, host, signals);
-    }
-  });
+  run_job([&](bool speaks) { return read_words(arguments, speaks, words); },
+          [&](Communicator& host) {
+            if (words.multirun) {
+              train_many(words, host, signals);
+            } else {
+              train_one(words, host, signals);
+            }
+          });
   return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 
+#include "base/counted.h"
 #include "base/user_error.h"
 
 namespace rondo {
@@ -53,9 +54,9 @@ std::vector<int> sequence(int depth, int unique) {
   if (ceil_div(depth, run) != unique) {
     std::set<int> possible;
     for (int k = 1; k <= depth; ++k) possible.insert(ceil_div(depth, k));
-    throw UserError(
-        fmt::format("sharing.unique = {}: no sequence of {} blocks over {} layers; possible: {}",
-                    unique, unique, depth, fmt::join(possible, ", ")));
+    throw UserError(fmt::format("sharing.unique = {}: no sequence of {} over {}; possible: {}",
+                                unique, counted(unique, "block"), counted(depth, "layer"),
+                                fmt::join(possible, ", ")));
   }
   return per_layer(depth, [run](int i) { return i / run; });
 }
@@ -152,9 +153,9 @@ std::vector<int> assign_part(const SharingOptions& options, int depth) {
     return assign_blocks(options.strategy, depth, options.unique);
   }
   if (static_cast<int>(options.map.size()) != depth) {
-    throw UserError(
-        fmt::format("sharing.map has {} entries for {} layers; give one block per layer",
-                    options.map.size(), depth));
+    throw UserError(fmt::format("sharing.map has {} for {}; give one block per layer",
+                                counted(static_cast<int64_t>(options.map.size()), "block"),
+                                counted(depth, "layer")));
   }
   for (int id : options.map) {
     if (id < 0) throw UserError(fmt::format("sharing.map has block {}; blocks count from 0", id));
@@ -162,13 +163,12 @@ std::vector<int> assign_part(const SharingOptions& options, int depth) {
   const int unique = count_unique(options.map);
   const int highest = *std::max_element(options.map.begin(), options.map.end());
   if (highest != unique - 1) {
-    throw UserError(
-        fmt::format("sharing.map uses {} blocks but names block {}; number them 0 to {}", unique,
-                    highest, unique - 1));
+    throw UserError(fmt::format("sharing.map uses {} but names block {}; number them 0 to {}",
+                                counted(unique, "block"), highest, unique - 1));
   }
   if (options.unique != 0 && options.unique != unique) {
-    throw UserError(fmt::format("sharing.unique = {}, but sharing.map uses {} blocks; set it to {}",
-                                options.unique, unique, unique));
+    throw UserError(fmt::format("sharing.unique = {}, but sharing.map uses {}; set it to {}",
+                                options.unique, counted(unique, "block"), unique));
   }
   return options.map;
 }
@@ -207,14 +207,14 @@ std::vector<int> assign_blocks(const std::string& strategy, int depth, int uniqu
   const int blocks = number.value_or(unique);
   const bool implied = implies_unique(name);
   if (!implied && (blocks < 1 || blocks > depth)) {
-    throw UserError(fmt::format("sharing.unique = {}: strategy '{}' over {} layers takes 1 to {}",
-                                blocks, name, depth, depth));
+    throw UserError(fmt::format("sharing.unique = {}: strategy '{}' over {} takes 1 to {}", blocks,
+                                name, counted(depth, "layer"), depth));
   }
   std::vector<int> list = found->second(depth, blocks);
   if (implied && blocks != 0 && blocks != count_unique(list)) {
-    throw UserError(fmt::format(
-        "sharing.unique = {}: strategy '{}' over {} layers has {} blocks; leave it out or set 0",
-        blocks, name, depth, count_unique(list)));
+    throw UserError(
+        fmt::format("sharing.unique = {}: strategy '{}' over {} has {}; leave it out or set 0",
+                    blocks, name, counted(depth, "layer"), counted(count_unique(list), "block")));
   }
   return list;
 }

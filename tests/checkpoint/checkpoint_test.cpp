@@ -85,6 +85,15 @@ TEST(Checkpoint, AFailedSaveLeavesThePreviousFileAndNothingElse) {
   EXPECT_FALSE(fs::exists(file + ".partial"));
 }
 
+TEST(Checkpoint, ADiskWithoutRoomIsNoticedBeforeAnythingIsWritten) {
+  const TemporaryFolder folder;
+  const DatasetSpec huge = {"/parameters/embedding/weight", {int64_t{1} << 40, 1 << 10}};
+  const std::string error = error_of<UserError>(
+      [&] { save_checkpoint(folder.file("huge.h5"), example_header(), {huge}, {}, false); });
+  expect_contains(error, "it takes 4503599627 MB and the disk of " + folder.path());
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
 TEST(Checkpoint, AFullDiskLeavesThePreviousFileAndNothingElse) {
   const TemporaryFolder folder;
   const std::string file = folder.file("step-00000100.h5");

@@ -1,8 +1,5 @@
 """Holds `rondo prepare` against Megatron-Core's own reader and writer of indexed data sets.
 
-    pip install --no-deps megatron-core        (and torch, numpy)
-    python tests/data/megatron_reader_test.py build/launcher/rondo
-
 Megatron-Core must read back the documents, and its writer must make the same two files, byte for
 byte.
 """

@@ -113,6 +113,7 @@ TEST(ReplicaBuffers, BringTheSameUpdateToEveryHolder) {
     ranks.add_gradients();
     ranks.buffers().reduce();
     ranks.buffers().update({}, 0.1, 1, 1.0);
+    ranks.buffers().wait_for_values();
     for (const ParameterSpec& spec : parameters()) {
       if (!ranks.holds(spec.path())) continue;
       const double factor = holder_sum(spec.component, ranks.world().size());
@@ -133,6 +134,7 @@ TEST(ReplicaBuffers, ScaleTheReducedGradient) {
   ranks.buffers().reduce();
   const double before = ranks.buffers().gradient_norm();
   ranks.buffers().update({}, 0.0, 1, 0.5);
+  ranks.buffers().wait_for_values();
   EXPECT_NEAR(ranks.buffers().gradient_norm(), 0.5 * before, 1e-9 * before);
 }
 
@@ -166,6 +168,7 @@ TEST(ReplicaBuffers, KeepFloat32MastersBehindBfloat16Weights) {
       ranks.add_gradients();
       ranks.buffers().reduce();
       ranks.buffers().update({.weight_decay = 0.0}, 1e-4, step, 1.0);
+      ranks.buffers().wait_for_values();
     }
     EXPECT_NEAR(ranks.store().at(path).value[6][4].item<float>(), before - 64e-4F, 2e-3F);
     EXPECT_NO_THROW(ranks.buffers().check_replicas_equal());

@@ -213,6 +213,15 @@ TEST(Compose, AFolderWithoutTheMainFileIsNamed) {
                 "'; name a config folder with --config-dir or RONDO_CONFIGS");
 }
 
+TEST(Compose, AFolderOfOptionsAloneAddsToTheBuiltInOnes) {
+  const ConfigFolder mine(ConfigFiles{{"run/mine.toml", "[train]\nsteps = 9\n"}});
+  const std::string folders = before_built_in_configs(mine.path());
+  EXPECT_EQ(parse_config(compose(folders, {"run=mine", "model=llama_tiny"})).train.steps, 9);
+  EXPECT_EQ(error_of([&] { compose(mine.path("nowhere"), {}); }),
+            "there is no config folder '" + mine.path("nowhere") +
+                "'; name one with --config-dir or RONDO_CONFIGS");
+}
+
 TEST(Compose, TheDefaultFolderIsTheEnvironmentsElseTheLocalOneInFrontOfTheSources) {
   const ConfigFolder work(ConfigFiles{{"configs/model/mine.toml", small_model}});
   const std::filesystem::path before = std::filesystem::current_path();
@@ -222,7 +231,7 @@ TEST(Compose, TheDefaultFolderIsTheEnvironmentsElseTheLocalOneInFrontOfTheSource
   const std::string beside_local = default_config_dir();
   std::filesystem::current_path("configs");
   const std::string elsewhere = default_config_dir();
-  setenv("RONDO_CONFIGS", "/somewhere", 1);
+  setenv("RONDO_CONFIGS", "/", 1);
   const std::string from_environment = default_config_dir();
   unsetenv("RONDO_CONFIGS");
   std::filesystem::current_path(before);
@@ -230,7 +239,8 @@ TEST(Compose, TheDefaultFolderIsTheEnvironmentsElseTheLocalOneInFrontOfTheSource
   EXPECT_EQ(in_source, "configs") << "tests run in the source folder";
   EXPECT_TRUE(std::filesystem::equivalent(elsewhere, "configs"));
   EXPECT_EQ(beside_local, "configs:" + elsewhere);
-  EXPECT_EQ(from_environment, "/somewhere");
+  EXPECT_EQ(from_environment, "/:" + elsewhere);
+  EXPECT_EQ(before_built_in_configs("/:" + elsewhere), "/:" + elsewhere) << "only once";
 }
 
 }  // namespace

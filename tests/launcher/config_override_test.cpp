@@ -79,6 +79,9 @@ TEST(Nearest, FindsARightNameInAWrongTableButPrefersTheWholeKey) {
   EXPECT_EQ(nearest("run.steps", {"run.steep", "train.steps"}), "train.steps");
   EXPECT_EQ(nearest("log.evry", {"checkpoint.every", "log.every"}), "log.every");
   EXPECT_EQ(nearest("log.evry", {}), "");
+  EXPECT_EQ(nearest("9", {"0", "10"}), "10") << "numbers by difference";
+  EXPECT_EQ(nearest("fp16", {"float32", "float64", "bfloat16"}), "bfloat16");
+  EXPECT_EQ(nearest("float", {"boat", "mean"}), "boat") << "no candidate of another program's";
 }
 
 TEST(Multirun, TheLastOverrideVariesFastest) {

@@ -132,7 +132,7 @@ TEST(ParseConfig, AnImpossibleValueIsRefusedWithItsOverrideAndTheReason) {
       {"train.precision=float23", "did you mean float32? possible: float32, float64, bfloat16"},
       {"train.recompute=layers", "did you mean layer? possible: none, layer"},
       {"optimizer.schedule=cosin", "did you mean cosine? possible: constant, cosine, trapezoid"},
-      {"distributed.zero=2", "did you mean 0? possible: 0, 1"},
+      {"distributed.zero=3", "did you mean 1? possible: 0, 1"},
       {"distributed.backend=ncl", "did you mean nccl? possible: mpi, nccl"},
       {"sharing.gradient=summ", "did you mean sum? possible: sum, mean, owner"},
       {"sharing.strategy=cylce", "did you mean cycle? possible: "},
@@ -155,7 +155,9 @@ TEST(ParseConfig, AnImpossibleValueInAFileIsPlacedByItsLine) {
 TEST(ParseConfig, ASizeThatNobodySetIsRefused) {
   const ConfigFolder folder(ConfigFiles{{"rondo.toml", "[train]\nsteps = 4\n"}});
   EXPECT_EQ(error_of([&] { parse_config(compose(folder.path(), {})); }),
-            "default value: model.hidden = 0: must be at least 1");
+            "default value: model.hidden is required and must be at least 1; set it");
+  EXPECT_EQ(refusal({"~model.hidden"}),
+            "override '~model.hidden': model.hidden is required and must be at least 1; set it");
 }
 
 TEST(ParseConfig, KeysThatDoNotGoTogetherAreRefusedWithAFix) {

@@ -87,7 +87,10 @@ class Mistakes(WithCorpus):
 
     def test_a_corpus_that_does_not_serve_is_named(self):
         self.train_refuses({"data.path": ""}, r"data\.path", "rondo prepare")
-        self.train_refuses({"data.path": "nowhere"}, "nowhere")
+        self.train_refuses({"data.path": "nowhere"}, r"data\.path nowhere", "rondo prepare")
+        self.train_refuses({"data.path": "corpus.bin"}, r"data\.path corpus\.bin", "corpus$")
+        self.train_refuses({"data.validation_path": "corpus.idx"}, r"data\.validation_path",
+                           "corpus$")
         self.train_refuses({"model.vocab": 32}, "corpus", "32", r"model\.vocab")
         self.train_refuses({"data.sequence": 100000}, "corpus", r"data\.sequence")
 

@@ -57,15 +57,16 @@ class Resume(RondoTest):
         for name, expected in theirs.items():
             self.assertEqual(ours[name].tobytes(), expected.tobytes(), name)
 
-    def interrupt(self, run, settings, sent, after, ranks=0):
-        """Starts a run, sends it a signal after `after` steps; returns exit code and output."""
+    def interrupt(self, run, settings, *sent, after, ranks=0):
+        """Starts a run, sends it signals after `after` steps; returns exit code and output."""
         process = subprocess.Popen(self.command(*self.train_words(run, settings), ranks=ranks),
                                    cwd=self.folder, env=rondo_runs.ENVIRONMENT, text=True,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         metrics = self.folder / run / "metrics.jsonl"
         while process.poll() is None:
             if metrics.exists() and metrics.read_text().count("\n") >= after:
-                process.send_signal(sent)
+                for one in sent:
+                    process.send_signal(one)
                 break
             time.sleep(0.002)
         output, _ = process.communicate(timeout=60)
@@ -104,6 +105,10 @@ class Resume(RondoTest):
 
     def test_sigusr1_stops_two_ranks_after_the_same_step(self):
         self.check_signal(signal.SIGUSR1, {"distributed.zero": 1}, ranks=2)
+
+    def test_a_second_signal_ends_the_run_at_once(self):
+        code, output = self.interrupt("ended", {}, signal.SIGUSR1, signal.SIGTERM, after=3)
+        self.assertEqual(code, -signal.SIGTERM, output)
 
     def test_a_killed_run_goes_on_from_its_last_checkpoint(self):
         self.rondo(*self.train_words("straight", {}))

@@ -1,0 +1,43 @@
+#include "launcher/memory.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "base/user_error.h"
+#include "launcher/progress.h"
+#include "model/component_store.h"
+#include "model/parameter_list.h"
+
+namespace rondo {
+
+MemoryNeed memory_need(const Config& config, const ModelDefinition& model, int world_size) {
+  double parameters = 0;
+  for (const ParameterSpec& spec :
+       parameter_list(model.spec, model.sharing, model.relaxation_rank)) {
+    double count = 1;
+    for (const int64_t size : spec.shape) count *= static_cast<double>(size);
+    parameters += count;
+  }
+  const Precision precision = Precision::parse(config.train.precision);
+  const auto master = static_cast<double>(torch::elementSize(precision.master));
+  const double share = parameters / (config.distributed.zero > 0 ? world_size : 1);
+  return {.weights = parameters * static_cast<double>(torch::elementSize(precision.compute)),
+          .gradients = parameters * master,
+          .optimizer = share * master * (precision.compute == precision.master ? 2 : 3)};
+}
+
+void check_fits(const MemoryNeed& need, double physical) {
+  if (need.total() <= physical) return;
+  throw UserError(fmt::format(
+      "the model takes {}B on each rank (weights {}B, gradients {}B, optimizer {}B) and this "
+      "machine has {}B; set smaller model sizes, share more layers (sharing.unique), or "
+      "spread the optimizer over ranks (distributed.zero=1)",
+      format_si(need.total()), format_si(need.weights), format_si(need.gradients),
+      format_si(need.optimizer), format_si(physical)));
+}
+
+double physical_memory() {
+  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+}
+
+}  // namespace rondo

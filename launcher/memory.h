@@ -1,0 +1,30 @@
+// Whether a run fits, before anything is allocated.
+#pragma once
+
+#include <cstdint>
+
+#include "launcher/config.h"
+#include "model/model_definition.h"
+
+namespace rondo {
+
+/// What a rank keeps of a model for the whole run, in bytes. Doubles, since absurd sizes are what
+/// it is asked about.
+struct MemoryNeed {
+  double weights = 0;
+  double gradients = 0;
+  double optimizer = 0;  ///< two moments, and weights of the master type where they are others
+
+  double total() const { return weights + gradients + optimizer; }
+};
+
+/// Activations and batches come on top.
+MemoryNeed memory_need(const Config& config, const ModelDefinition& model, int world_size);
+
+/// Throws UserError where `need`, that of one rank, is more than `physical` bytes.
+void check_fits(const MemoryNeed& need, double physical);
+
+/// Bytes of this machine's memory.
+double physical_memory();
+
+}  // namespace rondo

@@ -1,0 +1,92 @@
+"""What the commands other than train answer to wrong options, in the words of those options."""
+
+import json
+
+import rondo_runs
+from mistakes_test import TRAINS, WithCorpus
+from rondo_runs import words
+
+HF_CONFIG = {"model_type": "llama", "hidden_size": 32, "num_hidden_layers": 6,
+             "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 48,
+             "vocab_size": 64, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu",
+             "tie_word_embeddings": True, "max_position_embeddings": 64}
+
+
+class CommandLine(WithCorpus):
+
+    def setUp(self):
+        super().setUp()
+        (self.folder / "hf").mkdir()
+        (self.folder / "hf" / "config.json").write_text(json.dumps(HF_CONFIG))
+        (self.folder / "text.txt").write_text("some text\n" * 50)
+
+    def convert_refuses(self, *options, to="out.h5"):
+        *options, expected = options
+        with self.subTest(options=options):
+            self.refuses(["convert", "--from", "hf:hf", "--to", to, *options], [expected])
+
+    def test_convert_complains_about_its_own_options(self):
+        self.convert_refuses("--sharing", "sequence", "--unique", "4",
+                             r"^rondo: --unique = 4: no sequence of 4 blocks over 6 layers")
+        self.convert_refuses("--sharing", "interleaved", "--unique", "1", "--unique = 1.* 4 blocks")
+        self.convert_refuses("--map", "0,1", "--map has 2 blocks for 6 layers")
+        self.convert_refuses("--map", "0,1,2,0,1,2", "--sharing", "cycle",
+                             "--map is given, but --sharing is 'cycle'")
+        self.convert_refuses("--precision", "bf17", "--precision: bf17.*float32, float64")
+        self.convert_refuses("--init", "stepwize", "--init: .*did you mean stepwise")
+
+    def test_a_count_below_1_is_answered_with_the_option(self):
+        for option in ("--sequence", "--max-tokens", "--micro-batch", "--threads"):
+            self.refuses(["eval", "--checkpoint", "x.h5", "--data", "corpus", option, "0"],
+                         [f"{option}: 0 is no whole number of at least 1"])
+
+    def test_a_name_to_write_is_refused_alike_by_all(self):
+        prepare = ["prepare", "--input", "text.txt", "--output"]
+        for command in (prepare, ["convert", "--from", "hf:hf", "--to"]):
+            self.refuses([*command, "nowhere/out"],
+                         [f"{command[-1]} nowhere/out: the folder nowhere does not exist; create"])
+            self.refuses([*command, "hf/"], [f"{command[-1]} hf/: names a folder; add"])
+
+    def test_ranks_answer_with_one_voice(self):
+        for arguments in (["train", "--foo"], ["eval", "--foo"], ["trian"], ["train", "--cfg", "a"],
+                          ["train", "data.path=nowhere", "model.hidden=many"]):
+            with self.subTest(arguments=arguments):
+                self.refuses(arguments, [], ranks=2)
+        for arguments in (["train", "--help"], ["eval", "--help"], ["--help"], ["--version"],
+                          ["train", "--cfg", "train.steps=7"]):
+            with self.subTest(arguments=arguments):
+                self.assertEqual(self.rondo(*arguments, ranks=2), self.rondo(*arguments))
+
+    def test_a_folder_of_groups_is_searched_before_the_built_in_ones(self):
+        (self.folder / "mine" / "run").mkdir(parents=True)
+        (self.folder / "mine" / "run" / "short.toml").write_text("[train]\nsteps = 3\n")
+        printed = self.rondo("train", "--cfg", "--config-dir", "mine", "run=short", "sharing=zigzag")
+        self.assertIn("\nsteps = 3\n", printed)
+        self.assertIn('\nstrategy = "zigzag"\n', printed)
+        self.refuses(["train", "--cfg", "--config-dir", "nowhere"], ["'nowhere'", "--config-dir"])
+
+    def test_a_model_beyond_the_machine_is_refused_with_numbers(self):
+        self.refuses(["train", *words(TRAINS | {"model.hidden": 1000000})],
+                     [r"takes \S+B on each rank \(weights \S+B, gradients \S+B, optimizer \S+B\)",
+                      "machine has"])
+
+    def test_a_foreign_file_in_the_run_folder_is_found_before_anything_is_written(self):
+        (self.folder / "run").mkdir()
+        (self.folder / "run" / "metrics.jsonl").write_text("my notes\n")
+        self.refuses(["train", *words(TRAINS)], [r"metrics\.jsonl:1", r"log\.dir"])
+
+    def test_prepare_without_held_out_text_speaks_of_what_an_earlier_one_held_out(self):
+        prepare = ["prepare", "--input", "text.txt", "--output", "out"]
+        self.assertNotIn("out.validation", self.rondo(*prepare))
+        self.assertNotIn("stays", self.rondo(*prepare, "--holdout", "0.5"))
+        self.assertIn("out.validation.bin was there before and stays", self.rondo(*prepare))
+
+    def test_eval_names_the_option_of_tokens_that_are_not_there(self):
+        self.rondo("train", *words(TRAINS))
+        for prefix, answer in (("nowhere", "rondo prepare"), ("corpus.bin", "corpus$")):
+            self.refuses(["eval", "--checkpoint", self.checkpoint_file("run", 2), "--data", prefix],
+                         [f"--data {prefix}: .*{answer}"])
+
+
+if __name__ == "__main__":
+    rondo_runs.main()
