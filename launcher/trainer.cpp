@@ -111,6 +111,7 @@ StepMetrics Trainer::train_step(int64_t step) {
                              .eps = optimizer.eps,
                              .weight_decay = optimizer.weight_decay},
                             metrics.lr, step, factor);
+  replica_.buffers().wait_for_values();
   const Communicator::Traffic after = replica_.buffers().traffic();
   std::array<double, 4> sums = {loss, signals_.requested() ? 1.0 : 0.0,
                                 static_cast<double>(after.reduce - before.reduce),

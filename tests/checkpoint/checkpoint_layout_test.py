@@ -30,8 +30,8 @@ with tempfile.TemporaryDirectory() as folder:
         }
         assert json.loads(attributes["model"]) == {
             "family": "llama", "hidden": 8, "depth": 4, "heads": 2, "kv_heads": 1, "head_dim": 4,
-            "ffn": 12, "vocab": 16, "rope_theta": 100000.0, "norm_eps": 1e-6,
-            "tie_embeddings": False,
+            "ffn": 12, "vocab": 16, "positions": 0, "rope_theta": 100000.0, "rotary_fraction": 1.0,
+            "norm_eps": 1e-6, "tie_embeddings": False,
         }
 
         linears = {"q_proj": (8, 8), "k_proj": (4, 8), "v_proj": (4, 8), "o_proj": (8, 8),
