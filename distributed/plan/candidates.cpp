@@ -93,7 +93,7 @@ Placement whole_or_half(const PlacementOptions& options, const ModelParts& model
 }
 
 /// Shares of a pass that give every rank the same work, so that those with the embedding or the
-/// head run fewer layers.
+/// head run fewer layers, but one in each pass.
 std::vector<int> fair_weights(const Placement& placement, const CostModel& costs) {
   const int halves = 2 * costs.workload().map.depth();
   std::vector<double> besides(static_cast<size_t>(placement.pipeline), 0.0);
@@ -105,10 +105,19 @@ std::vector<int> fair_weights(const Placement& placement, const CostModel& costs
   add(placement.chunks() - 1, {halves - 1, halves});
   const double all = seconds(costs.chunk({0, halves}, false));
   const double layers = seconds(costs.layers({0, halves}, false));
-  std::vector<int> weights;
+  const double least = 2.0 * placement.passes() / halves;  // one layer
+  double missing = 0.0;
+  double able = 0.0;  // ranks that can give
+  std::vector<double> shares;
   for (double extra : besides) {
-    const double share = (all / placement.pipeline - extra) / layers;
-    weights.push_back(std::max(1, static_cast<int>(std::lround(1e6 * share))));
+    shares.push_back((all / placement.pipeline - extra) / layers);
+    missing += std::max(0.0, least - shares.back());
+    able += shares.back() > least ? 1.0 : 0.0;
+  }
+  std::vector<int> weights;
+  for (double share : shares) {
+    const double fair = share > least ? share - missing / able : least;
+    weights.push_back(static_cast<int>(std::lround(1e6 * std::max(fair, least))));
   }
   return weights;
 }
