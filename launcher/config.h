@@ -52,6 +52,7 @@ struct DistributedConfig {
   int64_t pipeline = 1;           ///< ranks of one pipeline; 0 = open ("auto")
   std::string route = "auto";     ///< auto, contiguous, loop, vee, mixed or one sign per pass
   int64_t passes = 0;             ///< over the pipeline's ranks; 0 = open ("auto")
+  std::vector<int> cuts;          ///< chunk k is [cuts[k], cuts[k+1]), in half layers; empty = open
   std::string schedule = "auto";  ///< auto, gpipe, 1f1b, interleaved, zero_bubble
   int zero = 0;
   std::string backend = "mpi";  ///< mpi, nccl

@@ -225,6 +225,7 @@ std::vector<ConfigField> run_fields() {
       distributed.key("route", &DistributedConfig::route, route),
       open_count(
           "distributed.passes", [](auto& c) -> auto& { return c.distributed.passes; }),
+      distributed.key("cuts", &DistributedConfig::cuts, at_least(0)),
       distributed.key("schedule", &DistributedConfig::schedule,
                       one_of({"auto", "gpipe", "1f1b", "interleaved", "zero_bubble"})),
       distributed.key("zero", &DistributedConfig::zero, one_of({"0", "1"})),

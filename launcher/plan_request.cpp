@@ -42,6 +42,7 @@ PlanRequest plan_request(const Config& config, int world) {
   request.pipeline = static_cast<int>(distributed.pipeline);
   request.route = distributed.route;
   request.passes = static_cast<int>(distributed.passes);
+  request.cuts = distributed.cuts;
   request.schedule = distributed.schedule;
   return request;
 }

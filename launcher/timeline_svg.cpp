@@ -40,9 +40,23 @@ std::string colour(int pass, Op op) {
                      shade->lightness);
 }
 
+std::string escaped(std::string_view words) {
+  std::string result;
+  for (char c : words) {
+    if (c == '<') {
+      result += "&lt;";
+    } else if (c == '&') {
+      result += "&amp;";
+    } else {
+      result += c;
+    }
+  }
+  return result;
+}
+
 std::string text(double x, double y, std::string_view style, std::string_view words) {
   return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" class=\"{}\">{}</text>\n", x, y, style,
-                     words);
+                     escaped(words));
 }
 
 std::string rectangle(double x, double y, double w, double h, std::string_view fill) {

@@ -49,30 +49,31 @@ std::optional<int> microbatches(const PlanRequest& request, int pipeline) {
 
 /// The pipeline lengths that are open.
 std::vector<int> pipelines(const PlanRequest& request) {
+  const int wanted = request.pipeline;
   const std::vector<int> whole = divisors(request.world);
   std::vector<int> possible;
+  int longest = 1;
   for (int pipeline : whole) {
-    const bool cuts = pipeline <= 2 * request.workload.map.depth();
-    if (cuts && microbatches(request, pipeline)) possible.push_back(pipeline);
+    if (pipeline > 2 * request.workload.map.depth()) break;
+    longest = pipeline;
+    if (microbatches(request, pipeline)) possible.push_back(pipeline);
   }
-  const int wanted = request.pipeline;
   if (wanted != 0 && request.world % wanted != 0) {
     throw UserError(
         fmt::format("distributed.pipeline = {} does not divide the {} ranks; nearest that can: {}",
                     wanted, request.world, nearest(whole, wanted)));
   }
-  if (possible.empty() || (wanted != 0 && !microbatches(request, wanted))) {
-    const int replicas = request.world / (wanted == 0 ? whole.back() : wanted);
-    const int64_t unit = replicas * request.workload.micro_batch;
-    throw UserError(fmt::format(
-        "train.global_batch = {}: {} data replicas of train.micro_batch = {} need a multiple of "
-        "{}; nearest that can: {}{}",
-        request.global_batch, replicas, request.workload.micro_batch, unit,
-        std::max<int64_t>(1, (request.global_batch + unit / 2) / unit) * unit,
-        possible.empty() ? ""
-                         : fmt::format(", or distributed.pipeline={}", nearest(possible, wanted))));
-  }
-  return wanted == 0 ? possible : std::vector<int>{wanted};
+  if (wanted != 0 && microbatches(request, wanted)) return {wanted};
+  if (wanted == 0 && !possible.empty()) return possible;
+  const int replicas = request.world / (wanted == 0 ? longest : wanted);
+  const int64_t unit = replicas * request.workload.micro_batch;
+  throw UserError(fmt::format(
+      "train.global_batch = {}: {} data replicas of train.micro_batch = {} need a multiple of {}; "
+      "nearest that can: {}{}",
+      request.global_batch, replicas, request.workload.micro_batch, unit,
+      std::max<int64_t>(1, (request.global_batch + unit / 2) / unit) * unit,
+      possible.empty() ? ""
+                       : fmt::format(", or distributed.pipeline={}", nearest(possible, wanted))));
 }
 
 /// A placement in whole layers; in half layers where whole ones cannot be, or hold copies that half
@@ -127,6 +128,10 @@ using Placements = std::vector<Placement>;
 /// Adds the placement that the options give, and a balanced one unless that makes copies.
 void add_placements(const PlacementOptions& options, const CostModel& costs, Placements& list) {
   const ModelParts model = costs.workload().parts();
+  if (!options.cuts.empty()) {
+    list.push_back(make_placement(options, model));
+    return;
+  }
   const Placement equal = whole_or_half(options, model);
   list.push_back(equal);
   PlacementOptions balanced = options;
@@ -161,8 +166,8 @@ std::vector<std::pair<std::string, int>> routes(const PlanRequest& request, int 
   return list;
 }
 
-/// The placements that the request leaves open for one pipeline length; `reason`: why the last that
-/// it asked for cannot be.
+/// The placements that the request leaves open for one pipeline length; `reason`: why the
+/// first that it asked for cannot be.
 Placements placements(const PlanRequest& request, int pipeline, const CostModel& costs,
                       std::string& reason) {
   Placements list;
@@ -170,7 +175,7 @@ Placements placements(const PlanRequest& request, int pipeline, const CostModel&
   for (const auto& [route, passes] : routes(request, pipeline)) {
     try {
       Placements more;
-      add_placements({pipeline, route, passes}, costs, more);
+      add_placements({pipeline, route, passes, false, request.cuts}, costs, more);
       const size_t held = copies(costs.workload().parts(), more.front()).size();
       // More chunks than layers are worth a thought only where they save copies.
       const bool spare = more.front().chunks() > request.workload.map.depth();
@@ -180,7 +185,7 @@ Placements placements(const PlanRequest& request, int pipeline, const CostModel&
         if (std::find(list.begin(), list.end(), placement) == list.end()) list.push_back(placement);
       }
     } catch (const UserError& error) {
-      reason = error.what();
+      if (reason.empty()) reason = error.what();
     }
   }
   return list;

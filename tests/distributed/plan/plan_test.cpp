@@ -274,6 +274,14 @@ TEST(Plan, SplitsLayersWhereBlocksAreFewerThanRanks) {
   EXPECT_EQ(plan.placement().chunk(0), (Chunk{0, 1}));
 }
 
+TEST(Plan, ObeysCutPointsOrSaysWhyNot) {
+  PlanRequest request = billion({"none"});
+  request.cuts = {0, 6, 20, 30, 48};
+  EXPECT_EQ(make_plan(request).placement().cuts, request.cuts);
+  request.cuts = {0, 6, 20, 48};
+  EXPECT_EQ(refusal(request).rfind("distributed.cuts = [0, 6, 20, 48]: ", 0), 0u);
+}
+
 TEST(Plan, IsTheSameOnEveryRank) {
   PlanRequest request = billion({"zigzag", 6});
   request.pipeline = 0;
