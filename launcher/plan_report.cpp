@@ -127,19 +127,48 @@ std::string row(const Candidate& candidate, const Plan& plan) {
       giga(candidate.bytes.gather), giga(candidate.most_memory()), note);
 }
 
+/// Ascending numbers, runs of them as "3-5".
+std::string runs(const std::vector<int>& numbers) {
+  std::vector<std::string> parts;
+  for (size_t i = 0; i < numbers.size();) {
+    size_t end = i + 1;
+    while (end < numbers.size() && numbers[end] == numbers[end - 1] + 1) ++end;
+    parts.push_back(end == i + 1 ? fmt::format("{}", numbers[i])
+                                 : fmt::format("{}-{}", numbers[i], numbers[end - 1]));
+    i = end;
+  }
+  return fmt::format("{}", fmt::join(parts, ","));
+}
+
+/// "embedding attention/0-2,5 … final_norm"; adapters are beside their layers anyway.
+std::string abridged(const std::vector<std::string>& components) {
+  std::vector<std::pair<std::string, std::vector<int>>> kinds;
+  for (const std::string& component : components) {
+    if (component.starts_with("adapters/")) continue;
+    const size_t slash = component.find('/');
+    const std::string kind = component.substr(0, slash);
+    if (kinds.empty() || kinds.back().first != kind) kinds.push_back({kind, {}});
+    if (slash != std::string::npos) {
+      kinds.back().second.push_back(std::stoi(component.substr(slash + 1)));
+    }
+  }
+  std::vector<std::string> words;
+  for (const auto& [kind, ids] : kinds) {
+    words.push_back(ids.empty() ? kind : fmt::format("{}/{}", kind, runs(ids)));
+  }
+  return fmt::format("{}", fmt::join(words, " "));
+}
+
 std::string ranks_table(const PlanRequest& request, const Plan& plan) {
   std::string text;
   const Placement& placement = plan.placement();
   for (int rank = 0; rank < placement.pipeline; ++rank) {
     std::vector<std::string> chunks;
-    for (const std::vector<int>& layers : layers_of(placement, rank)) {
-      chunks.push_back(layers.size() == 1 ? fmt::format("{}", layers.front())
-                                          : fmt::format("{}-{}", layers.front(), layers.back()));
-    }
-    text +=
-        fmt::format("rank {}: layers {}; {:.4g} GB\n        {}\n", rank, fmt::join(chunks, ", "),
-                    giga(plan.chosen.memory_bytes[static_cast<size_t>(rank)]),
-                    fmt::join(components_on(plan, rank, request.workload.parts()), " "));
+    for (const std::vector<int>& layers : layers_of(placement, rank))
+      chunks.push_back(runs(layers));
+    text += fmt::format("rank {}: layers {}; {:.4g} GB; {}\n", rank, fmt::join(chunks, " | "),
+                        giga(plan.chosen.memory_bytes[static_cast<size_t>(rank)]),
+                        abridged(components_on(plan, rank, request.workload.parts())));
   }
   return text;
 }
@@ -154,8 +183,9 @@ std::string plan_report(const PlanRequest& request, const Plan& plan) {
   for (const Candidate* candidate : side_by_side(plan)) text += row(*candidate, plan);
   text += fmt::format("\n{}\n", explain(plan));
   text += fmt::format(
-      "a step takes {:.4g} ms: pipeline {:.4g}, optimizer {:.4g}, gather {:.4g}; {} replicas of {} "
-      "microbatches\n\n",
+      "a step takes {:.4g} ms: pipeline {:.4g}, optimizer {:.4g}, gather {:.4g}; replicas: {}, of "
+      "{} "
+      "microbatches each\n\n",
       1e3 * plan.chosen.step_s, 1e3 * plan.simulation.step_s, 1e3 * plan.update_s,
       1e3 * plan.gather_s, plan.chosen.choice.replicas, plan.chosen.choice.microbatches);
   return text + ranks_table(request, plan);

@@ -79,7 +79,7 @@ class Drawing {
         "height=\"{1:.0f}\">\n"
         "<style>text{{font:12px sans-serif;fill:#333}} .title{{font-size:15px;font-weight:bold}} "
         ".axis{{fill:#777;text-anchor:middle}} .rank{{text-anchor:end}} "
-        ".number{{font-size:10px;fill:#fff;text-anchor:middle}}</style>\n"
+        ".number{{font-size:10px;fill:#fff;text-anchor:middle}} .dark{{fill:#333}}</style>\n"
         "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n",
         width, height);
     svg += text(left, 22, "title", timeline_.title) + legend() + axis();
@@ -147,7 +147,8 @@ class Drawing {
       svg += rectangle(from, y(rank), std::max(0.3, length - 0.6), bar, colour(pass, op));
       const std::string number = fmt::format("{}", microbatch);
       if (length < 7.0 * static_cast<double>(number.size())) continue;
-      svg += text(from + length / 2, y(rank) + 17, "number", number);
+      svg += text(from + length / 2, y(rank) + 17, op == Op::forward ? "number dark" : "number",
+                  number);
     }
     const double update = timeline_.pipeline_s();
     const double gather = update + timeline_.update_s;

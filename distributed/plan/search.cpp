@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "base/user_error.h"
@@ -209,7 +210,7 @@ const Candidate& search(const CostModel& model, std::vector<Candidate>& list) {
     simulate_candidate(model, candidate);
     if (!candidate.fits) continue;
     const auto key = [&](const Candidate& c) {
-      return std::pair(digits(c.step_s), &c - list.data());
+      return std::tuple(digits(c.step_s), c.copies.size(), &c - list.data());
     };
     if (best == nullptr || key(candidate) < key(*best)) best = &candidate;
   }
