@@ -25,6 +25,7 @@ Examples:
   rondo plan --world 4 distributed.pipeline=auto sharing=cycle
   rondo plan --world 4096 cluster=h100 model=gemma_2b sharing=cycle sharing.unique=6 distributed=auto
       distributed.backend=nccl train.precision=bfloat16 train.global_batch=8192 train.micro_batch=1
+      data.sequence=4096
   rondo plan --world 4 distributed.pipeline=4 distributed.route=loop --svg step.svg --trace step.json
   rondo plan --world 8 distributed.pipeline=8 --json /dev/stdout
 )";

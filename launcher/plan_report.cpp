@@ -22,6 +22,7 @@ std::vector<int> layers_of(Chunk chunk) {
   return layers;
 }
 
+/// Of each of the rank's chunks.
 std::vector<std::vector<int>> layers_of(const Placement& placement, int rank) {
   std::vector<std::vector<int>> list;
   for (int k : placement.chunks_of(rank)) list.push_back(layers_of(placement.chunk(k)));
@@ -159,13 +160,22 @@ std::string abridged(const std::vector<std::string>& components) {
   return fmt::format("{}", fmt::join(words, " "));
 }
 
+/// "6-7"; "1f" and "2a": of these layers only the feed-forward or the attention half.
+std::string layers_text(Chunk chunk) {
+  const int first = chunk.begin / 2;
+  const int last = (chunk.end - 1) / 2;
+  const std::string begin = fmt::format("{}{}", first, chunk.begin % 2 == 1 ? "f" : "");
+  const std::string end = fmt::format("{}{}", last, chunk.end % 2 == 1 ? "a" : "");
+  if (first != last) return begin + "-" + end;
+  return chunk.begin % 2 == 1 ? begin : end;
+}
+
 std::string ranks_table(const PlanRequest& request, const Plan& plan) {
   std::string text;
   const Placement& placement = plan.placement();
   for (int rank = 0; rank < placement.pipeline; ++rank) {
     std::vector<std::string> chunks;
-    for (const std::vector<int>& layers : layers_of(placement, rank))
-      chunks.push_back(runs(layers));
+    for (int k : placement.chunks_of(rank)) chunks.push_back(layers_text(placement.chunk(k)));
     text += fmt::format("rank {}: layers {}; {:.4g} GB; {}\n", rank, fmt::join(chunks, " | "),
                         giga(plan.chosen.memory_bytes[static_cast<size_t>(rank)]),
                         abridged(components_on(plan, rank, request.workload.parts())));

@@ -97,6 +97,13 @@ TEST(PlanReport, ShowsTheCandidatesTheWinnerAndTheRanks) {
   EXPECT_NE(text.find("rank 3: layers "), std::string::npos);
 }
 
+TEST(PlanReport, MarksHalvesOfLayers) {
+  const Planned p = planned({"distributed.cuts=[0,3,8,13,16,17,22,24,32]"}, 4);
+  const std::string text = plan_report(p.request, p.plan);
+  EXPECT_NE(text.find("rank 0: layers 0-1a | 8a;"), std::string::npos) << text;
+  EXPECT_NE(text.find("rank 1: layers 1f-3 | 8f-10;"), std::string::npos) << text;
+}
+
 Timeline timeline_of(const Plan& plan) {
   return {plan.placement(), plan.simulation.timeline, plan.update_s, plan.gather_s, "a < b & c"};
 }

@@ -197,6 +197,12 @@ TEST(Plan, MakesNoCopiesForTheSakeOfBalance) {
     balanced += last.end - last.begin < 4 ? 1 : 0;
   }
   EXPECT_GT(balanced, 0) << "the rank of the head runs fewer layers in every pass";
+
+  request = billion({"sequence", 8});
+  request.route = "contiguous";
+  for (const Candidate& candidate : make_plan(request).candidates) {
+    EXPECT_TRUE(candidate.copies.empty()) << "a cut inside a run of layers copies their block";
+  }
 }
 
 TEST(Plan, ExtrapolatesTheSteadyStateOfManyMicrobatches) {
