@@ -123,9 +123,9 @@ std::string row(const Candidate& candidate, const Plan& plan) {
       "{} {:>8} {:>6} {:<11} {:<11} {:>10.4g} {:>8} {:>6} {:>11.4g} {:>9.4g} {:>9.4g} {:>9.4g}{}\n",
       won ? '>' : ' ', choice.placement.pipeline, choice.placement.passes(), candidate.route,
       schedule_name(choice.schedule), 1e3 * candidate.step_s,
-      candidate.simulated ? fmt::format("{:.1f} %", 100.0 * candidate.bubble) : "",
-      candidate.copies.size(), giga(candidate.bytes.activation), giga(candidate.bytes.reduce),
-      giga(candidate.bytes.gather), giga(candidate.most_memory()), note);
+      fmt::format("{:.1f} %", 100.0 * candidate.bubble), candidate.copies.size(),
+      giga(candidate.bytes.activation), giga(candidate.bytes.reduce), giga(candidate.bytes.gather),
+      giga(candidate.most_memory()), note);
 }
 
 /// Ascending numbers, runs of them as "3-5".

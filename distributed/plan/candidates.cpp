@@ -76,21 +76,16 @@ std::vector<int> pipelines(const PlanRequest& request) {
                        : fmt::format(", or distributed.pipeline={}", nearest(possible, wanted))));
 }
 
-/// A placement in whole layers; in half layers where whole ones cannot be, or hold copies that half
-/// ones avoid.
-Placement whole_or_half(const PlacementOptions& options, const ModelParts& model) {
-  PlacementOptions halved = options;
-  halved.half_layers = true;
-  std::optional<Placement> whole;
+using Placements = std::vector<Placement>;
+
+/// A placement in whole layers; in halves of layers where there are not enough.
+Placement whole_or_half(PlacementOptions options, const ModelParts& model) {
   try {
-    whole = make_placement(options, model);
+    return make_placement(options, model);
   } catch (const UserError&) {
-    return make_placement(halved, model);
+    options.half_layers = true;
+    return make_placement(options, model);
   }
-  const size_t held = copies(model, *whole).size();
-  if (held == 0) return *whole;
-  const Placement halves = make_placement(halved, model);
-  return copies(model, halves).size() < held ? halves : *whole;
 }
 
 /// Shares of a pass that give every rank the same work, so that those with the embedding or the
@@ -123,27 +118,21 @@ std::vector<int> fair_weights(const Placement& placement, const CostModel& costs
   return weights;
 }
 
-using Placements = std::vector<Placement>;
-
-/// Adds the placement that the options give, and a balanced one unless that makes copies.
-void add_placements(const PlacementOptions& options, const CostModel& costs, Placements& list) {
+/// What one route with so many passes leaves open: equal shares, and fair ones unless they make
+/// copies.
+Placements variants(PlacementOptions options, const CostModel& costs) {
   const ModelParts model = costs.workload().parts();
-  if (!options.cuts.empty()) {
-    list.push_back(make_placement(options, model));
-    return;
-  }
   const Placement equal = whole_or_half(options, model);
-  list.push_back(equal);
-  PlacementOptions balanced = options;
-  balanced.half_layers =
-      std::any_of(equal.cuts.begin(), equal.cuts.end(), [](int cut) { return cut % 2 == 1; });
-  balanced.weights = fair_weights(equal, costs);
+  if (!options.cuts.empty()) return {equal};
+  options.half_layers = equal.chunks() > model.map.depth();
+  options.weights = fair_weights(equal, costs);
   try {
-    const Placement fair = make_placement(balanced, model);
-    if (copies(model, fair).size() <= copies(model, equal).size()) list.push_back(fair);
+    const Placement fair = make_placement(options, model);
+    if (copies(model, fair).size() <= copies(model, equal).size()) return {equal, fair};
   } catch (const UserError&) {
-    return;  // a rank would be left without a layer
+    return {equal};  // a rank would be left without a layer
   }
+  return {equal};
 }
 
 /// Routes and passes that a request leaves open.
@@ -174,14 +163,13 @@ Placements placements(const PlanRequest& request, int pipeline, const CostModel&
   size_t fewest = std::numeric_limits<size_t>::max();  // copies, so far
   for (const auto& [route, passes] : routes(request, pipeline)) {
     try {
-      Placements more;
-      add_placements({pipeline, route, passes, false, request.cuts}, costs, more);
-      const size_t held = copies(costs.workload().parts(), more.front()).size();
-      // More chunks than layers are worth a thought only where they save copies.
-      const bool spare = more.front().chunks() > request.workload.map.depth();
-      if (spare && request.passes == 0 && passes > 1 && held >= fewest) continue;
-      fewest = std::min(fewest, held);
-      for (const Placement& placement : more) {
+      for (const Placement& placement :
+           variants({pipeline, route, passes, false, request.cuts}, costs)) {
+        const size_t held = copies(costs.workload().parts(), placement).size();
+        // More chunks than layers are worth a thought only where they save copies.
+        const bool spare = placement.chunks() > request.workload.map.depth();
+        if (spare && request.passes == 0 && passes > 1 && held >= fewest) continue;
+        fewest = std::min(fewest, held);
         if (std::find(list.begin(), list.end(), placement) == list.end()) list.push_back(placement);
       }
     } catch (const UserError& error) {

@@ -47,7 +47,7 @@ struct Candidate {
   std::string route;     ///< contiguous, loop, vee, mixed or the signs
   double bound_s = 0.0;  ///< no schedule is faster on this placement
   double step_s = 0.0;   ///< a whole step with optimizer and gather; simulated, or the bound
-  double bubble = 0.0;   ///< share of the pipeline's time in which ranks do not compute
+  double bubble = 0.0;   ///< share of the pipeline's time in which ranks do not compute; likewise
   bool simulated = false;
   bool fits = true;  ///< in the device's memory
   std::vector<std::string> copies = {};

@@ -141,17 +141,20 @@ TEST(Plan, NeverPromisesMoreThanTheBoundAllows) {
 }
 
 TEST(Plan, PredictsWhatItsProgramDoes) {
-  PlanRequest request = billion({"cycle", 4});
-  request.world = 8;
-  const Plan plan = make_plan(request);
-  int64_t activations = 0;
-  int64_t sums = 0;
-  for (int64_t bytes : plan.simulation.activation_sent_bytes) activations += bytes;
-  for (int64_t bytes : plan.simulation.reduce_sent_bytes) sums += bytes;
-  EXPECT_EQ(plan.chosen.bytes.activation, 2 * activations) << "two replicas";
-  EXPECT_EQ(plan.chosen.bytes.reduce, 2 * sums);
-  EXPECT_EQ(plan.world_groups.size(), plan.groups.size());
-  EXPECT_DOUBLE_EQ(plan.chosen.step_s, plan.simulation.step_s + plan.update_s + plan.gather_s);
+  for (const char* route : {"contiguous", "loop", "vee", "+--"}) {
+    PlanRequest request = billion({"cycle", 4});
+    request.world = 8;
+    request.route = route;
+    const Plan plan = make_plan(request);
+    int64_t activations = 0;
+    int64_t sums = 0;
+    for (int64_t bytes : plan.simulation.activation_sent_bytes) activations += bytes;
+    for (int64_t bytes : plan.simulation.reduce_sent_bytes) sums += bytes;
+    EXPECT_EQ(plan.chosen.bytes.activation, 2 * activations) << route << ", two replicas";
+    EXPECT_EQ(plan.chosen.bytes.reduce, 2 * sums) << route;
+    EXPECT_EQ(plan.world_groups.size(), plan.groups.size());
+    EXPECT_DOUBLE_EQ(plan.chosen.step_s, plan.simulation.step_s + plan.update_s + plan.gather_s);
+  }
 }
 
 TEST(Plan, HasTheBubbleOfTheClosedFormWhereRanksHaveEqualWork) {
@@ -295,8 +298,14 @@ TEST(Plan, IsTheSameOnEveryRank) {
   const Plan second = make_plan(request);
   EXPECT_EQ(fingerprint(first), fingerprint(second));
   EXPECT_EQ(first.chosen.choice, second.chosen.choice);
-  request.global_batch = 16;
-  EXPECT_NE(fingerprint(make_plan(request)), fingerprint(first));
+
+  const CostModel model(request.workload, request.machine);
+  Choice other = first.chosen.choice;
+  other.microbatches += 1;
+  EXPECT_NE(fingerprint(make_plan(model, other)), fingerprint(first)) << "another program";
+  other = first.chosen.choice;
+  other.replicas += 1;
+  EXPECT_NE(fingerprint(make_plan(model, other)), fingerprint(first)) << "other groups";
 }
 
 TEST(Plan, SaysWhyTheWinnerWon) {
