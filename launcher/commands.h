@@ -10,6 +10,7 @@ namespace rondo {
 using Arguments = std::vector<std::string>;
 
 int train_command(const Arguments& arguments);
+int plan_command(const Arguments& arguments);
 int prepare_command(const Arguments& arguments);
 int convert_command(const Arguments& arguments);
 int eval_command(const Arguments& arguments);

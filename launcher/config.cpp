@@ -168,9 +168,10 @@ void check_model(const Config& config, const ConfigEntries& entries) {
 
 void check_for_world(const Config& config, int world_size) {
   if (config.distributed.pipeline != 1) {
-    throw UserError(
-        fmt::format("distributed.pipeline = {}: only 1 pipeline rank in this version; set it to 1",
-                    config.distributed.pipeline));
+    throw UserError(fmt::format(
+        "distributed.pipeline = {}: only 1 pipeline rank in this version; set it to 1",
+        config.distributed.pipeline == 0 ? "auto"
+                                         : fmt::format("{}", config.distributed.pipeline)));
   }
   const int64_t replicas = world_size;
   const int64_t batch = config.train.global_batch;

@@ -48,8 +48,13 @@ struct OptimizerConfig {
   double clip = 1.0;  ///< global gradient norm; 0 = off
 };
 
+/// What is open is left to the planner.
 struct DistributedConfig {
-  int64_t pipeline = 1;
+  int64_t pipeline = 1;           ///< ranks of one pipeline; 0 = open ("auto")
+  std::string route = "auto";     ///< auto, contiguous, loop, vee, mixed or one sign per pass
+  int64_t passes = 0;             ///< over the pipeline's ranks; 0 = open ("auto")
+  std::vector<int> cuts;          ///< chunk k is [cuts[k], cuts[k+1]), in half layers; empty = open
+  std::string schedule = "auto";  ///< auto, gpipe, 1f1b, interleaved, zero_bubble
   int zero = 0;
   std::string backend = "mpi";  ///< mpi, nccl
   double deadline_s = 600;      ///< of every collective
@@ -72,6 +77,8 @@ struct LogConfig {
 struct ClusterConfig {
   int64_t gpus_per_node = 1;      ///< ranks that share a node, with or without GPUs
   double device_tflops = 0.1;     ///< peak of one rank's device, for MFU and the planner
+  double efficiency = 0.5;        ///< share of the peak that matrix products reach
+  double memory_gbs = 10.0;       ///< 1e9 bytes/s, of one rank's memory
   double device_memory_gb = 4.0;  ///< 1e9 bytes
   double intra_gbs = 5.0;         ///< 1e9 bytes/s, one direction, between ranks of a node
   double intra_us = 1.0;          ///< latency of a message there

@@ -115,6 +115,32 @@ ConfigField field(const std::string& key, const Rule& rule, Access access) {
   return {key, read, write};
 }
 
+/// A count, or "auto": 0 stands for what is open.
+template <typename Access>
+ConfigField open_count(const std::string& key, Access access) {
+  const ConfigField number = field(key, at_least(0), access);
+  const auto read = [=](const ConfigEntry& entry, Config& config) {
+    if (plain_text(entry.value) == "auto") {
+      access(config) = 0;
+    } else {
+      number.read(entry, config);
+    }
+  };
+  const auto write = [=](const Config& config) {
+    return access(config) == 0 ? write_value(std::string("auto")) : number.write(config);
+  };
+  return {key, read, write};
+}
+
+/// A name, or one sign per pass.
+Complaint route(const ConfigValue& value) {
+  const std::string text = plain_text(value);
+  const bool signs = text.find_first_not_of("+-") == std::string::npos;
+  if (signs && !text.empty()) return std::nullopt;
+  const Complaint found = one_of({"auto", "contiguous", "loop", "vee", "mixed"})(value);
+  return found ? *found + ", or one sign per pass as in ++-" : found;
+}
+
 /// A TOML table whose keys are members of the struct that `at`, a member pointer or a function,
 /// finds in the config.
 template <typename At>
@@ -204,7 +230,14 @@ std::vector<ConfigField> run_fields() {
   const Table log{"log", &Config::log};
   const Table cluster{"cluster", &Config::cluster};
   return {
-      distributed.key("pipeline", &DistributedConfig::pipeline, at_least(1)),
+      open_count(
+          "distributed.pipeline", [](auto& c) -> auto& { return c.distributed.pipeline; }),
+      distributed.key("route", &DistributedConfig::route, route),
+      open_count(
+          "distributed.passes", [](auto& c) -> auto& { return c.distributed.passes; }),
+      distributed.key("cuts", &DistributedConfig::cuts, at_least(0)),
+      distributed.key("schedule", &DistributedConfig::schedule,
+                      one_of({"auto", "gpipe", "1f1b", "interleaved", "zero_bubble"})),
       distributed.key("zero", &DistributedConfig::zero, one_of({"0", "1"})),
       distributed.key("backend", &DistributedConfig::backend, one_of({"mpi", "nccl"})),
       distributed.key("deadline_s", &DistributedConfig::deadline_s, positive()),
@@ -217,6 +250,8 @@ std::vector<ConfigField> run_fields() {
       log.key("tensorboard", &LogConfig::tensorboard),
       cluster.key("gpus_per_node", &ClusterConfig::gpus_per_node, at_least(1)),
       cluster.key("device_tflops", &ClusterConfig::device_tflops, positive()),
+      cluster.key("efficiency", &ClusterConfig::efficiency, within(0.001, 1)),
+      cluster.key("memory_gbs", &ClusterConfig::memory_gbs, positive()),
       cluster.key("device_memory_gb", &ClusterConfig::device_memory_gb, positive()),
       cluster.key("intra_gbs", &ClusterConfig::intra_gbs, positive()),
       cluster.key("intra_us", &ClusterConfig::intra_us, at_least(0)),

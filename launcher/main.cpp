@@ -19,6 +19,7 @@ struct Command {
 const std::map<std::string, Command>& commands() {
   static const std::map<std::string, Command> table = {
       {"train", {train_command, "train a model, alone or under mpirun"}},
+      {"plan", {plan_command, "choose placement and schedule for any world, and price a step"}},
       {"prepare", {prepare_command, "turn text into tokens"}},
       {"convert", {convert_command, "turn a Hugging Face folder into a checkpoint"}},
       {"eval", {eval_command, "measure a checkpoint on held-out tokens"}},

@@ -49,51 +49,47 @@ std::optional<int> microbatches(const PlanRequest& request, int pipeline) {
 
 /// The pipeline lengths that are open.
 std::vector<int> pipelines(const PlanRequest& request) {
+  const int wanted = request.pipeline;
   const std::vector<int> whole = divisors(request.world);
   std::vector<int> possible;
+  int longest = 1;
   for (int pipeline : whole) {
-    const bool cuts = pipeline <= 2 * request.workload.map.depth();
-    if (cuts && microbatches(request, pipeline)) possible.push_back(pipeline);
+    if (pipeline > 2 * request.workload.map.depth()) break;
+    longest = pipeline;
+    if (microbatches(request, pipeline)) possible.push_back(pipeline);
   }
-  const int wanted = request.pipeline;
   if (wanted != 0 && request.world % wanted != 0) {
     throw UserError(
         fmt::format("distributed.pipeline = {} does not divide the {} ranks; nearest that can: {}",
                     wanted, request.world, nearest(whole, wanted)));
   }
-  if (possible.empty() || (wanted != 0 && !microbatches(request, wanted))) {
-    const int replicas = request.world / (wanted == 0 ? whole.back() : wanted);
-    const int64_t unit = replicas * request.workload.micro_batch;
-    throw UserError(fmt::format(
-        "train.global_batch = {}: {} data replicas of train.micro_batch = {} need a multiple of "
-        "{}; nearest that can: {}{}",
-        request.global_batch, replicas, request.workload.micro_batch, unit,
-        std::max<int64_t>(1, (request.global_batch + unit / 2) / unit) * unit,
-        possible.empty() ? ""
-                         : fmt::format(", or distributed.pipeline={}", nearest(possible, wanted))));
-  }
-  return wanted == 0 ? possible : std::vector<int>{wanted};
+  if (wanted != 0 && microbatches(request, wanted)) return {wanted};
+  if (wanted == 0 && !possible.empty()) return possible;
+  const int replicas = request.world / (wanted == 0 ? longest : wanted);
+  const int64_t unit = replicas * request.workload.micro_batch;
+  throw UserError(fmt::format(
+      "train.global_batch = {}: {} data replicas of train.micro_batch = {} need a multiple of {}; "
+      "nearest that can: {}{}",
+      request.global_batch, replicas, request.workload.micro_batch, unit,
+      std::max<int64_t>(1, (request.global_batch + unit / 2) / unit) * unit,
+      possible.empty() ? ""
+                       : fmt::format(", or distributed.pipeline={}", nearest(possible, wanted))));
 }
 
-/// A placement in whole layers; in half layers where whole ones cannot be, or hold copies that half
-/// ones avoid.
-Placement whole_or_half(const PlacementOptions& options, const ModelParts& model) {
-  PlacementOptions halved = options;
-  halved.half_layers = true;
-  std::optional<Placement> whole;
+using Placements = std::vector<Placement>;
+
+/// A placement in whole layers; in halves of layers where there are not enough.
+Placement whole_or_half(PlacementOptions options, const ModelParts& model) {
   try {
-    whole = make_placement(options, model);
+    return make_placement(options, model);
   } catch (const UserError&) {
-    return make_placement(halved, model);
+    options.half_layers = true;
+    return make_placement(options, model);
   }
-  const size_t held = copies(model, *whole).size();
-  if (held == 0) return *whole;
-  const Placement halves = make_placement(halved, model);
-  return copies(model, halves).size() < held ? halves : *whole;
 }
 
 /// Shares of a pass that give every rank the same work, so that those with the embedding or the
-/// head run fewer layers.
+/// head run fewer layers, but one in each pass.
 std::vector<int> fair_weights(const Placement& placement, const CostModel& costs) {
   const int halves = 2 * costs.workload().map.depth();
   std::vector<double> besides(static_cast<size_t>(placement.pipeline), 0.0);
@@ -105,31 +101,38 @@ std::vector<int> fair_weights(const Placement& placement, const CostModel& costs
   add(placement.chunks() - 1, {halves - 1, halves});
   const double all = seconds(costs.chunk({0, halves}, false));
   const double layers = seconds(costs.layers({0, halves}, false));
-  std::vector<int> weights;
+  const double least = 2.0 * placement.passes() / halves;  // one layer
+  double missing = 0.0;
+  double able = 0.0;  // ranks that can give
+  std::vector<double> shares;
   for (double extra : besides) {
-    const double share = (all / placement.pipeline - extra) / layers;
-    weights.push_back(std::max(1, static_cast<int>(std::lround(1e6 * share))));
+    shares.push_back((all / placement.pipeline - extra) / layers);
+    missing += std::max(0.0, least - shares.back());
+    able += shares.back() > least ? 1.0 : 0.0;
+  }
+  std::vector<int> weights;
+  for (double share : shares) {
+    const double fair = share > least ? share - missing / able : least;
+    weights.push_back(static_cast<int>(std::lround(1e6 * std::max(fair, least))));
   }
   return weights;
 }
 
-using Placements = std::vector<Placement>;
-
-/// Adds the placement that the options give, and a balanced one unless that makes copies.
-void add_placements(const PlacementOptions& options, const CostModel& costs, Placements& list) {
+/// What one route with so many passes leaves open: equal shares, and fair ones unless they make
+/// copies.
+Placements variants(PlacementOptions options, const CostModel& costs) {
   const ModelParts model = costs.workload().parts();
   const Placement equal = whole_or_half(options, model);
-  list.push_back(equal);
-  PlacementOptions balanced = options;
-  balanced.half_layers =
-      std::any_of(equal.cuts.begin(), equal.cuts.end(), [](int cut) { return cut % 2 == 1; });
-  balanced.weights = fair_weights(equal, costs);
+  if (!options.cuts.empty()) return {equal};
+  options.half_layers = equal.chunks() > model.map.depth();
+  options.weights = fair_weights(equal, costs);
   try {
-    const Placement fair = make_placement(balanced, model);
-    if (copies(model, fair).size() <= copies(model, equal).size()) list.push_back(fair);
+    const Placement fair = make_placement(options, model);
+    if (copies(model, fair).size() <= copies(model, equal).size()) return {equal, fair};
   } catch (const UserError&) {
-    return;  // a rank would be left without a layer
+    return {equal};  // a rank would be left without a layer
   }
+  return {equal};
 }
 
 /// Routes and passes that a request leaves open.
@@ -152,26 +155,25 @@ std::vector<std::pair<std::string, int>> routes(const PlanRequest& request, int 
   return list;
 }
 
-/// The placements that the request leaves open for one pipeline length; `reason`: why the last that
-/// it asked for cannot be.
+/// The placements that the request leaves open for one pipeline length; `reason`: why the
+/// first that it asked for cannot be.
 Placements placements(const PlanRequest& request, int pipeline, const CostModel& costs,
                       std::string& reason) {
   Placements list;
   size_t fewest = std::numeric_limits<size_t>::max();  // copies, so far
   for (const auto& [route, passes] : routes(request, pipeline)) {
     try {
-      Placements more;
-      add_placements({pipeline, route, passes}, costs, more);
-      const size_t held = copies(costs.workload().parts(), more.front()).size();
-      // More chunks than layers are worth a thought only where they save copies.
-      const bool spare = more.front().chunks() > request.workload.map.depth();
-      if (spare && request.passes == 0 && passes > 1 && held >= fewest) continue;
-      fewest = std::min(fewest, held);
-      for (const Placement& placement : more) {
+      for (const Placement& placement :
+           variants({pipeline, route, passes, false, request.cuts}, costs)) {
+        const size_t held = copies(costs.workload().parts(), placement).size();
+        // More chunks than layers are worth a thought only where they save copies.
+        const bool spare = placement.chunks() > request.workload.map.depth();
+        if (spare && request.passes == 0 && passes > 1 && held >= fewest) continue;
+        fewest = std::min(fewest, held);
         if (std::find(list.begin(), list.end(), placement) == list.end()) list.push_back(placement);
       }
     } catch (const UserError& error) {
-      reason = error.what();
+      if (reason.empty()) reason = error.what();
     }
   }
   return list;

@@ -25,6 +25,7 @@ struct Ring {
   int64_t sent_bytes(int64_t bytes, int64_t passes) const {
     return passes * (members - 1) * bytes / members;
   }
+  /// Without the additions.
   double seconds(int64_t bytes, int64_t passes) const {
     const double hops = static_cast<double>(passes * (members - 1));
     const double tree_hops = 2.0 * std::bit_width(static_cast<uint64_t>(members - 1));
@@ -195,9 +196,11 @@ PlacementCosts CostModel::placement(const Placement& placement, int replicas, bo
       gather_s[r] += weights > 0 ? ring.seconds(weights, 1) : 0.0;
     }
     if (ring.members == 1) continue;
+    // What arrives in the first pass is added: two operands and a sum.
+    const double added = static_cast<double>(3 * ring.sent_bytes(gradients, 1));
     result.reductions.push_back(group);
     result.costs.reduces.push_back(
-        {ring.seconds(gradients, sums), ring.sent_bytes(gradients, sums)});
+        {ring.seconds(gradients, sums) + touch_s(added), ring.sent_bytes(gradients, sums)});
   }
   result.update_s = *std::max_element(update_s.begin(), update_s.end());
   result.gather_s = *std::max_element(gather_s.begin(), gather_s.end());

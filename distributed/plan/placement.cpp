@@ -36,7 +36,8 @@ std::vector<int> share_cuts(const Placement& placement, Chunk middle, int depth,
     const int length = (v + 1) * units / passes - first;
     const bool plus = placement.route[static_cast<size_t>(v)] == '+';
     for (size_t j = 0; j < weights.size(); ++j) {
-      const int64_t part = length * below[plus ? j : weights.size() - j] / below.back();
+      const int64_t share = length * below[plus ? j : weights.size() - j];
+      const int64_t part = (2 * share + below.back()) / (2 * below.back());  // rounded
       cuts.push_back(middle.begin + unit * (first + static_cast<int>(plus ? part : length - part)));
     }
   }

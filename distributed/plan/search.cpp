@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "base/user_error.h"
@@ -122,6 +123,15 @@ void set_memory(const CostModel& model, const PlacementCosts& costs,
   candidate.fits = limit == 0 || candidate.most_memory() <= limit;
 }
 
+void set_time(double pipeline_s, const PlacementCosts& costs, Candidate& candidate) {
+  double busy_s = 0.0;
+  for (const ChunkCost& chunk : costs.costs.chunks) {
+    busy_s += candidate.choice.microbatches * seconds(chunk);
+  }
+  candidate.bubble = 1.0 - busy_s / (candidate.choice.placement.pipeline * pipeline_s);
+  candidate.step_s = pipeline_s + costs.update_s + costs.gather_s;
+}
+
 }  // namespace
 
 int64_t Candidate::most_memory() const {
@@ -159,12 +169,7 @@ Candidate price(const Choice& choice, const CostModel& model) {
 
 void record(double pipeline_s, const std::vector<int64_t>& live_bytes, const CostModel& model,
             const PlacementCosts& costs, Candidate& candidate) {
-  double busy_s = 0.0;
-  for (const ChunkCost& chunk : costs.costs.chunks) {
-    busy_s += candidate.choice.microbatches * seconds(chunk);
-  }
-  candidate.bubble = 1.0 - busy_s / (candidate.choice.placement.pipeline * pipeline_s);
-  candidate.step_s = pipeline_s + costs.update_s + costs.gather_s;
+  set_time(pipeline_s, costs, candidate);
   candidate.simulated = true;
   set_memory(model, costs, live_bytes, candidate);
 }
@@ -209,7 +214,7 @@ const Candidate& search(const CostModel& model, std::vector<Candidate>& list) {
     simulate_candidate(model, candidate);
     if (!candidate.fits) continue;
     const auto key = [&](const Candidate& c) {
-      return std::pair(digits(c.step_s), &c - list.data());
+      return std::tuple(digits(c.step_s), c.copies.size(), &c - list.data());
     };
     if (best == nullptr || key(candidate) < key(*best)) best = &candidate;
   }

@@ -19,7 +19,8 @@ struct PlanRequest {
   int64_t global_batch = 1;  ///< sequences per step over all replicas
   int pipeline = 1;          ///< 0: open
   std::string route = "auto";
-  int passes = 0;  ///< 0: open
+  int passes = 0;              ///< 0: open
+  std::vector<int> cuts = {};  ///< in half layers; empty: open
   std::string schedule = "auto";
 };
 
@@ -46,7 +47,7 @@ struct Candidate {
   std::string route;     ///< contiguous, loop, vee, mixed or the signs
   double bound_s = 0.0;  ///< no schedule is faster on this placement
   double step_s = 0.0;   ///< a whole step with optimizer and gather; simulated, or the bound
-  double bubble = 0.0;   ///< share of the pipeline's time in which ranks do not compute
+  double bubble = 0.0;   ///< share of the pipeline's time in which ranks do not compute; likewise
   bool simulated = false;
   bool fits = true;  ///< in the device's memory
   std::vector<std::string> copies = {};
@@ -79,7 +80,8 @@ void record(double pipeline_s, const std::vector<int64_t>& live_bytes, const Cos
 void simulate_candidate(const CostModel& costs, Candidate& candidate);
 
 /// Simulates what may win, and the most promising of every pipeline and route: the rest, by its
-/// bound, cannot. Returns the fastest that fits; of equal ones the first. Throws UserError when
+/// bound, cannot. Returns the fastest that fits; of equal ones that with
+/// the fewest copies. Throws UserError when
 /// none fits, with what the least memory needs.
 const Candidate& search(const CostModel& costs, std::vector<Candidate>& candidates);
 

@@ -122,7 +122,12 @@ TEST(ParseConfig, AnImpossibleValueIsRefusedWithItsOverrideAndTheReason) {
       {"optimizer.eps=0", "must be greater than 0"},
       {"optimizer.clip=-1", "must be at least 0"},
       {"optimizer.min_ratio=1.5", "must lie in [0, 1]"},
-      {"distributed.pipeline=0", "must be at least 1"},
+      {"distributed.pipeline=-1", "must be at least 0"},
+      {"distributed.pipeline=aut", "expected an integer"},
+      {"distributed.route=lop",
+       "did you mean loop? possible: auto, contiguous, loop, vee, mixed, "},
+      {"distributed.passes=-1", "must be at least 0"},
+      {"distributed.schedule=1f1", "did you mean 1f1b? possible: auto, gpipe, 1f1b, "},
       {"distributed.deadline_s=0", "must be greater than 0"},
       {"checkpoint.keep=0", "must be at least 1"},
       {"cluster.device_tflops=0", "must be greater than 0"},
@@ -213,6 +218,17 @@ TEST(ParseConfig, ASharingMapThatDoesNotExistIsPlaced) {
                 .rfind("override 'sharing.map=[0,1,0]': ", 0),
             0u);
   EXPECT_EQ(refusal({"sharing.prelude=4"}).rfind("override 'sharing.prelude=4': ", 0), 0u);
+}
+
+TEST(ParseConfig, LeavesToThePlannerWhatIsAuto) {
+  const Config open = parse({"distributed.pipeline=auto", "distributed.passes=auto"});
+  EXPECT_EQ(open.distributed.pipeline, 0);
+  EXPECT_EQ(open.distributed.passes, 0);
+  EXPECT_EQ(open.distributed.route, "auto");
+  EXPECT_EQ(open.distributed.schedule, "auto");
+  EXPECT_NE(to_toml(open).find("pipeline = \"auto\""), std::string::npos);
+  EXPECT_EQ(parse({}).distributed.pipeline, 1);
+  EXPECT_EQ(parse({"distributed.route='++-'"}).distributed.route, "++-");
 }
 
 TEST(CheckForWorld, AcceptsWorldsThatSplitTheBatchEvenly) {

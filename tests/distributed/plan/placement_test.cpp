@@ -115,12 +115,12 @@ TEST(Placement, KeepsATiedEmbeddingOnOneRankExactlyWhenTheRouteEndsWhereItBegan)
 TEST(Placement, ReturnsUnevenSharesToTheSameRank) {
   const ModelParts cycle = model_of({"cycle", 5}, 10);
   const Placement loop = make_placement({2, "loop", 2}, cycle);
-  EXPECT_EQ(loop.cuts, (std::vector<int>{0, 4, 10, 14, 20}));
+  EXPECT_EQ(loop.cuts, (std::vector<int>{0, 6, 10, 16, 20}));
   EXPECT_TRUE(copies(cycle, loop).empty());
 
   const ModelParts zigzag = model_of({"zigzag", 5}, 10);
   const Placement vee = make_placement({2, "vee", 2}, zigzag);
-  EXPECT_EQ(vee.cuts, (std::vector<int>{0, 4, 10, 16, 20}));
+  EXPECT_EQ(vee.cuts, (std::vector<int>{0, 6, 10, 14, 20}));
   EXPECT_TRUE(copies(zigzag, vee).empty());
 }
 

@@ -1,0 +1,109 @@
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iostream>
+#include <optional>
+
+#include "base/user_error.h"
+#include "checkpoint/checkpoint_reader.h"
+#include "data/partial_file.h"
+#include "launcher/command_line.h"
+#include "launcher/commands.h"
+#include "launcher/compose.h"
+#include "launcher/plan_report.h"
+#include "launcher/plan_request.h"
+#include "launcher/timeline.h"
+
+namespace rondo {
+namespace {
+
+constexpr const char* examples = R"(
+The keys that are left open (distributed.pipeline, .route, .passes, .schedule = auto) are chosen;
+others are obeyed, or refused with the reason. Prices come from cluster.*.
+
+Examples:
+  rondo plan --world 4 distributed.pipeline=auto sharing=cycle
+  rondo plan --world 4096 cluster=h100 model=gemma_2b sharing=cycle sharing.unique=6 distributed=auto
+      distributed.backend=nccl train.precision=bfloat16 train.global_batch=8192 train.micro_batch=1
+      data.sequence=4096
+  rondo plan --world 4 distributed.pipeline=4 distributed.route=loop --svg step.svg --trace step.json
+  rondo plan --world 8 distributed.pipeline=8 --json /dev/stdout
+)";
+
+struct PlanWords {
+  std::vector<std::string> overrides;
+  std::string config_dir = default_config_dir();
+  int world = 0;
+  int gpus_per_node = 0;  ///< 0: as the cluster says
+  std::string json;
+  std::string svg;
+  std::string trace;
+};
+
+bool is_device(const std::string& file) { return file.starts_with("/dev/"); }
+
+void write_text(const std::string& file, const std::string& text) {
+  if (is_device(file)) {
+    if (!(std::ofstream(file) << text << std::flush)) {
+      throw UserError(fmt::format("cannot write to {}", file));
+    }
+    return;
+  }
+  PartialFile out(file);
+  out.write(text);
+  out.publish();
+}
+
+PlanRequest request_of(const PlanWords& words) {
+  Config config = parse_config(compose(words.config_dir, words.overrides));
+  if (words.gpus_per_node > 0) config.cluster.gpus_per_node = words.gpus_per_node;
+  PlanRequest request = plan_request(config, words.world);
+  if (config.train.init.empty()) return request;
+  // The model and the map of the checkpoint to start from then stand.
+  const CheckpointHeader header = CheckpointReader(config.train.init).header();
+  request.workload.model = header.model;
+  request.workload.map = header.sharing;
+  request.workload.relaxation_rank = header.relaxation_rank;
+  return request;
+}
+
+Timeline timeline_of(const Plan& plan) {
+  const Choice& choice = plan.chosen.choice;
+  return {choice.placement, plan.simulation.timeline, plan.update_s, plan.gather_s,
+          fmt::format("{} ranks, {} of {} passes, {}, {} microbatches: {:.4g} ms, bubble {:.1f} %",
+                      choice.placement.pipeline, plan.chosen.route, choice.placement.passes(),
+                      schedule_name(choice.schedule), choice.microbatches, 1e3 * plan.chosen.step_s,
+                      100.0 * plan.chosen.bubble)};
+}
+
+}  // namespace
+
+int plan_command(const Arguments& arguments) {
+  PlanWords words;
+  CLI::App app(
+      "Chooses where weights live and who computes what, when, and tells what a step will cost; "
+      "needs no device, no MPI and no data.",
+      "plan");
+  app.add_option("overrides", words.overrides, "as for rondo train: group=option, key=value");
+  app.add_option("--world", words.world, "number of ranks")
+      ->required()
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--gpus-per-node", words.gpus_per_node, "ranks of a node (cluster.gpus_per_node)")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--config-dir", words.config_dir, "folder(s) of config groups, joined by ':'");
+  app.add_option("--json", words.json, "FILE for the plan as one JSON object");
+  app.add_option("--svg", words.svg, "FILE for a picture of the step");
+  app.add_option("--trace", words.trace, "FILE for the step as Chrome and Perfetto read it");
+  app.footer(examples);
+  if (!parse_words(app, arguments)) return 0;
+  const PlanRequest request = request_of(words);
+  const Plan plan = make_plan(request);
+  if (!words.svg.empty()) write_text(words.svg, timeline_svg(timeline_of(plan)));
+  if (!words.trace.empty()) write_text(words.trace, timeline_trace(timeline_of(plan)));
+  if (!words.json.empty()) write_text(words.json, plan_json(request, plan));
+  const bool piped = is_device(words.json) || is_device(words.svg) || is_device(words.trace);
+  if (!piped) std::cout << plan_report(request, plan) << std::flush;
+  return 0;
+}
+
+}  // namespace rondo

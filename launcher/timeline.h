@@ -1,0 +1,30 @@
+// A step of the pipeline as a picture, and as a trace for a viewer.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "distributed/plan/placement.h"
+#include "distributed/plan/simulate.h"
+
+namespace rondo {
+
+/// What happened on each pipeline rank, simulated or measured.
+struct Timeline {
+  Placement placement = {};
+  std::vector<std::vector<TimedAction>> ranks = {};
+  double update_s = 0.0;  ///< optimizer, behind the last action
+  double gather_s = 0.0;  ///< return of the weights, behind that
+  std::string title = {};
+
+  double pipeline_s() const;  ///< end of the last action
+};
+
+/// One row per rank, a colour per pass; forward light, backward dark, sums in a strip below.
+std::string timeline_svg(const Timeline& timeline);
+
+/// Trace events as Chrome and Perfetto read them: a process per rank, with its computations, its
+/// sums and its messages.
+std::string timeline_trace(const Timeline& timeline);
+
+}  // namespace rondo

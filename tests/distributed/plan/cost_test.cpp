@@ -1,0 +1,173 @@
+#include "distributed/plan/cost.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <numeric>
+
+#include "model/parameter_list.h"
+
+namespace rondo {
+namespace {
+
+/// Two heads of 4, so that queries have 8 and keys 4 elements.
+Workload tiny(const SharingOptions& sharing, int depth) {
+  Workload work;
+  work.model.hidden = 8;
+  work.model.depth = depth;
+  work.model.heads = 2;
+  work.model.kv_heads = 1;
+  work.model.head_dim = 4;
+  work.model.ffn = 16;
+  work.model.vocab = 100;
+  work.model.tie_embeddings = false;
+  work.map = make_sharing_map(sharing, depth);
+  work.sequence = 10;
+  work.micro_batch = 3;
+  return work;
+}
+
+/// One operation a second; memory costs nothing.
+Machine counting() {
+  Machine machine;
+  machine.flops_per_s = 1.0;
+  machine.memory_bytes_per_s = std::numeric_limits<double>::infinity();
+  return machine;
+}
+
+constexpr double tokens = 3 * 10;
+constexpr double attention_weights = 8 * 8 + 2 * 4 * 8 + 8 * 8;
+constexpr double feed_forward_weights = 3 * 8 * 16;
+
+TEST(Cost, CountsTheOperationsOfAHalfLayerByHand) {
+  const CostModel model(tiny({"none"}, 4), counting());
+  const ChunkCost attention = model.chunk({2, 3}, false);
+  // 10 positions, half of them masked, 8 elements of queries, two products of 2 operations.
+  const double scores = tokens * 10 * 8 / 2 * 2 * 2;
+  EXPECT_DOUBLE_EQ(attention.forward_s, 2 * tokens * attention_weights + scores);
+  EXPECT_DOUBLE_EQ(attention.backward_input_s, 2 * tokens * attention_weights + 2 * scores);
+  EXPECT_DOUBLE_EQ(attention.backward_weight_s, 2 * tokens * attention_weights);
+  const ChunkCost feed_forward = model.chunk({3, 4}, false);
+  EXPECT_DOUBLE_EQ(seconds(feed_forward), 6 * tokens * feed_forward_weights);
+  EXPECT_DOUBLE_EQ(seconds(model.chunk({2, 6}, false)),
+                   2 * (seconds(attention) + seconds(feed_forward)));
+}
+
+TEST(Cost, ChargesTheHeadToTheChunkThatEndsAndAllOfItForward) {
+  const CostModel model(tiny({"none"}, 4), counting());
+  const double head = model.chunk({6, 8}, false).forward_s - model.layers({6, 8}, false).forward_s;
+  EXPECT_DOUBLE_EQ(head, 6 * tokens * 100 * 8);
+  EXPECT_DOUBLE_EQ(seconds(model.chunk({0, 2}, false)), seconds(model.layers({0, 2}, false)))
+      << "looking up the embedding multiplies nothing";
+}
+
+TEST(Cost, AddsUpToTheOperationsThatTheModelCounts) {
+  for (const int64_t rank : {0, 3}) {
+    Workload work = tiny({"cycle", 2}, 4);
+    work.relaxation_rank = rank;
+    const double counted = flops_per_token(work.model, work.map, rank, work.sequence);
+    EXPECT_DOUBLE_EQ(seconds(CostModel(work, counting()).chunk({0, 8}, false)), tokens * counted);
+  }
+}
+
+TEST(Cost, RunsForwardTwiceWhereLayersAreRecomputed) {
+  Workload work = tiny({"none"}, 4);
+  const ChunkCost kept = CostModel(work, counting()).chunk({2, 6}, false);
+  work.recompute = true;
+  const CostModel model(work, counting());
+  const ChunkCost recomputed = model.chunk({2, 6}, false);
+  EXPECT_DOUBLE_EQ(recomputed.backward_input_s, kept.backward_input_s + kept.forward_s);
+  EXPECT_EQ(recomputed.live_bytes, 2 * model.message_bytes()) << "the input of each of two layers";
+  EXPECT_EQ(model.chunk({3, 5}, false).live_bytes, 2 * model.message_bytes()) << "of two halves";
+  EXPECT_EQ(model.chunk({2, 6}, true).live_bytes, kept.live_bytes)
+      << "deferred weight gradients need what was recomputed";
+  EXPECT_EQ(model.workspace_bytes(), kept.live_bytes / 2);
+}
+
+TEST(Cost, KeepsWhatBackwardNeeds) {
+  const CostModel model(tiny({"none"}, 4), counting());
+  EXPECT_EQ(model.message_bytes(), 3 * 10 * 8 * 4);
+  EXPECT_EQ(model.chunk({2, 3}, false).live_bytes, 3 * 10 * 4 * (2 * 8 + 3 * (8 + 4)));
+  EXPECT_EQ(model.chunk({3, 4}, false).live_bytes, 3 * 10 * 4 * (2 * 8 + 3 * 16));
+}
+
+TEST(Cost, PadsBuffersAsTheStoreDoes) {
+  const CostModel model(tiny({"none"}, 4), counting());
+  // A norm has 8 elements, the next component begins at 32; 384 is a multiple of 32.
+  EXPECT_EQ(model.buffer_elements({"attention_norm/0"}, 1), 32);
+  EXPECT_EQ(model.buffer_elements({"attention_norm/0", "feed_forward/0"}, 1), 32 + 384);
+  EXPECT_EQ(model.buffer_elements({"feed_forward/0", "attention_norm/0"}, 1), 384 + 32);
+  EXPECT_EQ(model.buffer_elements({"attention_norm/0", "feed_forward/0"}, 3), 480);
+}
+
+int64_t total(const std::vector<int64_t>& list) {
+  return std::accumulate(list.begin(), list.end(), int64_t{0});
+}
+
+TEST(Cost, CountsWhatTheMembersOfAGroupSendByHand) {
+  Workload work = tiny({"universal"}, 4);
+  const Placement placement = make_placement({2, "contiguous"}, work.parts());
+  // The block is on both ranks of both replicas; embedding, final norm and head on one rank each.
+  const int64_t block = 192 + 384 + 32 + 32;  // attention, feed-forward, two norms
+  const int64_t embedding = 832;              // 800, in 2 parts of whole 32
+  const int64_t ends = 832;                   // final norm, at 32 the head: 832 = 2 · 13 · 32
+  const PlacementCosts plain = CostModel(work, counting()).placement(placement, 2, false);
+  ASSERT_EQ(plain.groups.size(), 3u);
+  EXPECT_EQ(plain.groups[1].components.size(), 4u);
+  // Twice around: all but the own part.
+  EXPECT_EQ(plain.reduce_bytes,
+            (std::vector<int64_t>{2 * 1 * embedding * 4, 2 * 3 * block * 4, 2 * 1 * ends * 4}));
+  EXPECT_EQ(plain.costs.reduces[1].sent_bytes, 2 * 3 * block * 4 / 4);
+  EXPECT_EQ(total(plain.gather_bytes), 0);
+
+  work.zero = 1;
+  work.compute_bytes = 2;  // float32 gradients are scattered, bfloat16 weights gathered
+  const PlacementCosts sharded = CostModel(work, counting()).placement(placement, 2, false);
+  EXPECT_EQ(sharded.reduce_bytes, (std::vector<int64_t>{embedding * 4, 3 * block * 4, ends * 4}));
+  EXPECT_EQ(sharded.gather_bytes, (std::vector<int64_t>{embedding * 2, 3 * block * 2, ends * 2}));
+}
+
+TEST(Cost, SendsNothingForAComponentWithOneHolder) {
+  const Workload work = tiny({"cycle", 2}, 4);
+  const Placement placement = make_placement({2, "loop", 2}, work.parts());
+  const PlacementCosts costs = CostModel(work, counting()).placement(placement, 1, false);
+  EXPECT_TRUE(costs.reductions.empty());
+  EXPECT_EQ(total(costs.reduce_bytes) + total(costs.gather_bytes), 0);
+  EXPECT_EQ(costs.gather_s, 0.0);
+}
+
+TEST(Cost, HoldsWeightsGradientsAndOptimizerState) {
+  Workload work = tiny({"universal"}, 4);
+  const Placement placement = make_placement({1, "contiguous"}, work.parts());
+  const auto state = [&](int replicas) {
+    return CostModel(work, counting()).placement(placement, replicas, false).state_bytes[0];
+  };
+  const int64_t all = 800 + 192 + 384 + 3 * 32 + 800;
+  EXPECT_EQ(state(1), all * 16) << "weights, gradients, two moments";
+  work.compute_bytes = 2;
+  EXPECT_EQ(state(1), all * (2 + 4 + 12)) << "and masters";
+  work.zero = 1;
+  const int64_t padded = (all + 63) / 64 * 64;
+  EXPECT_EQ(state(2), padded * (2 + 4) + padded / 2 * 12) << "of which the optimizer's are sharded";
+}
+
+TEST(Cost, TakesTheSlowLinkWhereARingLeavesTheNode) {
+  Machine machine = counting();
+  machine.intra = {1.0, 100.0};
+  machine.inter = {2.0, 10.0};
+  machine.ranks_per_node = 2;
+  const Workload work = tiny({"universal"}, 4);
+  const Placement placement = make_placement({2, "contiguous"}, work.parts());
+  const auto block_s = [&](int replicas) {
+    return CostModel(work, machine).placement(placement, replicas, false).costs.reduces[0].seconds;
+  };
+  const double bytes = (192 + 384 + 32 + 32) * 4;
+  EXPECT_DOUBLE_EQ(block_s(1), 2 * 1.0 + 2 * bytes / 2 / 100.0);
+  machine.ranks_per_node = 1;
+  EXPECT_DOUBLE_EQ(block_s(1), 2 * 2.0 + 2 * bytes / 2 / 10.0);
+  const PlacementCosts far = CostModel(work, machine).placement(placement, 1, false);
+  EXPECT_EQ(far.costs.links[1].latency_s, 2.0);
+}
+
+}  // namespace
+}  // namespace rondo

@@ -1,0 +1,317 @@
+#include "distributed/plan/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/user_error.h"
+
+namespace rondo {
+namespace {
+
+/// 24 layers of about 50 million weights, as in a model of a billion.
+PlanRequest billion(const SharingOptions& sharing) {
+  PlanRequest request;
+  Workload& work = request.workload;
+  work.model.hidden = 2048;
+  work.model.depth = 24;
+  work.model.heads = work.model.kv_heads = 16;
+  work.model.head_dim = 128;
+  work.model.ffn = 5440;
+  work.model.vocab = 32000;
+  work.model.tie_embeddings = false;
+  work.map = make_sharing_map(sharing, 24);
+  work.sequence = 2048;
+  work.compute_bytes = 2;
+  request.global_batch = 8;  // 16,384 tokens
+  request.world = 4;
+  request.pipeline = 4;
+  request.machine.ranks_per_node = 4;
+  request.machine.flops_per_s = 4e14;
+  request.machine.memory_bytes_per_s = 3e12;
+  request.machine.intra = {3e-6, 4e11};
+  request.machine.inter = {6e-6, 5e10};
+  return request;
+}
+
+const Candidate& best_on(const Plan& plan, const std::string& route) {
+  const Candidate* best = nullptr;
+  for (const Candidate& candidate : plan.candidates) {
+    if (candidate.route != route || !candidate.simulated) continue;
+    if (best == nullptr || candidate.step_s < best->step_s) best = &candidate;
+  }
+  EXPECT_NE(best, nullptr) << route;
+  return *best;
+}
+
+double gigabytes(int64_t bytes) { return static_cast<double>(bytes) / 1e9; }
+
+TEST(Plan, WeighsCopiesAgainstMessages) {
+  PlanRequest request = billion({"cycle", 4});
+  request.route = "contiguous";
+  const Plan contiguous = make_plan(request);
+  EXPECT_NEAR(gigabytes(contiguous.chosen.bytes.reduce), 4.8, 0.05);
+  EXPECT_NEAR(gigabytes(contiguous.chosen.bytes.activation), 0.4, 0.05);
+  request.route = "loop";
+  request.passes = 6;
+  const Plan loop = make_plan(request);
+  EXPECT_EQ(loop.chosen.bytes.reduce, 0);
+  EXPECT_NEAR(gigabytes(loop.chosen.bytes.activation), 3.1, 0.05);
+  EXPECT_TRUE(loop.chosen.copies.empty());
+  EXPECT_EQ(contiguous.chosen.copies.size(), 16u);
+}
+
+TEST(Plan, LoopsWhereLinksAreFastAndDoesNotWhereTheyAreSlow) {
+  PlanRequest request = billion({"cycle", 4});
+  const Plan fast = make_plan(request);
+  EXPECT_TRUE(fast.chosen.copies.empty());
+  EXPECT_GT(fast.placement().passes(), 1);
+  EXPECT_LT(fast.chosen.step_s, best_on(fast, "contiguous").step_s);
+
+  // Many microbatches, and messages that take far longer than a chunk: whatever a pass saves in
+  // copies, which are summed once a step, it pays many times over.
+  request.machine.ranks_per_node = 1;
+  request.machine.inter = {5e-3, 2e9};
+  request.global_batch = 64;
+  const Plan slow = make_plan(request);
+  EXPECT_EQ(slow.chosen.route, "contiguous");
+}
+
+/// Every candidate simulated.
+Candidate by_brute_force(const PlanRequest& request) {
+  const CostModel model(request.workload, request.machine);
+  std::vector<Candidate> all = candidates(request, model);
+  const Candidate* best = nullptr;
+  for (Candidate& candidate : all) {
+    simulate_candidate(model, candidate);
+    if (!candidate.fits) continue;
+    const bool faster =
+        best == nullptr || static_cast<float>(candidate.step_s) < static_cast<float>(best->step_s);
+    if (faster) best = &candidate;
+  }
+  return *best;
+}
+
+TEST(Plan, IsTheBestOfAllCandidates) {
+  int cases = 0;
+  for (const SharingOptions& sharing :
+       {SharingOptions{"cycle", 4}, SharingOptions{"zigzag", 6}, SharingOptions{"none"},
+        SharingOptions{"sequence", 8}, SharingOptions{"universal"}}) {
+    for (const double bytes_per_s : {1e9, 2e11}) {
+      for (const int64_t gigabyte : {0, 14}) {
+        for (const bool overlap : {false, true}) {
+          PlanRequest request = billion(sharing);
+          request.pipeline = 0;
+          request.workload.zero = cases % 2;
+          request.global_batch = 16;
+          request.machine.memory_bytes = gigabyte * 1000000000;
+          request.machine.ranks_per_node = 2;
+          request.machine.inter.bytes_per_s = bytes_per_s;
+          request.machine.reduces_overlap = overlap;
+          const Candidate best = by_brute_force(request);
+          const Plan plan = make_plan(request);
+          EXPECT_EQ(plan.chosen.choice, best.choice) << explain(plan) << "\n"
+                                                     << best.route << " " << best.step_s;
+          ++cases;
+        }
+      }
+    }
+  }
+  EXPECT_EQ(cases, 40);
+}
+
+TEST(Plan, NeverPromisesMoreThanTheBoundAllows) {
+  for (const SharingOptions& sharing :
+       {SharingOptions{"cycle", 4}, SharingOptions{"cycle_rev", 8}, SharingOptions{"none"}}) {
+    for (const bool overlap : {false, true}) {
+      PlanRequest request = billion(sharing);
+      request.pipeline = 0;
+      request.machine.reduces_overlap = overlap;
+      request.machine.inter.bytes_per_s = 1e10;
+      request.machine.ranks_per_node = 2;
+      const CostModel model(request.workload, request.machine);
+      for (Candidate& candidate : candidates(request, model)) {
+        const double bound = candidate.bound_s;
+        simulate_candidate(model, candidate);
+        EXPECT_GE(candidate.step_s, bound * (1 - 1e-9))
+            << candidate.route << " " << schedule_name(candidate.choice.schedule);
+      }
+    }
+  }
+}
+
+TEST(Plan, PredictsWhatItsProgramDoes) {
+  for (const char* route : {"contiguous", "loop", "vee", "+--"}) {
+    PlanRequest request = billion({"cycle", 4});
+    request.world = 8;
+    request.route = route;
+    const Plan plan = make_plan(request);
+    int64_t activations = 0;
+    int64_t sums = 0;
+    for (int64_t bytes : plan.simulation.activation_sent_bytes) activations += bytes;
+    for (int64_t bytes : plan.simulation.reduce_sent_bytes) sums += bytes;
+    EXPECT_EQ(plan.chosen.bytes.activation, 2 * activations) << route << ", two replicas";
+    EXPECT_EQ(plan.chosen.bytes.reduce, 2 * sums) << route;
+    EXPECT_EQ(plan.world_groups.size(), plan.groups.size());
+    EXPECT_DOUBLE_EQ(plan.chosen.step_s, plan.simulation.step_s + plan.update_s + plan.gather_s);
+  }
+}
+
+TEST(Plan, HasTheBubbleOfTheClosedFormWhereRanksHaveEqualWork) {
+  // No head worth mentioning, links and memory that cost nothing.
+  PlanRequest request = billion({"none"});
+  request.workload.model.vocab = 1;
+  request.machine.memory_bytes_per_s = 1e30;
+  request.machine.intra = {0.0, 0.0};
+  request.schedule = "1f1b";
+  request.route = "loop";
+  for (const int passes : {1, 2, 3, 6}) {
+    request.passes = passes;
+    EXPECT_NEAR(make_plan(request).chosen.bubble, 3.0 / (8 * passes + 3), 1e-3) << passes;
+  }
+}
+
+TEST(Plan, GivesRanksWithAHeavyHeadFewerLayers) {
+  PlanRequest request = billion({"none"});
+  request.workload.model.vocab = 256000;
+  request.route = "contiguous";
+  const Plan plan = make_plan(request);
+  const Placement& placement = plan.placement();
+  EXPECT_LT(placement.chunk(3).end - placement.chunk(3).begin, 8);
+  const double even = best_on(plan, "contiguous").step_s;
+  EXPECT_DOUBLE_EQ(plan.chosen.step_s, even);
+  const auto equal =
+      std::find_if(plan.candidates.begin(), plan.candidates.end(), [](const Candidate& candidate) {
+        return candidate.choice.placement.cuts == std::vector<int>{0, 12, 24, 36, 48};
+      });
+  ASSERT_NE(equal, plan.candidates.end());
+  EXPECT_GT(equal->step_s, 1.1 * plan.chosen.step_s);
+}
+
+TEST(Plan, MakesNoCopiesForTheSakeOfBalance) {
+  PlanRequest request = billion({"cycle", 8});
+  request.workload.model.vocab = 256000;
+  request.route = "loop";
+  request.passes = 3;
+  int balanced = 0;
+  for (const Candidate& candidate : make_plan(request).candidates) {
+    const Chunk last = candidate.choice.placement.chunk(11);
+    EXPECT_TRUE(candidate.copies.empty());
+    balanced += last.end - last.begin < 4 ? 1 : 0;
+  }
+  EXPECT_GT(balanced, 0) << "the rank of the head runs fewer layers in every pass";
+
+  request = billion({"sequence", 8});
+  request.route = "contiguous";
+  for (const Candidate& candidate : make_plan(request).candidates) {
+    EXPECT_TRUE(candidate.copies.empty()) << "a cut inside a run of layers copies their block";
+  }
+}
+
+TEST(Plan, ExtrapolatesTheSteadyStateOfManyMicrobatches) {
+  PlanRequest request = billion({"cycle", 4});
+  request.global_batch = 2048;
+  for (const char* schedule : {"1f1b", "interleaved", "zero_bubble", "gpipe"}) {
+    request.schedule = schedule;
+    const CostModel model(request.workload, request.machine);
+    for (const auto& [route, passes] :
+         {std::pair("contiguous", 1), std::pair("loop", 6), std::pair("vee", 2)}) {
+      request.route = route;
+      request.passes = passes;
+      Candidate candidate = candidates(request, model).front();
+      simulate_candidate(model, candidate);
+      const Plan exact = make_plan(model, candidate.choice);
+      EXPECT_NEAR(candidate.step_s / exact.chosen.step_s, 1.0, 2e-3) << schedule << " " << route;
+      EXPECT_EQ(candidate.most_memory(), exact.chosen.most_memory()) << schedule << " " << route;
+    }
+  }
+}
+
+std::string refusal(const PlanRequest& request) {
+  try {
+    make_plan(request);
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Plan, RefusesWhatCannotBeAndNamesTheNearestThatCan) {
+  PlanRequest request = billion({"cycle", 4});
+  request.pipeline = 3;
+  EXPECT_EQ(refusal(request),
+            "distributed.pipeline = 3 does not divide the 4 ranks; nearest that can: 2");
+  request = billion({"cycle", 4});
+  request.world = 64;
+  EXPECT_EQ(refusal(request),
+            "train.global_batch = 8: 16 data replicas of train.micro_batch = 1 need a multiple of "
+            "16; nearest that can: 16, or distributed.pipeline=8");
+  request = billion({"cycle", 4});
+  request.passes = 13;
+  EXPECT_EQ(refusal(request).rfind("distributed.passes = 13: 52 chunks on 4 ranks, but ", 0), 0u)
+      << refusal(request);
+  request.passes = 0;
+  request.schedule = "2f2b";
+  EXPECT_EQ(refusal(request).rfind("distributed.schedule = 2f2b: ", 0), 0u);
+  request = billion({"cycle", 4});
+  request.route = "lop";
+  EXPECT_EQ(refusal(request).rfind("distributed.route = lop: ", 0), 0u);
+}
+
+TEST(Plan, RefusesWhatDoesNotFitInMemory) {
+  PlanRequest request = billion({"none"});
+  request.machine.memory_bytes = 100000000;
+  EXPECT_EQ(
+      refusal(request).rfind(
+          "no plan fits in cluster.device_memory_gb = 0.1: the least, distributed.pipeline = ", 0),
+      0u)
+      << refusal(request);
+  request.pipeline = 0;
+  request.world = 4;
+  request.machine.memory_bytes = 12000000000;
+  const Plan plan = make_plan(request);
+  EXPECT_GT(plan.placement().pipeline, 1) << "one device cannot hold 24 unshared layers";
+  EXPECT_LE(plan.chosen.most_memory(), request.machine.memory_bytes);
+}
+
+TEST(Plan, SplitsLayersWhereBlocksAreFewerThanRanks) {
+  PlanRequest request = billion({"cycle", 2});
+  request.route = "loop";
+  request.passes = 12;
+  const Plan plan = make_plan(request);
+  EXPECT_TRUE(plan.chosen.copies.empty());
+  EXPECT_EQ(plan.placement().chunk(0), (Chunk{0, 1}));
+}
+
+TEST(Plan, ObeysCutPointsOrSaysWhyNot) {
+  PlanRequest request = billion({"none"});
+  request.cuts = {0, 6, 20, 30, 48};
+  EXPECT_EQ(make_plan(request).placement().cuts, request.cuts);
+  request.cuts = {0, 6, 20, 48};
+  EXPECT_EQ(refusal(request).rfind("distributed.cuts = [0, 6, 20, 48]: ", 0), 0u);
+}
+
+TEST(Plan, IsTheSameOnEveryRank) {
+  PlanRequest request = billion({"zigzag", 6});
+  request.pipeline = 0;
+  const Plan first = make_plan(request);
+  const Plan second = make_plan(request);
+  EXPECT_EQ(fingerprint(first), fingerprint(second));
+  EXPECT_EQ(first.chosen.choice, second.chosen.choice);
+
+  const CostModel model(request.workload, request.machine);
+  Choice other = first.chosen.choice;
+  other.microbatches += 1;
+  EXPECT_NE(fingerprint(make_plan(model, other)), fingerprint(first)) << "another program";
+  other = first.chosen.choice;
+  other.replicas += 1;
+  EXPECT_NE(fingerprint(make_plan(model, other)), fingerprint(first)) << "other groups";
+}
+
+TEST(Plan, SaysWhyTheWinnerWon) {
+  const Plan plan = make_plan(billion({"cycle", 4}));
+  EXPECT_NE(explain(plan).find(" faster than pipeline 4 on "), std::string::npos) << explain(plan);
+}
+
+}  // namespace
+}  // namespace rondo
