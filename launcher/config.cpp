@@ -167,20 +167,24 @@ void check_model(const Config& config, const ConfigEntries& entries) {
 }
 
 void check_for_world(const Config& config, int world_size) {
-  if (config.distributed.pipeline != 1) {
-    throw UserError(fmt::format(
-        "distributed.pipeline = {}: only 1 pipeline rank in this version; set it to 1",
-        config.distributed.pipeline == 0 ? "auto"
-                                         : fmt::format("{}", config.distributed.pipeline)));
+  const int64_t pipeline = config.distributed.pipeline;
+  if (pipeline == 0) return;  // the planner finds what divides
+  if (world_size % pipeline != 0) {
+    throw UserError(
+        fmt::format("distributed.pipeline = {} does not divide the {} of this run; set it to {}",
+                    pipeline, counted(world_size, "rank"), near_divisors(world_size, pipeline)));
   }
-  const int64_t replicas = world_size;
+  const int64_t replicas = world_size / pipeline;
   const int64_t batch = config.train.global_batch;
   const int64_t micro = config.train.micro_batch;
   if (batch % replicas != 0) {
-    throw UserError(fmt::format(
-        "train.global_batch = {} does not divide over {}; set it to {}, or start {}", batch,
-        counted(replicas, "data replica"), near_multiples(replicas * micro, batch),
-        counted(near_divisors(batch / micro, replicas), "rank")));
+    const std::string other_world =
+        pipeline > 1
+            ? ""
+            : fmt::format(", or start {}", counted(near_divisors(batch / micro, replicas), "rank"));
+    throw UserError(fmt::format("train.global_batch = {} does not divide over {}; set it to {}{}",
+                                batch, counted(replicas, "data replica"),
+                                near_multiples(replicas * micro, batch), other_world));
   }
   const int64_t share = batch / replicas;
   if (share % micro != 0) {

@@ -79,7 +79,7 @@ struct ClusterConfig {
   double device_tflops = 0.1;     ///< peak of one rank's device, for MFU and the planner
   double efficiency = 0.5;        ///< share of the peak that matrix products reach
   double memory_gbs = 10.0;       ///< 1e9 bytes/s, of one rank's memory
-  double device_memory_gb = 4.0;  ///< 1e9 bytes
+  double device_memory_gb = 16.0;  ///< 1e9 bytes
   double intra_gbs = 5.0;         ///< 1e9 bytes/s, one direction, between ranks of a node
   double intra_us = 1.0;          ///< latency of a message there
   double inter_gbs = 1.25;        ///< the same between nodes

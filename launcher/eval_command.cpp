@@ -46,6 +46,13 @@ nlohmann::json result_json(double loss, int64_t tokens, const std::optional<Data
   return json;
 }
 
+/// The whole model on every rank, whatever it was trained on.
+Plan data_parallel_plan(Config config, const ModelDefinition& model, int world_size) {
+  config.distributed = {};
+  config.train.global_batch = config.train.micro_batch * world_size;
+  return plan_for(config, model, world_size);
+}
+
 void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
   Config config;
   ModelDefinition model;
@@ -71,7 +78,8 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
   });
   torch::set_num_threads(words.threads);
   Replica replica(
-      model, {.precision = Precision::parse(words.precision), .sequence = config.data.sequence},
+      model, data_parallel_plan(config, model, host.size()),
+      {.precision = Precision::parse(words.precision), .sequence = config.data.sequence},
       {host, host});
   replica.load(CheckpointReader(words.checkpoint), /*optimizer=*/false);
   const double loss = evaluate(replica, *source, config, {host, host});

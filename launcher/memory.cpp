@@ -20,7 +20,12 @@ MemoryNeed memory_need(const Config& config, const ModelDefinition& model, int w
   }
   const Precision precision = Precision::parse(config.train.precision);
   const auto master = static_cast<double>(torch::elementSize(precision.master));
-  const double share = parameters / (config.distributed.zero > 0 ? world_size : 1);
+  // At least: copies on several pipeline ranks come on top, and the planner knows them.
+  const auto pipeline = static_cast<double>(
+      config.distributed.pipeline == 0 ? world_size : config.distributed.pipeline);
+  parameters /= pipeline;
+  const double share =
+      parameters / (config.distributed.zero > 0 ? static_cast<double>(world_size) / pipeline : 1.0);
   return {.weights = parameters * static_cast<double>(torch::elementSize(precision.compute)),
           .gradients = parameters * master,
           .optimizer = share * master * (precision.compute == precision.master ? 2 : 3)};

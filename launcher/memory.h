@@ -18,7 +18,7 @@ struct MemoryNeed {
   double total() const { return weights + gradients + optimizer; }
 };
 
-/// Activations and batches come on top.
+/// At least: activations, batches and copies of a component on several pipeline ranks come on top.
 MemoryNeed memory_need(const Config& config, const ModelDefinition& model, int world_size);
 
 /// Throws UserError where `need`, that of one rank, is more than `physical` bytes.

@@ -1,40 +1,104 @@
 #include "launcher/replica.h"
 
-#include <numeric>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
 
 #include "checkpoint/checkpoint_writer.h"
+#include "distributed/plan/lower.h"
+#include "distributed/plan/schedule.h"
 #include "model/initial_values.h"
 
 namespace rondo {
 namespace {
 
-/// Without a pipeline every rank holds every component.
-std::vector<ReplicaGroup> groups_of(const std::vector<ParameterSpec>& parameters, int world_size) {
-  std::vector<int> everyone(static_cast<size_t>(world_size));
-  std::iota(everyone.begin(), everyone.end(), 0);
-  std::vector<ComponentHolders> holders;
-  for (const ParameterSpec& spec : parameters) {
-    if (!holders.empty() && holders.back().component == spec.component) continue;
-    holders.push_back({spec.component, everyone});
+/// Throws where a rank was started with another configuration.
+void check_same_plan(const Plan& plan, Communicator& host) {
+  const auto mine = static_cast<int64_t>(fingerprint(plan));
+  int64_t first = mine;
+  host.broadcast({&first, 1, ElementType::int64}, 0);
+  int64_t others = mine == first ? 0 : 1;
+  host.all_reduce_sum({&others, 1, ElementType::int64});
+  if (others == 0) return;
+  throw std::runtime_error(fmt::format(
+      "{} of {} ranks have another plan than rank 0: all must be started with one configuration",
+      others, host.size()));
+}
+
+/// The ranks of this rank's own pipeline. Collective over the world.
+std::unique_ptr<Communicator> own_pipeline(const WorldLayout& layout, Communicator& world) {
+  std::vector<Group> groups;
+  for (int replica = 0; replica < layout.replicas; ++replica) {
+    Group group{fmt::format("pipeline {}", replica), {}};
+    for (int p = 0; p < layout.pipeline; ++p) group.ranks.push_back(layout.world_rank(replica, p));
+    groups.push_back(group);
   }
-  return replica_groups(holders);
+  auto made = world.subgroups(groups);
+  return std::move(made[static_cast<size_t>(layout.replica(world.rank()))]);
 }
 
 torch::Tensor on_host(const torch::Tensor& t) { return t.cpu().contiguous(); }
 
 }  // namespace
 
-Replica::Replica(const ModelDefinition& model, const ReplicaOptions& options, World world)
+Replica::Replica(const ModelDefinition& model, const Plan& plan, const ReplicaOptions& options,
+                 World world)
     : model_(model),
+      plan_((check_same_plan(plan, world.host), plan)),
+      world_rank_(world.rank()),
+      layout_{plan.placement().pipeline, plan.chosen.choice.replicas},
       parameters_(parameter_list(model.spec, model.sharing, model.relaxation_rank)),
-      groups_(groups_of(parameters_, world.size())),
-      store_(parameters_, buffer_plans(groups_, world.rank()), options.precision, options.device),
-      buffers_(store_, groups_, world, options.zero),
-      stage_(model, store_,
-             {.halves = {0, 2 * model.sharing.depth()},
-              .sequence = options.sequence,
-              .recompute = options.recompute}) {
-  check_ties(stage_.layers(), model.sharing);
+      pipeline_ranks_(own_pipeline(layout_, world.tensors)),
+      store_(parameters_, buffer_plans(plan.world_groups, world.rank()), options.precision,
+             options.device),
+      buffers_(store_, plan.world_groups, world, options.zero),
+      pipeline_(model, store_,
+                {.placement = plan.placement(),
+                 .groups = plan.groups,
+                 .reduced = plan.reductions,
+                 .sequence = options.sequence,
+                 .recompute = options.recompute},
+                *pipeline_ranks_, buffers_) {
+  check_ties(pipeline_.layers(), model.sharing);
+}
+
+Pipeline::Run Replica::train(const MicrobatchSource& source, double gradient_scale, bool timed) {
+  return pipeline_.run(plan_.program[static_cast<size_t>(layout_.pipeline_rank(world_rank_))],
+                       source, gradient_scale, timed);
+}
+
+/// The forward half of GPipe: nothing waits for a way back.
+const RankProgram& Replica::forward_program(int microbatches) {
+  RankProgram& own = forward_programs_[microbatches];
+  if (!own.empty()) return own;
+  const Placement& placement = plan_.placement();
+  Program program =
+      generate({.kind = ScheduleKind::gpipe, .microbatches = microbatches}, placement);
+  for (RankProgram& list : program) {
+    std::erase_if(list, [](const Action& action) { return action.op != Op::forward; });
+  }
+  own = lower(program, placement, {})[static_cast<size_t>(layout_.pipeline_rank(world_rank_))];
+  return own;
+}
+
+double Replica::evaluate(const MicrobatchSource& source, int count) {
+  // So many at a time fill the pipeline, and bound what the first rank may run ahead.
+  const int at_a_time = 4 * layout_.pipeline;
+  double loss = 0.0;
+  for (int first = 0; first < count; first += at_a_time) {
+    const MicrobatchSource part{[&, first](int i) { return source.load(first + i); },
+                                [&, first](int i) { return source.rows(first + i); }};
+    loss += pipeline_.run(forward_program(std::min(at_a_time, count - first)), part, 0.0).loss;
+  }
+  return loss;
+}
+
+Communicator::Traffic Replica::traffic() const {
+  Communicator::Traffic sum = buffers_.traffic();
+  sum.activation = pipeline_.sent_bytes();
+  return sum;
 }
 
 void Replica::draw(uint64_t seed) {
@@ -53,11 +117,10 @@ void Replica::load(const CheckpointReader& reader, bool optimizer) {
     read(exp_avg_sq_dataset(slice.parameter), slice.exp_avg_sq);
   }
   buffers_.publish_values();
-  buffers_.wait_for_values();
 }
 
 void Replica::save(const std::string& file, const CheckpointHeader& header) {
-  check_ties(stage_.layers(), model_.sharing);
+  check_ties(pipeline_.layers(), model_.sharing);
   buffers_.check_replicas_equal();
   std::vector<DatasetSpec> all;
   for (const ParameterSpec& spec : parameters_) {

@@ -59,25 +59,27 @@ PlannedRun plan_run(const TrainWords& words, const std::vector<std::string>& ove
 struct Run {
   Config config;
   Start start;
+  Plan plan;
   Corpora corpora;
 };
 
 /// Collective.
-Run prepare_run(const PlannedRun& plan, Communicator& host) {
+Run prepare_run(const PlannedRun& planned, Communicator& host) {
   const bool is_first = host.rank() == 0;
-  Config config = plan.config;
+  Config config = planned.config;
   int64_t damaged = 0;
   agree(host, [&] {
     if (is_first) damaged = count_damaged(config);
   });
   host.broadcast({&damaged, 1, ElementType::int64}, 0);
   Start start;
+  Plan plan;
   std::optional<Corpora> corpora;
   agree(host, [&] {
     start = choose_start(config, damaged);
     if (!config.train.init.empty()) {
       const ModelDefinition& model = start.model;
-      adopt_model(config, plan.resolved,
+      adopt_model(config, planned.resolved,
                   {start.file, start.config, model.spec, model.sharing, model.relaxation_rank});
     }
     const bool verified = config.checkpoint.resume == "auto" && start.resume;
@@ -86,9 +88,10 @@ Run prepare_run(const PlannedRun& plan, Communicator& host) {
     }
     const bool on_host = config.distributed.backend == "mpi";
     if (on_host) check_fits(memory_need(config, start.model, host.size()), physical_memory());
+    plan = plan_for(config, start.model, host.size());
     corpora.emplace(open_corpora(config, /*check_tokens=*/is_first));
   });
-  return {config, start, std::move(*corpora)};
+  return {config, start, std::move(plan), std::move(*corpora)};
 }
 
 std::string describe_run(const Config& config, const Start& start, int world_size) {
@@ -112,7 +115,7 @@ TrainResult train(Run run, Communicator& host, StopSignals& signals) {
   const Config& config = run.config;
   torch::set_num_threads(static_cast<int>(config.train.threads));
   Ranks ranks(config.distributed, host);
-  Trainer trainer(config, run.start, std::move(run.corpora), ranks, signals);
+  Trainer trainer(config, run.start, run.plan, std::move(run.corpora), ranks, signals);
   std::optional<RunFolder> folder;
   agree(host, [&] {
     if (host.rank() != 0) return;

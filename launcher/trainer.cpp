@@ -7,6 +7,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "launcher/agree.h"
+#include "launcher/plan_request.h"
 
 namespace rondo {
 namespace {
@@ -22,16 +23,6 @@ Microbatch to_microbatch(const Batch& batch, torch::Device device) {
           torch::tensor(batch.targets, torch::kInt64).to(device)};
 }
 
-Replica make_replica(const Config& config, const Start& start, Ranks& ranks) {
-  return Replica(start.model,
-                 {.precision = Precision::parse(config.train.precision),
-                  .sequence = config.data.sequence,
-                  .recompute = config.train.recompute == "layer",
-                  .zero = config.distributed.zero,
-                  .device = ranks.device()},
-                 ranks.world());
-}
-
 /// Sums `values` over all ranks, in place.
 template <size_t n>
 void sum_over_ranks(World world, std::array<double, n>& values) {
@@ -40,27 +31,45 @@ void sum_over_ranks(World world, std::array<double, n>& values) {
 
 }  // namespace
 
-double evaluate(const Replica& replica, const SampleSource& source, const Config& config,
-                World world) {
+double evaluate(Replica& replica, const SampleSource& source, const Config& config, World world) {
   const int64_t wanted = config.train.eval_batches * config.train.global_batch;
   const int64_t samples = std::min(wanted, source.samples());
-  std::array<double, 1> loss = {0.0};
   const int64_t micro = config.train.micro_batch;
-  for (int64_t first = world.rank() * micro; first < samples; first += world.size() * micro) {
-    const Batch batch = source.batch(0, first, std::min(micro, samples - first));
-    loss[0] += replica.stage().evaluate(to_microbatch(batch, replica.device()), {}).item<double>();
-  }
+  // Replicas take turns; the last microbatch may be a short one.
+  const int64_t replicas = replica.layout().replicas;
+  const int64_t all = (samples + micro - 1) / micro;
+  const int64_t own = (all - replica.index() + replicas - 1) / replicas;
+  const auto first = [&](int i) { return (i * replicas + replica.index()) * micro; };
+  const auto rows = [&](int i) { return std::min(micro, samples - first(i)); };
+  const MicrobatchSource microbatches{
+      [&](int i) { return to_microbatch(source.batch(0, first(i), rows(i)), replica.device()); },
+      [&](int i) { return rows(i) * config.data.sequence; }};
+  std::array<double, 1> loss = {replica.evaluate(microbatches, static_cast<int>(own))};
   sum_over_ranks(world, loss);
   return loss[0] / static_cast<double>(samples * config.data.sequence);
 }
 
-Trainer::Trainer(const Config& config, const Start& start, Corpora corpora, Ranks& ranks,
-                 StopSignals& signals)
+Plan plan_for(const Config& config, const ModelDefinition& model, int world_size) {
+  PlanRequest request = plan_request(config, world_size);
+  request.workload.model = model.spec;
+  request.workload.map = model.sharing;
+  request.workload.relaxation_rank = model.relaxation_rank;
+  return make_plan(request);
+}
+
+Trainer::Trainer(const Config& config, const Start& start, const Plan& plan, Corpora corpora,
+                 Ranks& ranks, StopSignals& signals)
     : config_(config),
       world_(ranks.world()),
       signals_(signals),
       corpora_(std::move(corpora)),
-      replica_(make_replica(config, start, ranks)) {
+      replica_(start.model, plan,
+               {.precision = Precision::parse(config.train.precision),
+                .sequence = config.data.sequence,
+                .recompute = config.train.recompute == "layer",
+                .zero = config.distributed.zero,
+                .device = ranks.device()},
+               ranks.world()) {
   if (start.file.empty()) {
     replica_.draw(config.train.seed);
     return;
@@ -74,27 +83,23 @@ Trainer::Trainer(const Config& config, const Start& start, Corpora corpora, Rank
 
 double Trainer::forward_backward(int64_t step) {
   const int64_t global = config_.train.global_batch;
-  const int64_t rows = global / world_.size();
-  const int64_t first = world_.rank() * rows;
+  const int64_t micro = config_.train.micro_batch;
+  const int64_t first = replica_.index() * (global / replica_.layout().replicas);
   const double scale = 1.0 / static_cast<double>(global * config_.data.sequence);
-  double loss = 0.0;
-  for (int64_t row = 0; row < rows; row += config_.train.micro_batch) {
-    const Batch batch = corpora_.train.batch(step - 1, first + row, config_.train.micro_batch);
-    Stage::Tape tape;
-    loss += replica_.stage()
-                .forward(to_microbatch(batch, replica_.device()), {}, scale, tape)
-                .item<double>();
-    replica_.stage().backward({}, tape);
-  }
-  return loss * scale;
+  const MicrobatchSource microbatches{
+      [&](int i) {
+        return to_microbatch(corpora_.train.batch(step - 1, first + i * micro, micro),
+                             replica_.device());
+      },
+      [&](int) { return micro * config_.data.sequence; }};
+  return replica_.train(microbatches, scale).loss * scale;
 }
 
 StepMetrics Trainer::train_step(int64_t step) {
   const Clock::time_point start = Clock::now();
-  const Communicator::Traffic before = replica_.buffers().traffic();
+  const Communicator::Traffic before = replica_.traffic();
   replica_.buffers().clear_gradients();
   const double loss = forward_backward(step);
-  replica_.buffers().reduce();
   StepMetrics metrics{.step = step, .lr = config_.optimizer.rate.at(step)};
   metrics.grad_norm = replica_.buffers().gradient_norm();
   if (!std::isfinite(metrics.grad_norm)) {
@@ -111,16 +116,17 @@ StepMetrics Trainer::train_step(int64_t step) {
                              .eps = optimizer.eps,
                              .weight_decay = optimizer.weight_decay},
                             metrics.lr, step, factor);
-  replica_.buffers().wait_for_values();
-  const Communicator::Traffic after = replica_.buffers().traffic();
-  std::array<double, 4> sums = {loss, signals_.requested() ? 1.0 : 0.0,
+  const Communicator::Traffic after = replica_.traffic();
+  std::array<double, 5> sums = {loss, signals_.requested() ? 1.0 : 0.0,
+                                static_cast<double>(after.activation - before.activation),
                                 static_cast<double>(after.reduce - before.reduce),
                                 static_cast<double>(after.gather - before.gather)};
   sum_over_ranks(world_, sums);
   metrics.loss = sums[0];
   stopping_ = sums[1] > 0.0;
-  metrics.sent_bytes.reduce = static_cast<int64_t>(sums[2]);
-  metrics.sent_bytes.gather = static_cast<int64_t>(sums[3]);
+  metrics.sent_bytes.activation = static_cast<int64_t>(sums[2]);
+  metrics.sent_bytes.reduce = static_cast<int64_t>(sums[3]);
+  metrics.sent_bytes.gather = static_cast<int64_t>(sums[4]);
   tokens_ += config_.train.global_batch * config_.data.sequence;
   metrics.tokens = tokens_;
   metrics.step_s = seconds_since(start);

@@ -17,8 +17,10 @@ namespace rondo {
 
 /// Mean nats per target token over at most `batches` global batches of `source`, every sample once
 /// at most, computed by all ranks together. Collective.
-double evaluate(const Replica& replica, const SampleSource& source, const Config& config,
-                World world);
+double evaluate(Replica& replica, const SampleSource& source, const Config& config, World world);
+
+/// The plan of `model` on so many ranks; the same on every rank. Throws UserError.
+Plan plan_for(const Config& config, const ModelDefinition& model, int world_size);
 
 /// How a run ended.
 struct TrainResult {
@@ -32,7 +34,7 @@ struct TrainResult {
 class Trainer {
  public:
   /// Builds the model of `start`; writes nothing. Collective. Throws UserError.
-  Trainer(const Config& config, const Start& start, Corpora corpora, Ranks& ranks,
+  Trainer(const Config& config, const Start& start, const Plan& plan, Corpora corpora, Ranks& ranks,
           StopSignals& signals);
 
   /// Trains to `train.steps`, or until a signal asks to stop; saves. Collective.

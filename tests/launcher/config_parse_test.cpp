@@ -240,8 +240,10 @@ TEST(CheckForWorld, RefusesWhatCannotRunAndNamesValuesThatCan) {
   const auto message = [](const std::vector<std::string>& overrides, int world) {
     return error_of([&] { check_for_world(parse(overrides), world); });
   };
-  EXPECT_EQ(message({"distributed.pipeline=4"}, 4),
-            "distributed.pipeline = 4: only 1 pipeline rank in this version; set it to 1");
+  EXPECT_EQ(message({"distributed.pipeline=3"}, 4),
+            "distributed.pipeline = 3 does not divide the 4 ranks of this run; set it to 2 or 4");
+  EXPECT_EQ(message({"distributed.pipeline=2", "train.global_batch=3", "train.micro_batch=1"}, 4),
+            "train.global_batch = 3 does not divide over 2 data replicas; set it to 2 or 4");
   EXPECT_EQ(message({"train.global_batch=10", "train.micro_batch=1"}, 4),
             "train.global_batch = 10 does not divide over 4 data replicas; set it to 8 or 12, or "
             "start 2 or 5 ranks");

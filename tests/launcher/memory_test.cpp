@@ -25,6 +25,9 @@ TEST(Memory, IsThatOfStoredWeightsGradientsAndMoments) {
   EXPECT_EQ(need.weights, 4 * stored);
   EXPECT_EQ(need.gradients, 4 * stored);
   EXPECT_EQ(need.optimizer, 8 * stored);
+  config.distributed.pipeline = 2;
+  EXPECT_EQ(memory_need(config, model, 4).weights, 2 * stored);
+  config.distributed.pipeline = 1;
   config.train.precision = "bfloat16";
   config.distributed.zero = 1;
   need = memory_need(config, model, 4);

@@ -112,7 +112,7 @@ class Mistakes(WithCorpus):
         self.train_refuses({"log.dir": "/proc/run"}, "/proc/run", r"log\.dir")
         self.train_refuses({"log.dir": "corpus.bin"}, r"corpus\.bin", r"log\.dir")
 
-    def test_what_this_version_cannot_do_is_said(self):
+    def test_what_cannot_be_is_said(self):
         self.train_refuses({"distributed.pipeline": 2}, r"distributed\.pipeline", "1")
 
     def test_several_ranks_refuse_with_one_line(self):
