@@ -291,6 +291,17 @@ TEST(Plan, ObeysCutPointsOrSaysWhyNot) {
   EXPECT_EQ(refusal(request).rfind("distributed.cuts = [0, 6, 20, 48]: ", 0), 0u);
 }
 
+TEST(Plan, OffersHalvesOfLayersWhereNothingElseAvoidsCopies) {
+  const PlanRequest request = billion({"cycle", 2});
+  const Plan plan = make_plan(request);
+  for (const Candidate& candidate : plan.candidates) {
+    const Placement& placement = candidate.choice.placement;
+    EXPECT_EQ(candidate.copies.empty(), placement.chunks() > 24) << placement.route;
+  }
+  EXPECT_TRUE(std::any_of(plan.candidates.begin(), plan.candidates.end(),
+                          [](const Candidate& candidate) { return candidate.copies.empty(); }));
+}
+
 TEST(Plan, IsTheSameOnEveryRank) {
   PlanRequest request = billion({"zigzag", 6});
   request.pipeline = 0;
