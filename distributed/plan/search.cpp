@@ -31,10 +31,10 @@ bool splits(ScheduleKind kind) { return kind == ScheduleKind::zero_bubble; }
 
 /// A message between the ranks of two neighbouring chunks.
 double hop_s(const Placement& placement, const Costs& costs, int from, int to) {
-  const int a = placement.rank_of(from);
-  const int b = placement.rank_of(to);
+  const auto a = static_cast<size_t>(placement.rank_of(from));
+  const auto b = static_cast<size_t>(placement.rank_of(to));
   if (a == b) return 0.0;
-  const LinkCost& link = costs.links[static_cast<size_t>(a * placement.pipeline + b)];
+  const LinkCost& link = costs.links[a * static_cast<size_t>(placement.pipeline) + b];
   const double bytes = static_cast<double>(costs.message_bytes);
   return link.latency_s + (link.bytes_per_s > 0.0 ? bytes / link.bytes_per_s : 0.0);
 }

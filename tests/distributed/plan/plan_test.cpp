@@ -98,26 +98,24 @@ TEST(Plan, IsTheBestOfAllCandidates) {
        {SharingOptions{"cycle", 4}, SharingOptions{"zigzag", 6}, SharingOptions{"none"},
         SharingOptions{"sequence", 8}, SharingOptions{"universal"}}) {
     for (const double bytes_per_s : {1e9, 2e11}) {
-      for (const int64_t gigabyte : {0, 14}) {
-        for (const bool overlap : {false, true}) {
-          PlanRequest request = billion(sharing);
-          request.pipeline = 0;
-          request.workload.zero = cases % 2;
-          request.global_batch = 16;
-          request.machine.memory_bytes = gigabyte * 1000000000;
-          request.machine.ranks_per_node = 2;
-          request.machine.inter.bytes_per_s = bytes_per_s;
-          request.machine.reduces_overlap = overlap;
-          const Candidate best = by_brute_force(request);
-          const Plan plan = make_plan(request);
-          EXPECT_EQ(plan.chosen.choice, best.choice) << explain(plan) << "\n"
-                                                     << best.route << " " << best.step_s;
-          ++cases;
-        }
+      for (const bool overlap : {false, true}) {
+        PlanRequest request = billion(sharing);
+        request.pipeline = 0;
+        request.workload.zero = cases / 2 % 2;
+        request.global_batch = 16;
+        request.machine.memory_bytes = overlap ? 0 : 14000000000;
+        request.machine.ranks_per_node = 2;
+        request.machine.inter.bytes_per_s = bytes_per_s;
+        request.machine.reduces_overlap = overlap;
+        const Candidate best = by_brute_force(request);
+        const Plan plan = make_plan(request);
+        EXPECT_EQ(plan.chosen.choice, best.choice) << explain(plan) << "\n"
+                                                   << best.route << " " << best.step_s;
+        ++cases;
       }
     }
   }
-  EXPECT_EQ(cases, 40);
+  EXPECT_EQ(cases, 20);
 }
 
 TEST(Plan, NeverPromisesMoreThanTheBoundAllows) {
