@@ -256,14 +256,24 @@ TEST(Plan, RefusesWhatCannotBeAndNamesTheNearestThatCan) {
   EXPECT_EQ(refusal(request).rfind("distributed.route = lop: ", 0), 0u);
 }
 
-TEST(Plan, RefusesWhatDoesNotFitInMemory) {
+TEST(Plan, RefusesWhatDoesNotFitInMemoryAndNamesTheNearestThatDoes) {
   PlanRequest request = billion({"none"});
-  request.machine.memory_bytes = 100000000;
-  EXPECT_EQ(
-      refusal(request).rfind(
-          "no plan fits in cluster.device_memory_gb = 0.1: the least, distributed.pipeline = ", 0),
-      0u)
-      << refusal(request);
+  const auto nearest = [&](int64_t megabytes) {
+    request.machine.memory_bytes = megabytes * 1000000;
+    const std::string line = refusal(request);
+    EXPECT_EQ(line.rfind("no plan fits in cluster.device_memory_gb = ", 0), 0u) << line;
+    return line.substr(line.find("nearest that can: ") + 18);
+  };
+  EXPECT_EQ(nearest(100), "a smaller model, or more ranks");
+  request.pipeline = 1;
+  EXPECT_EQ(nearest(16000), "distributed.zero=1");
+  request.workload.zero = 1;
+  EXPECT_EQ(nearest(11000), "distributed.pipeline=auto");
+  request.workload.micro_batch = 2;
+  request.pipeline = 4;
+  EXPECT_EQ(nearest(8000), "train.recompute=layer");
+
+  request = billion({"none"});
   request.pipeline = 0;
   request.world = 4;
   request.machine.memory_bytes = 12000000000;
