@@ -83,6 +83,11 @@ Plan make_plan(const CostModel& model, const Choice& choice) {
   plan.world_groups = on_world_ranks(costs.groups, placement, choice.replicas);
   plan.group_bytes = costs.reduce_bytes;
   plan.reductions = costs.reductions;
+  for (size_t g = 0; g < plan.groups.size(); ++g) {
+    if (plan.world_groups[g].world_ranks.size() > 1) {
+      plan.reduced_groups.push_back(static_cast<int>(g));
+    }
+  }
   plan.live_bounds = live_bounds(options, placement);
   plan.program = lower(generate(options, placement), placement, plan.reductions);
   const std::vector<std::string> complaints =

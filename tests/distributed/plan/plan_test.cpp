@@ -151,6 +151,10 @@ TEST(Plan, PredictsWhatItsProgramDoes) {
     EXPECT_EQ(plan.chosen.bytes.activation, 2 * activations) << route << ", two replicas";
     EXPECT_EQ(plan.chosen.bytes.reduce, 2 * sums) << route;
     EXPECT_EQ(plan.world_groups.size(), plan.groups.size());
+    ASSERT_EQ(plan.reduced_groups.size(), plan.reductions.size());
+    for (size_t g = 0; g < plan.reductions.size(); ++g) {
+      EXPECT_EQ(plan.groups[static_cast<size_t>(plan.reduced_groups[g])], plan.reductions[g]);
+    }
     EXPECT_DOUBLE_EQ(plan.chosen.step_s, plan.simulation.step_s + plan.update_s + plan.gather_s);
   }
 }
