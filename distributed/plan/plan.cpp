@@ -4,8 +4,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <stdexcept>
+#include <string_view>
 
+#include "base/user_error.h"
 #include "distributed/plan/check.h"
 #include "distributed/plan/schedule_text.h"
 
@@ -17,6 +20,54 @@ uint64_t hash_of(const std::string& text) {
   uint64_t hash = 14695981039346656037u;
   for (unsigned char c : text) hash = (hash ^ c) * 1099511628211u;
   return hash;
+}
+
+/// A key that makes a plan smaller.
+struct Relief {
+  std::string_view override;
+  void (*apply)(PlanRequest& request);
+};
+
+constexpr std::array<Relief, 4> reliefs = {{
+    {"distributed.zero=1", [](PlanRequest& r) { r.workload.zero = 1; }},
+    {"train.recompute=layer", [](PlanRequest& r) { r.workload.recompute = true; }},
+    {"train.micro_batch=1", [](PlanRequest& r) { r.workload.micro_batch = 1; }},
+    {"distributed.pipeline=auto", [](PlanRequest& r) { r.pipeline = 0; }},
+}};
+
+bool fits(const PlanRequest& request) {
+  const CostModel model(request.workload, request.machine);
+  std::vector<Candidate> list = candidates(request, model);
+  return search(model, list) != nullptr;
+}
+
+/// The first single key that helps, or as many as it takes.
+std::string nearest_that_fits(const PlanRequest& request) {
+  PlanRequest all = request;
+  std::string overrides;
+  for (const Relief& relief : reliefs) {
+    PlanRequest one = request;
+    relief.apply(one);
+    if (fits(one)) return std::string(relief.override);
+  }
+  for (const Relief& relief : reliefs) {
+    relief.apply(all);
+    overrides += fmt::format("{}{}", overrides.empty() ? "" : " ", relief.override);
+    if (fits(all)) return overrides;
+  }
+  return "a smaller model, or more ranks";
+}
+
+[[noreturn]] void refuse(const PlanRequest& request, const std::vector<Candidate>& list) {
+  const Candidate& least = *std::min_element(
+      list.begin(), list.end(),
+      [](const Candidate& a, const Candidate& b) { return a.most_memory() < b.most_memory(); });
+  throw UserError(fmt::format(
+      "no plan fits in cluster.device_memory_gb = {:.4g}: the least, distributed.pipeline = {} on "
+      "route {} with {}, needs {:.4g}; nearest that can: {}",
+      static_cast<double>(request.machine.memory_bytes) / 1e9, least.choice.placement.pipeline,
+      least.route, schedule_name(least.choice.schedule),
+      static_cast<double>(least.most_memory()) / 1e9, nearest_that_fits(request)));
 }
 
 }  // namespace
@@ -32,6 +83,11 @@ Plan make_plan(const CostModel& model, const Choice& choice) {
   plan.world_groups = on_world_ranks(costs.groups, placement, choice.replicas);
   plan.group_bytes = costs.reduce_bytes;
   plan.reductions = costs.reductions;
+  for (size_t g = 0; g < plan.groups.size(); ++g) {
+    if (plan.world_groups[g].world_ranks.size() > 1) {
+      plan.reduced_groups.push_back(static_cast<int>(g));
+    }
+  }
   plan.live_bounds = live_bounds(options, placement);
   plan.program = lower(generate(options, placement), placement, plan.reductions);
   const std::vector<std::string> complaints =
@@ -47,7 +103,9 @@ Plan make_plan(const CostModel& model, const Choice& choice) {
 Plan make_plan(const PlanRequest& request) {
   const CostModel model(request.workload, request.machine);
   std::vector<Candidate> list = candidates(request, model);
-  Plan plan = make_plan(model, search(model, list).choice);
+  const Candidate* best = search(model, list);
+  if (best == nullptr) refuse(request, list);
+  Plan plan = make_plan(model, best->choice);
   for (Candidate& candidate : list) {
     if (candidate.choice == plan.chosen.choice) candidate = plan.chosen;
   }

@@ -18,6 +18,7 @@ struct Plan {
   std::vector<ReplicaGroup> world_groups = {};  ///< the same, with their world ranks
   std::vector<int64_t> group_bytes = {};   ///< that all members of each send in a step's reduction
   std::vector<Reduction> reductions = {};  ///< what Op::reduce counts: the groups of several ranks
+  std::vector<int> reduced_groups = {};    ///< index into `groups` of each
   std::vector<int> live_bounds = {};       ///< activations per pipeline rank
   Program program = {};                    ///< lowered and checked, per pipeline rank
   Simulation simulation = {};              ///< of the pipeline, from first forward to last sum

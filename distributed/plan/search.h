@@ -80,9 +80,8 @@ void record(double pipeline_s, const std::vector<int64_t>& live_bytes, const Cos
 void simulate_candidate(const CostModel& costs, Candidate& candidate);
 
 /// Simulates what may win, and the most promising of every pipeline and route: the rest, by its
-/// bound, cannot. Returns the fastest that fits; of equal ones that with
-/// the fewest copies. Throws UserError when
-/// none fits, with what the least memory needs.
-const Candidate& search(const CostModel& costs, std::vector<Candidate>& candidates);
+/// bound, cannot. The fastest that fits, of equal ones that with the fewest copies; null when none
+/// fits.
+const Candidate* search(const CostModel& costs, std::vector<Candidate>& candidates);
 
 }  // namespace rondo
