@@ -82,20 +82,19 @@ Pipeline::Pipeline(const ModelDefinition& model, const ComponentStore& store,
       hidden_(model.spec.hidden),
       ranks_(ranks),
       buffers_(buffers),
+      reduced_groups_(layout.reduced_groups),
       pool_(torch::dtype(store.precision().compute).device(store.device())) {
   for (int k : placement_.chunks_of(ranks.rank())) {
     const Chunk chunk = placement_.chunk(k);
     stages_.emplace(k, Stage(model, store,
                              {.halves = {chunk.begin, chunk.end},
+                              .first = chunk.embeds,
+                              .last = chunk.heads,
                               .sequence = layout.sequence,
                               .recompute = layout.recompute}));
   }
   for (size_t g = 0; g < layout.groups.size(); ++g) {
     for (int k : layout.groups[g].chunks) groups_of_[k].push_back(static_cast<int>(g));
-  }
-  for (const BufferGroup& group : layout.reduced) {
-    const auto at = std::find(layout.groups.begin(), layout.groups.end(), group);
-    reduced_.push_back(static_cast<int>(at - layout.groups.begin()));
   }
 }
 
@@ -150,7 +149,7 @@ void Pipeline::execute(const Action& action, Execution& execution) {
     case Op::receive_gradient:
       return receive(action, execution);
     case Op::reduce:
-      return buffers_.start_reduce(reduced_.at(static_cast<size_t>(action.chunk)));
+      return buffers_.start_reduce(reduced_groups_.at(static_cast<size_t>(action.chunk)));
   }
 }
 

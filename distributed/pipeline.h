@@ -22,8 +22,8 @@ namespace rondo {
 /// Where everything of a plan is that the engine needs.
 struct PipelineLayout {
   Placement placement;
-  std::vector<BufferGroup> groups;   ///< the list that the replica buffers were built from
-  std::vector<BufferGroup> reduced;  ///< those that Op::reduce counts
+  std::vector<BufferGroup> groups;  ///< those of the replica buffers, with their chunks here
+  std::vector<int> reduced_groups;  ///< by reduction: the group that it sums
   int64_t sequence = 0;
   bool recompute = false;
 };
@@ -55,9 +55,6 @@ class Pipeline {
   Run run(const RankProgram& program, const MicrobatchSource& source, double gradient_scale,
           bool timed = false);
 
-  /// Messages sent so far.
-  int64_t sent_bytes() const { return ranks_.traffic().activation; }
-
   /// Every layer that this rank runs, of all its chunks.
   std::vector<Layer> layers() const;
 
@@ -74,10 +71,10 @@ class Pipeline {
   int64_t hidden_;
   Communicator& ranks_;
   ReplicaBuffers& buffers_;
+  std::vector<int> reduced_groups_;
   BufferPool pool_;
   std::map<int, Stage> stages_;                ///< by chunk, of this rank
   std::map<int, std::vector<int>> groups_of_;  ///< by chunk: the groups of its components
-  std::vector<int> reduced_;                   ///< by reduction: the group that it sums
 };
 
 }  // namespace rondo

@@ -12,6 +12,8 @@
 #include "launcher/config_schema.h"
 #include "launcher/config_value.h"
 #include "model/families.h"
+#include "model/pass_schedule.h"
+#include "model/recurrence.h"
 
 namespace rondo {
 namespace {
@@ -101,6 +103,21 @@ Complaint possible_sharing(const Config& c) {
   return std::nullopt;
 }
 
+Complaint recurring_passes(const Config& c) {
+  if (c.train.passes.empty() && c.train.backprop_passes == 0) return std::nullopt;
+  const auto found = recurrence(make_sharing_map(c.sharing, static_cast<int>(c.model.depth)));
+  if (!found) {
+    return "train.passes and train.backprop_passes need layers that come again, as under "
+           "sharing=cycle with a depth of several times sharing.unique";
+  }
+  const int highest = PassSchedule::parse(c.train.passes).highest();
+  if (highest <= found->passes) return std::nullopt;
+  return fmt::format(
+      "train.passes = {}: the model makes {} passes at most; set it to uniform:1..{} "
+      "or raise model.depth",
+      c.train.passes, found->passes, found->passes);
+}
+
 std::vector<Check> checks() {
   return {
       {{"model.hidden", "model.heads", "model.head_dim"}, head_split},
@@ -113,6 +130,9 @@ std::vector<Check> checks() {
       {{"model.depth", "sharing.strategy", "sharing.unique", "sharing.map", "sharing.prelude",
         "sharing.coda", "sharing.attention", "sharing.feed_forward", "sharing.norms"},
        possible_sharing},
+      {{"model.depth", "sharing.strategy", "sharing.unique", "train.passes",
+        "train.backprop_passes"},
+       recurring_passes},
   };
 }
 

@@ -33,10 +33,12 @@ struct TrainConfig {
   uint64_t seed = 0;
   std::string precision = "float32";  ///< float32, float64, bfloat16
   std::string recompute = "none";     ///< none, layer
-  std::string init;                   ///< checkpoint to start from; its model and map then stand
-  int64_t eval_every = 0;             ///< steps between evaluations; 0 = only at the end
-  int64_t eval_batches = 16;          ///< global batches per evaluation
-  int64_t threads = 1;                ///< compute threads per rank
+  std::string passes;           ///< a step's passes over the recurring layers: see PassSchedule
+  int64_t backprop_passes = 0;  ///< gradients go back through the last so many; 0: through all
+  std::string init;             ///< checkpoint to start from; its model and map then stand
+  int64_t eval_every = 0;       ///< steps between evaluations; 0 = only at the end
+  int64_t eval_batches = 16;    ///< global batches per evaluation
+  int64_t threads = 1;          ///< compute threads per rank
 };
 
 struct OptimizerConfig {
@@ -71,18 +73,19 @@ struct LogConfig {
   std::string dir = "runs/default";  ///< run folder
   int64_t every = 10;                ///< steps between progress lines
   bool tensorboard = true;
+  int64_t trace_step = 0;  ///< step whose timeline is kept, measured and simulated; 0: none
 };
 
 /// What one rank's device and its links can do. The defaults are one core of a desktop.
 struct ClusterConfig {
-  int64_t gpus_per_node = 1;      ///< ranks that share a node, with or without GPUs
-  double device_tflops = 0.1;     ///< peak of one rank's device, for MFU and the planner
-  double efficiency = 0.5;        ///< share of the peak that matrix products reach
-  double memory_gbs = 10.0;       ///< 1e9 bytes/s, of one rank's memory
+  int64_t gpus_per_node = 1;       ///< ranks that share a node, with or without GPUs
+  double device_tflops = 0.1;      ///< peak of one rank's device, for MFU and the planner
+  double efficiency = 0.5;         ///< share of the peak that matrix products reach
+  double memory_gbs = 10.0;        ///< 1e9 bytes/s, of one rank's memory
   double device_memory_gb = 16.0;  ///< 1e9 bytes
-  double intra_gbs = 5.0;         ///< 1e9 bytes/s, one direction, between ranks of a node
-  double intra_us = 1.0;          ///< latency of a message there
-  double inter_gbs = 1.25;        ///< the same between nodes
+  double intra_gbs = 5.0;          ///< 1e9 bytes/s, one direction, between ranks of a node
+  double intra_us = 1.0;           ///< latency of a message there
+  double inter_gbs = 1.25;         ///< the same between nodes
   double inter_us = 30.0;
 };
 

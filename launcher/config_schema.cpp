@@ -10,6 +10,7 @@
 #include "launcher/config_codec.h"
 #include "launcher/config_nearest.h"
 #include "model/families.h"
+#include "model/pass_schedule.h"
 
 namespace rondo {
 namespace {
@@ -92,6 +93,15 @@ Complaint strategy(const ConfigValue& value) {
 
 Complaint strategy_or_empty(const ConfigValue& value) {
   return plain_text(value).empty() ? std::nullopt : strategy(value);
+}
+
+Complaint pass_schedule(const ConfigValue& value) {
+  try {
+    PassSchedule::parse(plain_text(value));
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return std::nullopt;
 }
 
 /// `access(config)` gives the member, const or not.
@@ -208,6 +218,8 @@ std::vector<ConfigField> training_fields() {
       train.key("seed", &TrainConfig::seed, at_least(0)),
       train.key("precision", &TrainConfig::precision, one_of({"float32", "float64", "bfloat16"})),
       train.key("recompute", &TrainConfig::recompute, one_of({"none", "layer"})),
+      train.key("passes", &TrainConfig::passes, pass_schedule),
+      train.key("backprop_passes", &TrainConfig::backprop_passes, at_least(0)),
       train.key("init", &TrainConfig::init),
       train.key("eval_every", &TrainConfig::eval_every, at_least(0)),
       train.key("eval_batches", &TrainConfig::eval_batches, count()),
@@ -248,6 +260,7 @@ std::vector<ConfigField> run_fields() {
       log.key("dir", &LogConfig::dir, not_empty),
       log.key("every", &LogConfig::every, at_least(1)),
       log.key("tensorboard", &LogConfig::tensorboard),
+      log.key("trace_step", &LogConfig::trace_step, at_least(0)),
       cluster.key("gpus_per_node", &ClusterConfig::gpus_per_node, at_least(1)),
       cluster.key("device_tflops", &ClusterConfig::device_tflops, positive()),
       cluster.key("efficiency", &ClusterConfig::efficiency, within(0.001, 1)),

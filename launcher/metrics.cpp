@@ -74,22 +74,24 @@ void replace(const fs::path& path, const std::vector<std::string>& lines) {
   }
 }
 
+nlohmann::ordered_json json_of(const SentBytes& bytes) {
+  return {{"activation", bytes.activation}, {"reduce", bytes.reduce}, {"gather", bytes.gather}};
+}
+
 }  // namespace
 
 std::string to_json(const StepMetrics& metrics) {
   nlohmann::ordered_json object = {
-      {"step", metrics.step},
-      {"loss", metrics.loss},
-      {"grad_norm", metrics.grad_norm},
-      {"lr", metrics.lr},
-      {"tokens", metrics.tokens},
-      {"tokens_per_s", metrics.tokens_per_s},
-      {"step_s", metrics.step_s},
-      {"sent_bytes",
-       {{"activation", metrics.sent_bytes.activation},
-        {"reduce", metrics.sent_bytes.reduce},
-        {"gather", metrics.sent_bytes.gather}}},
+      {"step", metrics.step},           {"loss", metrics.loss},
+      {"grad_norm", metrics.grad_norm}, {"lr", metrics.lr},
+      {"tokens", metrics.tokens},       {"tokens_per_s", metrics.tokens_per_s},
+      {"step_s", metrics.step_s},       {"sent_bytes", json_of(metrics.sent_bytes)},
   };
+  if (metrics.passes) object["passes"] = *metrics.passes;
+  for (const RankMetrics& rank : metrics.ranks) {
+    object["ranks"].push_back(
+        {{"sent_bytes", json_of(rank.sent_bytes)}, {"peak_memory_bytes", rank.peak_memory_bytes}});
+  }
   if (metrics.validation_loss) {
     object["validation_loss"] = *metrics.validation_loss;
   }

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace rondo {
 
@@ -14,6 +15,12 @@ struct SentBytes {
   int64_t activation = 0;
   int64_t reduce = 0;
   int64_t gather = 0;
+};
+
+/// The same of each rank, and the most memory that it has had.
+struct RankMetrics {
+  SentBytes sent_bytes = {};
+  int64_t peak_memory_bytes = 0;
 };
 
 struct StepMetrics {
@@ -25,6 +32,8 @@ struct StepMetrics {
   double tokens_per_s = 0.0;
   double step_s = 0.0;
   SentBytes sent_bytes = {};
+  std::optional<int> passes = {};              ///< over the recurring layers, where they vary
+  std::vector<RankMetrics> ranks = {};         ///< by world rank; only now and then
   std::optional<double> validation_loss = {};  ///< only after a step that was evaluated
 };
 

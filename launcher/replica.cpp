@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -46,6 +47,7 @@ torch::Tensor on_host(const torch::Tensor& t) { return t.cpu().contiguous(); }
 Replica::Replica(const ModelDefinition& model, const Plan& plan, const ReplicaOptions& options,
                  World world)
     : model_(model),
+      options_(options),
       plan_((check_same_plan(plan, world.host), plan)),
       world_rank_(world.rank()),
       layout_{plan.placement().pipeline, plan.chosen.choice.replicas},
@@ -53,34 +55,58 @@ Replica::Replica(const ModelDefinition& model, const Plan& plan, const ReplicaOp
       pipeline_ranks_(own_pipeline(layout_, world.tensors)),
       store_(parameters_, buffer_plans(plan.world_groups, world.rank()), options.precision,
              options.device),
-      buffers_(store_, plan.world_groups, world, options.zero),
-      pipeline_(model, store_,
-                {.placement = plan.placement(),
-                 .groups = plan.groups,
-                 .reduced = plan.reductions,
-                 .sequence = options.sequence,
-                 .recompute = options.recompute},
-                *pipeline_ranks_, buffers_) {
-  check_ties(pipeline_.layers(), model.sharing);
+      buffers_(store_, plan.world_groups, world, options.zero) {
+  check_ties(engine({}).pipeline->layers(), model.sharing);
 }
 
-Pipeline::Run Replica::train(const MicrobatchSource& source, double gradient_scale, bool timed) {
-  return pipeline_.run(plan_.program[static_cast<size_t>(layout_.pipeline_rank(world_rank_))],
-                       source, gradient_scale, timed);
+/// A program is generated for each depth once; views of the weights cost nothing.
+Replica::Engine& Replica::engine(const StepDepth& depth) {
+  Engine& engine = engines_[depth];
+  if (engine.pipeline) return engine;
+  const ModelParts parts = parts_of(model_.spec, model_.sharing, model_.relaxation_rank);
+  engine.step = depth.passes == 0 ? whole_step(plan_, parts) : step_of(plan_, parts, depth);
+  ModelDefinition model = model_;
+  model.sharing = engine.step.map;
+  model.layers = engine.step.layers;
+  engine.pipeline =
+      std::make_unique<Pipeline>(model, store_,
+                                 PipelineLayout{.placement = engine.step.placement,
+                                                .groups = engine.step.groups,
+                                                .reduced_groups = engine.step.reduced_groups,
+                                                .sequence = options_.sequence,
+                                                .recompute = options_.recompute},
+                                 *pipeline_ranks_, buffers_);
+  return engine;
+}
+
+const RankProgram& Replica::own(const Program& program) const {
+  return program[static_cast<size_t>(layout_.pipeline_rank(world_rank_))];
+}
+
+Pipeline::Run Replica::train(const MicrobatchSource& source, const TrainOptions& options) {
+  Engine& chosen = engine(options.depth);
+  return chosen.pipeline->run(own(chosen.step.program), source, options.gradient_scale,
+                              options.timed);
+}
+
+double Replica::executed_share(const StepDepth& depth) const {
+  const std::optional<Recurrence> all = recurrence(model_.sharing);
+  if (!all) return 1.0;
+  const int left_out = (all->passes - depth.passes) * all->period;
+  return 1.0 - static_cast<double>(left_out) / model_.sharing.depth();
 }
 
 /// The forward half of GPipe: nothing waits for a way back.
 const RankProgram& Replica::forward_program(int microbatches) {
-  RankProgram& own = forward_programs_[microbatches];
-  if (!own.empty()) return own;
+  const auto [entry, added] = forward_programs_.try_emplace(microbatches);
+  if (!added) return entry->second;
   const Placement& placement = plan_.placement();
   Program program =
       generate({.kind = ScheduleKind::gpipe, .microbatches = microbatches}, placement);
   for (RankProgram& list : program) {
     std::erase_if(list, [](const Action& action) { return action.op != Op::forward; });
   }
-  own = lower(program, placement, {})[static_cast<size_t>(layout_.pipeline_rank(world_rank_))];
-  return own;
+  return entry->second = own(lower(program, placement, {}));
 }
 
 double Replica::evaluate(const MicrobatchSource& source, int count) {
@@ -90,14 +116,16 @@ double Replica::evaluate(const MicrobatchSource& source, int count) {
   for (int first = 0; first < count; first += at_a_time) {
     const MicrobatchSource part{[&, first](int i) { return source.load(first + i); },
                                 [&, first](int i) { return source.rows(first + i); }};
-    loss += pipeline_.run(forward_program(std::min(at_a_time, count - first)), part, 0.0).loss;
+    loss += engine({})
+                .pipeline->run(forward_program(std::min(at_a_time, count - first)), part, 0.0)
+                .loss;
   }
   return loss;
 }
 
 Communicator::Traffic Replica::traffic() const {
   Communicator::Traffic sum = buffers_.traffic();
-  sum.activation = pipeline_.sent_bytes();
+  sum.activation = pipeline_ranks_->traffic().activation;
   return sum;
 }
 
@@ -120,7 +148,7 @@ void Replica::load(const CheckpointReader& reader, bool optimizer) {
 }
 
 void Replica::save(const std::string& file, const CheckpointHeader& header) {
-  check_ties(pipeline_.layers(), model_.sharing);
+  check_ties(engine({}).pipeline->layers(), model_.sharing);
   buffers_.check_replicas_equal();
   std::vector<DatasetSpec> all;
   for (const ParameterSpec& spec : parameters_) {

@@ -12,6 +12,7 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "distributed/comm/world.h"
 #include "distributed/pipeline.h"
+#include "distributed/plan/depth.h"
 #include "distributed/plan/plan.h"
 #include "distributed/replica_buffers.h"
 #include "model/component_store.h"
@@ -42,9 +43,18 @@ class Replica {
   const WorldLayout& layout() const { return layout_; }
   int index() const { return layout_.replica(world_rank_); }
 
+  /// How a step runs.
+  struct TrainOptions {
+    double gradient_scale = 1.0;
+    StepDepth depth = {};  ///< of passes 0: the whole depth
+    bool timed = false;
+  };
   /// Forward and backward of a step's microbatches; starts the sums. See Pipeline::run. Collective
   /// over this replica's ranks.
-  Pipeline::Run train(const MicrobatchSource& source, double gradient_scale, bool timed = false);
+  Pipeline::Run train(const MicrobatchSource& source, const TrainOptions& options);
+
+  /// Layers that a step of `depth` executes, as a share of all.
+  double executed_share(const StepDepth& depth) const;
 
   /// Loss summed over the target tokens of `count` microbatches, on the rank of the last chunk; 0
   /// on the others. Collective over this replica's ranks.
@@ -63,9 +73,17 @@ class Replica {
   void save(const std::string& file, const CheckpointHeader& header);
 
  private:
+  /// The engine for one depth, over the same weights.
+  struct Engine {
+    StepPlan step;
+    std::unique_ptr<Pipeline> pipeline;
+  };
+  Engine& engine(const StepDepth& depth);
+  const RankProgram& own(const Program& program) const;
   const RankProgram& forward_program(int microbatches);
 
   ModelDefinition model_;
+  ReplicaOptions options_;
   Plan plan_;
   int world_rank_;
   WorldLayout layout_;
@@ -73,7 +91,7 @@ class Replica {
   std::unique_ptr<Communicator> pipeline_ranks_;
   ComponentStore store_;
   ReplicaBuffers buffers_;
-  Pipeline pipeline_;
+  std::map<StepDepth, Engine> engines_;
   std::map<int, RankProgram> forward_programs_;  ///< of this rank, by number of microbatches
 };
 

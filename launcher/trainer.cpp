@@ -1,13 +1,17 @@
 #include "launcher/trainer.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 
 #include "checkpoint/checkpoint.h"
 #include "launcher/agree.h"
 #include "launcher/plan_request.h"
+#include "launcher/step_trace.h"
 
 namespace rondo {
 namespace {
@@ -24,9 +28,41 @@ Microbatch to_microbatch(const Batch& batch, torch::Device device) {
 }
 
 /// Sums `values` over all ranks, in place.
-template <size_t n>
-void sum_over_ranks(World world, std::array<double, n>& values) {
-  world.host.all_reduce_sum({values.data(), static_cast<int64_t>(n), ElementType::float64});
+template <typename Values>
+void sum_over_ranks(World world, Values& values) {
+  world.host.all_reduce_sum(
+      {values.data(), static_cast<int64_t>(values.size()), ElementType::float64});
+}
+
+/// The most memory that this process has had so far, in bytes.
+int64_t peak_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss * 1024;
+}
+
+SentBytes operator-(const Communicator::Traffic& after, const Communicator::Traffic& before) {
+  return {after.activation - before.activation, after.reduce - before.reduce,
+          after.gather - before.gather};
+}
+
+/// What each rank says of itself, by rank. Collective.
+std::vector<RankMetrics> gather_ranks(const RankMetrics& mine, World world) {
+  constexpr size_t fields = 4;
+  std::vector<double> all(fields * static_cast<size_t>(world.size()), 0.0);
+  const auto row = [&](int rank) { return all.begin() + static_cast<int64_t>(fields) * rank; };
+  const double numbers[fields] = {
+      static_cast<double>(mine.sent_bytes.activation), static_cast<double>(mine.sent_bytes.reduce),
+      static_cast<double>(mine.sent_bytes.gather), static_cast<double>(mine.peak_memory_bytes)};
+  std::copy(std::begin(numbers), std::end(numbers), row(world.rank()));
+  sum_over_ranks(world, all);
+  std::vector<RankMetrics> ranks;
+  for (int rank = 0; rank < world.size(); ++rank) {
+    const auto from = row(rank);
+    const auto whole = [&](int field) { return static_cast<int64_t>(from[field]); };
+    ranks.push_back({{whole(0), whole(1), whole(2)}, whole(3)});
+  }
+  return ranks;
 }
 
 }  // namespace
@@ -60,6 +96,9 @@ Plan plan_for(const Config& config, const ModelDefinition& model, int world_size
 Trainer::Trainer(const Config& config, const Start& start, const Plan& plan, Corpora corpora,
                  Ranks& ranks, StopSignals& signals)
     : config_(config),
+      plan_(plan),
+      passes_(PassSchedule::parse(config.train.passes)),
+      recurrence_(recurrence(start.model.sharing)),
       world_(ranks.world()),
       signals_(signals),
       corpora_(std::move(corpora)),
@@ -81,7 +120,13 @@ Trainer::Trainer(const Config& config, const Start& start, const Plan& plan, Cor
   tokens_ = reader.header().tokens;
 }
 
-double Trainer::forward_backward(int64_t step) {
+StepDepth Trainer::depth_of(int64_t step) const {
+  const auto trained = static_cast<int>(config_.train.backprop_passes);
+  if (!recurrence_ || (!passes_.varies() && trained == 0)) return {};
+  return {passes_.at(config_.train.seed, step, recurrence_->passes), trained};
+}
+
+double Trainer::forward_backward(int64_t step, const StepDepth& depth) {
   const int64_t global = config_.train.global_batch;
   const int64_t micro = config_.train.micro_batch;
   const int64_t first = replica_.index() * (global / replica_.layout().replicas);
@@ -92,15 +137,22 @@ double Trainer::forward_backward(int64_t step) {
                              replica_.device());
       },
       [&](int) { return micro * config_.data.sequence; }};
-  return replica_.train(microbatches, scale).loss * scale;
+  const bool traced = step == config_.log.trace_step;
+  if (traced) world_.host.barrier();  // so that the ranks' clocks begin together
+  Pipeline::Run run =
+      replica_.train(microbatches, {.gradient_scale = scale, .depth = depth, .timed = traced});
+  if (traced) timeline_ = std::move(run.timeline);
+  return run.loss * scale;
 }
 
 StepMetrics Trainer::train_step(int64_t step) {
   const Clock::time_point start = Clock::now();
   const Communicator::Traffic before = replica_.traffic();
   replica_.buffers().clear_gradients();
-  const double loss = forward_backward(step);
+  const StepDepth depth = depth_of(step);
+  const double loss = forward_backward(step, depth);
   StepMetrics metrics{.step = step, .lr = config_.optimizer.rate.at(step)};
+  if (depth.passes > 0) metrics.passes = depth.passes;
   metrics.grad_norm = replica_.buffers().gradient_norm();
   if (!std::isfinite(metrics.grad_norm)) {
     throw std::runtime_error(
@@ -116,17 +168,18 @@ StepMetrics Trainer::train_step(int64_t step) {
                              .eps = optimizer.eps,
                              .weight_decay = optimizer.weight_decay},
                             metrics.lr, step, factor);
-  const Communicator::Traffic after = replica_.traffic();
+  const SentBytes sent = replica_.traffic() - before;
   std::array<double, 5> sums = {loss, signals_.requested() ? 1.0 : 0.0,
-                                static_cast<double>(after.activation - before.activation),
-                                static_cast<double>(after.reduce - before.reduce),
-                                static_cast<double>(after.gather - before.gather)};
+                                static_cast<double>(sent.activation),
+                                static_cast<double>(sent.reduce), static_cast<double>(sent.gather)};
   sum_over_ranks(world_, sums);
   metrics.loss = sums[0];
   stopping_ = sums[1] > 0.0;
-  metrics.sent_bytes.activation = static_cast<int64_t>(sums[2]);
-  metrics.sent_bytes.reduce = static_cast<int64_t>(sums[3]);
-  metrics.sent_bytes.gather = static_cast<int64_t>(sums[4]);
+  metrics.sent_bytes = {static_cast<int64_t>(sums[2]), static_cast<int64_t>(sums[3]),
+                        static_cast<int64_t>(sums[4])};
+  if (step % config_.log.every == 0 || step == 1 || step == config_.train.steps) {
+    metrics.ranks = gather_ranks({sent, peak_memory_bytes()}, world_);
+  }
   tokens_ += config_.train.global_batch * config_.data.sequence;
   metrics.tokens = tokens_;
   metrics.step_s = seconds_since(start);
@@ -146,11 +199,28 @@ bool Trainer::saves_after(int64_t step) const {
   return stopping_ || step == config_.train.steps || (every > 0 && step % every == 0);
 }
 
-double Trainer::mfu(double tokens_per_s) const {
+double Trainer::mfu(const StepMetrics& metrics) const {
   const ModelDefinition& model = replica_.model();
-  const double flops =
+  double flops =
       flops_per_token(model.spec, model.sharing, model.relaxation_rank, config_.data.sequence);
-  return tokens_per_s * flops / (world_.size() * config_.cluster.device_tflops * 1e12);
+  if (metrics.passes) flops *= replica_.executed_share({*metrics.passes, 0});
+  return metrics.tokens_per_s * flops / (world_.size() * config_.cluster.device_tflops * 1e12);
+}
+
+void Trainer::write_trace(RunLog* log) {
+  const auto measured = gather_timelines(timeline_, plan_.placement().pipeline, world_.host);
+  agree(world_.host, [&] {
+    if (log == nullptr) return;
+    const StepDepth depth = depth_of(config_.log.trace_step);
+    if (depth.passes > 0) {
+      log->say("log.trace_step: the simulated timeline is that of the whole depth");
+    }
+    const std::string stem =
+        write_step_trace(config_.log.dir, config_.log.trace_step, plan_.placement(), measured,
+                         plan_.simulation.timeline);
+    log->say(fmt::format("timeline of step {} in {}-measured and -simulated .svg, .json",
+                         config_.log.trace_step, stem));
+  });
 }
 
 void Trainer::say(RunLog* log, const std::string& line) const {
@@ -176,6 +246,13 @@ void Trainer::save(int64_t step, RunLog* log) {
   say(log, fmt::format("saved {} in {}", file, format_duration(seconds_since(start))));
 }
 
+void Trainer::compare_with_plan(RunLog* log) const {
+  constexpr size_t warm_up = 2;  // steps in which memory is touched for the first time
+  if (step_seconds_.size() <= 2 * warm_up || passes_.varies()) return;
+  say(log, compare_step_time(plan_.chosen.step_s,
+                             {step_seconds_.begin() + warm_up, step_seconds_.end()}));
+}
+
 TrainResult Trainer::run() {
   std::optional<RunLog> files;
   agree(world_.host, [&] {
@@ -189,7 +266,9 @@ TrainResult Trainer::run() {
     if (evaluates_after(step)) {
       metrics.validation_loss = evaluate(replica_, *corpora_.validation, config_, world_);
     }
-    if (log != nullptr) log->add(metrics, mfu(metrics.tokens_per_s));
+    if (log != nullptr) log->add(metrics, mfu(metrics));
+    if (step == config_.log.trace_step) write_trace(log);
+    step_seconds_.push_back(metrics.step_s);
     if (metrics.validation_loss) {
       say(log, fmt::format("step {}: held-out loss {:.4f}", step, *metrics.validation_loss));
       result.validation_loss = metrics.validation_loss;
@@ -198,6 +277,7 @@ TrainResult Trainer::run() {
     result.step = step;
     result.loss = metrics.loss;
   }
+  compare_with_plan(log);
   result.stopped = stopping_ && result.step < config_.train.steps;
   if (!result.loss) say(log, fmt::format("nothing to do: step {} was the last", done_steps_));
   if (result.stopped) {

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "launcher/config.h"
 #include "launcher/corpora.h"
@@ -12,6 +13,7 @@
 #include "launcher/run_log.h"
 #include "launcher/start.h"
 #include "launcher/stop_signals.h"
+#include "model/pass_schedule.h"
 
 namespace rondo {
 
@@ -42,14 +44,20 @@ class Trainer {
 
  private:
   StepMetrics train_step(int64_t step);
-  double forward_backward(int64_t step);
+  double forward_backward(int64_t step, const StepDepth& depth);
+  StepDepth depth_of(int64_t step) const;
+  void write_trace(RunLog* log);
+  void compare_with_plan(RunLog* log) const;
   void save(int64_t step, RunLog* log);
   void say(RunLog* log, const std::string& line) const;
   bool evaluates_after(int64_t step) const;
   bool saves_after(int64_t step) const;
-  double mfu(double tokens_per_s) const;
+  double mfu(const StepMetrics& metrics) const;
 
   Config config_;
+  Plan plan_;
+  PassSchedule passes_;
+  std::optional<Recurrence> recurrence_;
   World world_;
   StopSignals& signals_;
   Corpora corpora_;
@@ -57,6 +65,8 @@ class Trainer {
   int64_t done_steps_ = 0;
   int64_t tokens_ = 0;
   bool stopping_ = false;
+  std::vector<TimedAction> timeline_;  ///< of log.trace_step, on this rank
+  std::vector<double> step_seconds_;
 };
 
 }  // namespace rondo

@@ -82,7 +82,8 @@ class LayerBuilder {
   }
 
   Adapter adapter(Slot slot, const std::string& name, int64_t row) const {
-    const std::string path = fmt::format("adapters/{}/{}/{}", index_, slot_name(slot), name);
+    const int own = model_.layers.empty() ? index_ : model_.layers[static_cast<size_t>(index_)];
+    const std::string path = fmt::format("adapters/{}/{}/{}", own, slot_name(slot), name);
     return {store_.at(path + "/a"), store_.at(path + "/b"), row};
   }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "model/model_spec.h"
 #include "model/sharing_map.h"
@@ -14,6 +15,7 @@ struct ModelDefinition {
   SharingMap sharing;
   int64_t relaxation_rank = 0;   ///< 0 = strict tying
   std::string gradient = "sum";  ///< how repeated uses add: see gradient_weights
+  std::vector<int> layers = {};  ///< whose adapters the layers use, in part of a model; empty: own
 };
 
 }  // namespace rondo

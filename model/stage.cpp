@@ -29,21 +29,21 @@ Stage::Stage(const ModelDefinition& model, const ComponentStore& store, const St
       gradients_(c10::make_intrusive<WeightGradients>()),
       layers_(make_layers(model, store, options.halves, gradients_)) {
   const BlockParts& parts = block_parts(model.spec);
-  if (first()) {
+  if (options.first) {
     embedding_ = Embedding{.tokens = store.at("embedding/weight")};
     if (parts.scaled_embedding) {
       embedding_->scale = std::sqrt(static_cast<double>(model.spec.hidden));
     }
     if (!parts.rotary) embedding_->positions = store.at("positions/weight");
   }
-  if (last()) {
+  if (options_.last) {
     final_norm_ = make_norm(model.spec, store, "final_norm");
     head_ = store.at(model.spec.tie_embeddings ? "embedding/weight" : "head/weight");
   }
 }
 
 Tensor Stage::start(const Microbatch& batch, const Tensor& x) const {
-  return first() ? embed(batch.inputs, options_.sequence, *embedding_) : x;
+  return options_.first ? embed(batch.inputs, options_.sequence, *embedding_) : x;
 }
 
 Tensor Stage::forward(const Microbatch& batch, const Tensor& x, double gradient_scale,
@@ -58,7 +58,7 @@ Tensor Stage::forward(const Microbatch& batch, const Tensor& x, double gradient_
     tape.outputs.push_back(options_.recompute ? Tensor() : output);
     stream = output.detach();
   }
-  if (!last()) return stream;
+  if (!options_.last) return stream;
   tape.norm_input = leaf(stream);
   tape.norm_output = normalise(tape.norm_input, *final_norm_);
   const HeadResult head =
@@ -68,7 +68,8 @@ Tensor Stage::forward(const Microbatch& batch, const Tensor& x, double gradient_
 }
 
 Tensor Stage::backward(const Tensor& gradient, Tape& tape) const {
-  Tensor g = last() ? pull_back(tape.norm_input, tape.norm_output, tape.head_gradient) : gradient;
+  Tensor g =
+      options_.last ? pull_back(tape.norm_input, tape.norm_output, tape.head_gradient) : gradient;
   for (size_t i = layers_.size(); i-- > 0;) {
     Tensor output = tape.outputs[i];
     if (options_.recompute) {
@@ -80,7 +81,7 @@ Tensor Stage::backward(const Tensor& gradient, Tape& tape) const {
   }
   const Microbatch batch = tape.batch;
   tape = {};
-  if (!first()) return g;
+  if (!options_.first) return g;
   embed_backward(batch.inputs, options_.sequence, g, *embedding_);
   return {};
 }
@@ -102,7 +103,7 @@ Tensor Stage::evaluate(const Microbatch& batch, const Tensor& x) const {
   const torch::NoGradGuard no_grad;
   Tensor stream = start(batch, x);
   for (const Layer& layer : layers_) stream = run_layer(stream, layer, model_.spec, table_);
-  if (!last()) return stream;
+  if (!options_.last) return stream;
   return head_loss(normalise(stream, *final_norm_), *head_, batch.targets, 0.0).loss;
 }
 

@@ -19,10 +19,10 @@ struct Microbatch {
   torch::Tensor targets;  ///< [batch·sequence] int64, the inputs shifted by one; only the last
 };
 
-/// The stage whose half layers begin at 0 embeds; the one that ends at 2·depth applies the final
-/// norm, the head and the loss.
 struct StageOptions {
   HalfLayers halves;
+  bool first = true;  ///< begins with the embedding
+  bool last = true;   ///< ends with the final norm, the head and the loss
   int64_t sequence = 0;
   bool recompute = false;  ///< keep only each layer's input and run it again in backward
 };
@@ -63,8 +63,6 @@ class Stage {
   const std::vector<Layer>& layers() const { return layers_; }
 
  private:
-  bool first() const { return options_.halves.begin == 0; }
-  bool last() const { return options_.halves.end == 2 * model_.sharing.depth(); }
   torch::Tensor start(const Microbatch& batch, const torch::Tensor& x) const;
 
   ModelDefinition model_;

@@ -17,6 +17,7 @@ PLAN_SEES = [
     "model/families.h",
     "model/model_spec.h",
     "model/parameter_list.h",
+    "model/recurrence.h",
     "model/sharing_map.h",
 ]
 MAY_INCLUDE = {

@@ -97,9 +97,9 @@ std::vector<int> fair_weights(const Placement& placement, const CostModel& costs
     besides[static_cast<size_t>(placement.rank_of(chunk))] +=
         seconds(costs.chunk(end, false)) - seconds(costs.layers(end, false));
   };
-  add(0, {0, 1});
-  add(placement.chunks() - 1, {halves - 1, halves});
-  const double all = seconds(costs.chunk({0, halves}, false));
+  add(0, {0, 1, true, false});
+  add(placement.chunks() - 1, {halves - 1, halves, false, true});
+  const double all = seconds(costs.chunk({0, halves, true, true}, false));
   const double layers = seconds(costs.layers({0, halves}, false));
   const double least = 2.0 * placement.passes() / halves;  // one layer
   double missing = 0.0;

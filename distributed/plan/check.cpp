@@ -95,9 +95,10 @@ class Checker {
   void check_computation(int rank, int k, int i) {
     const Action forward{Op::forward, k, i};
     const auto [input, weight] = backward_of(k, i);
+    const bool trained = k >= placement_.trained_from;
     require(rank, forward);
-    require(rank, input, forward);
-    if (!(weight == input)) require(rank, weight, input);
+    if (trained) require(rank, input, forward);
+    if (trained && !(weight == input)) require(rank, weight, input);
 
     const Neighbour before = neighbour(rank, k - 1);
     if (before == Neighbour::here) {
@@ -106,26 +107,30 @@ class Checker {
       const Action receive{Op::receive_activation, k, i};
       require(rank, receive);
       require(rank, forward, receive);
-      require(rank, {Op::send_gradient, k, i}, input);
+      if (k > placement_.trained_from) require(rank, {Op::send_gradient, k, i}, input);
     }
     const Neighbour behind = neighbour(rank, k + 1);
+    if (behind == Neighbour::elsewhere) require(rank, {Op::send_activation, k, i}, forward);
+    if (!trained) return;
     if (behind == Neighbour::here) {
       require(rank, input, backward_of(k + 1, i).input);
     } else if (behind == Neighbour::elsewhere) {
       const Action receive{Op::receive_gradient, k, i};
       require(rank, receive);
       require(rank, input, receive);
-      require(rank, {Op::send_activation, k, i}, forward);
     }
   }
 
   void check_reduces(int rank) {
     for (size_t g = 0; g < step_.reductions.size(); ++g) {
-      for (int k : step_.reductions[g].chunks) {
+      const auto& [components, chunks, ranks] = step_.reductions[g];
+      if (std::find(ranks.begin(), ranks.end(), rank) == ranks.end()) continue;
+      const Action reduce{Op::reduce, static_cast<int>(g), 0};
+      require(rank, reduce);
+      for (int k : chunks) {
         if (placement_.rank_of(k) != rank) continue;
-        for (int i = 0; i < step_.microbatches; ++i) {
-          require(rank, {Op::reduce, static_cast<int>(g), 0}, backward_of(k, i).weight);
-        }
+        for (int i = 0; i < step_.microbatches; ++i)
+          require(rank, reduce, backward_of(k, i).weight);
       }
     }
   }
@@ -143,7 +148,8 @@ class Checker {
     const int bound = step_.live_bounds[static_cast<size_t>(rank)];
     int live = 0;
     for (const Action& action : list(rank)) {
-      if (action.op == Op::forward && ++live > bound) {
+      const bool kept = action.op == Op::forward && action.chunk >= placement_.trained_from;
+      if (kept && ++live > bound) {
         complain("rank {}: {} is activation {} of {} that may live", rank, to_text(action), live,
                  bound);
         return;
@@ -175,7 +181,7 @@ class Checker {
     std::vector<int> ranks = {rank};
     Action theirs = action;
     if (action.op == Op::reduce) {
-      ranks = step_.reductions[static_cast<size_t>(action.chunk)].ranks(placement_);
+      ranks = step_.reductions[static_cast<size_t>(action.chunk)].ranks;
     } else if (is_send(action.op)) {
       const bool activation = action.op == Op::send_activation;
       theirs = {activation ? Op::receive_activation : Op::receive_gradient,

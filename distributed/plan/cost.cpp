@@ -145,8 +145,8 @@ ChunkCost CostModel::layers(Chunk chunk, bool split) const {
 
 ChunkCost CostModel::chunk(Chunk chunk, bool split) const {
   ChunkCost sum = layers(chunk, split);
-  if (chunk.begin == 0) add(sum, embedding());
-  if (chunk.end == 2 * workload_.map.depth()) add(sum, head());
+  if (chunk.embeds) add(sum, embedding());
+  if (chunk.heads) add(sum, head());
   return sum;
 }
 
@@ -182,7 +182,7 @@ PlacementCosts CostModel::placement(const Placement& placement, int replicas, bo
   std::vector<double> update_s(result.state_bytes.size(), 0.0);
   std::vector<double> gather_s(result.state_bytes.size(), 0.0);
   for (const BufferGroup& group : result.groups) {
-    const std::vector<int> ranks = group.ranks(placement);
+    const std::vector<int> ranks = group.ranks;
     const Ring ring = ring_of(ranks, layout, machine_);
     const Upkeep own = upkeep(group, ring.members);
     const int64_t gradients = own.elements * workload_.master_bytes;

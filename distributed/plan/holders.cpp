@@ -15,11 +15,15 @@ bool WorldLayout::share_node(int a, int b, int ranks_per_node) const {
   return true;
 }
 
-std::vector<int> BufferGroup::ranks(const Placement& placement) const {
+namespace {
+
+std::vector<int> ranks_of(const std::vector<int>& chunks, const Placement& placement) {
   std::set<int> found;
   for (int chunk : chunks) found.insert(placement.rank_of(chunk));
   return {found.begin(), found.end()};
 }
+
+}  // namespace
 
 std::vector<BufferGroup> buffer_groups(const ModelParts& model, const Placement& placement,
                                        int replicas) {
@@ -30,14 +34,14 @@ std::vector<BufferGroup> buffer_groups(const ModelParts& model, const Placement&
     }
   }
   const auto key = [&](const BufferGroup& group) {
-    const std::vector<int> ranks = group.ranks(placement);
-    const bool summed = replicas > 1 || ranks.size() > 1;
-    return std::pair(ranks, summed ? group.chunks : std::vector<int>());
+    const bool summed = replicas > 1 || group.ranks.size() > 1;
+    return std::pair(group.ranks, summed ? group.chunks : std::vector<int>());
   };
   std::vector<BufferGroup> list;
   std::map<std::pair<std::vector<int>, std::vector<int>>, size_t> found;
   for (const std::string& component : all_components(model)) {
-    const BufferGroup alone{{component}, users.at(component)};
+    const std::vector<int>& chunks_of = users.at(component);
+    const BufferGroup alone{{component}, chunks_of, ranks_of(chunks_of, placement)};
     const auto [at, added] = found.emplace(key(alone), list.size());
     if (added) {
       list.push_back(alone);
@@ -60,7 +64,7 @@ std::vector<ReplicaGroup> on_world_ranks(const std::vector<BufferGroup>& groups,
   for (const BufferGroup& group : groups) {
     list.push_back({{}, group.components});
     for (int replica = 0; replica < replicas; ++replica) {
-      for (int rank : group.ranks(placement)) {
+      for (int rank : group.ranks) {
         list.back().world_ranks.push_back(layout.world_rank(replica, rank));
       }
     }

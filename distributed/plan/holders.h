@@ -32,9 +32,7 @@ struct WorldLayout {
 struct BufferGroup {
   std::vector<std::string> components;  ///< in `parameter_list` order
   std::vector<int> chunks;              ///< that use them, ascending
-
-  /// Pipeline ranks that hold them, in every replica, ascending.
-  std::vector<int> ranks(const Placement& placement) const;
+  std::vector<int> ranks;               ///< that hold them, of every pipeline, ascending
   bool operator==(const BufferGroup&) const = default;
 };
 

@@ -64,7 +64,7 @@ std::vector<Message> messages(const Action& action, const Placement& placement) 
   if (op == Op::forward && elsewhere(k + 1)) {
     return {{{Op::send_activation, k, i}, {Op::receive_activation, k + 1, i}}};
   }
-  if (gives_input_gradient(op) && elsewhere(k - 1)) {
+  if (gives_input_gradient(op) && k > placement.trained_from && elsewhere(k - 1)) {
     return {{{Op::send_gradient, k, i}, {Op::receive_gradient, k - 1, i}}};
   }
   return {};
@@ -109,7 +109,7 @@ std::vector<Reduction> reductions(const ModelParts& model, const Placement& plac
                                   int replicas) {
   std::vector<Reduction> list;
   for (const BufferGroup& group : buffer_groups(model, placement, replicas)) {
-    if (replicas > 1 || group.ranks(placement).size() > 1) list.push_back(group);
+    if (replicas > 1 || group.ranks.size() > 1) list.push_back(group);
   }
   return list;
 }
@@ -162,7 +162,7 @@ Program lower(const Program& program, const Placement& placement,
       list(placement.rank_of(receive.chunk)).push_back(receive);
     }
     for (int g : reduces[at]) {
-      const std::vector<int> ranks = reductions[static_cast<size_t>(g)].ranks(placement);
+      const std::vector<int> ranks = reductions[static_cast<size_t>(g)].ranks;
       for (int member : ranks) list(member).push_back({Op::reduce, g, 0});
     }
   }

@@ -11,6 +11,7 @@
 namespace rondo {
 
 int Placement::rank_of(int chunk) const {
+  if (!ranks.empty()) return ranks[static_cast<size_t>(chunk)];
   const int position = chunk % pipeline;
   const bool plus = route[static_cast<size_t>(chunk / pipeline)] == '+';
   return plus ? position : pipeline - 1 - position;
@@ -48,7 +49,6 @@ std::vector<int> share_cuts(const Placement& placement, Chunk middle, int depth,
 
 std::vector<std::string> components_of(const ModelParts& model, Chunk chunk) {
   std::set<std::string> found;
-  const int depth = model.map.depth();
   for (int half = chunk.begin; half < chunk.end; ++half) {
     const int layer = half / 2;
     const auto slots = half % 2 == 0 ? std::array{Slot::attention_norm, Slot::attention}
@@ -56,13 +56,14 @@ std::vector<std::string> components_of(const ModelParts& model, Chunk chunk) {
     for (Slot slot : slots) {
       found.insert(fmt::format("{}/{}", slot_name(slot), model.map.id(slot, layer)));
     }
-    if (model.adapters) found.insert(fmt::format("adapters/{}/{}", layer, slot_name(slots[1])));
+    const int own = model.layers.empty() ? layer : model.layers[static_cast<size_t>(layer)];
+    if (model.adapters) found.insert(fmt::format("adapters/{}/{}", own, slot_name(slots[1])));
   }
-  if (chunk.begin == 0) {
+  if (chunk.embeds) {
     found.insert("embedding");
     if (model.learned_positions) found.insert("positions");
   }
-  if (chunk.end == 2 * depth) {
+  if (chunk.heads) {
     found.insert("final_norm");
     found.insert(model.tied_embeddings ? "embedding" : "head");
   }

@@ -11,11 +11,12 @@
 namespace rondo {
 
 /// Consecutive half layers [begin, end) that one rank runs without communication. Half layer 2ℓ is
-/// the attention of layer ℓ with its norm, 2ℓ+1 its feed-forward with its norm. The chunk that
-/// begins at 0 embeds; the one that ends at 2·depth applies the final norm, the head and the loss.
+/// the attention of layer ℓ with its norm, 2ℓ+1 its feed-forward with its norm.
 struct Chunk {
   int begin = 0;
   int end = 0;
+  bool embeds = false;  ///< begins with the embedding
+  bool heads = false;   ///< ends with the final norm, the head and the loss
   bool operator==(const Chunk&) const = default;
 };
 
@@ -25,6 +26,7 @@ struct ModelParts {
   bool tied_embeddings = false;    ///< the head uses the component `embedding`
   bool adapters = false;           ///< every layer ℓ has `adapters/<ℓ>/<slot>`
   bool learned_positions = false;  ///< there is a component `positions`, beside the embedding
+  std::vector<int> layers = {};    ///< whose adapters the map's layers use; empty: their own
 };
 
 ModelParts parts_of(const ModelSpec& model, const SharingMap& map, int64_t relaxation_rank);
@@ -34,12 +36,18 @@ struct Placement {
   int pipeline = 1;            ///< P
   std::string route = "+";     ///< one sign per pass
   std::vector<int> cuts = {};  ///< chunk k is [cuts[k], cuts[k+1]), in half layers
+  std::vector<int> ranks =
+      {};                ///< of each chunk, where a step leaves out some (depth.h); else empty
+  int trained_from = 0;  ///< chunks before this one are only taken forward
 
   int passes() const { return static_cast<int>(route.size()); }
-  int chunks() const { return pipeline * passes(); }
+  int chunks() const {
+    return ranks.empty() ? pipeline * passes() : static_cast<int>(ranks.size());
+  }
   int rank_of(int chunk) const;
   Chunk chunk(int k) const {
-    return {cuts[static_cast<size_t>(k)], cuts[static_cast<size_t>(k) + 1]};
+    return {cuts[static_cast<size_t>(k)], cuts[static_cast<size_t>(k) + 1], k == 0,
+            k + 1 == chunks()};
   }
   /// The rank's chunks, ascending: one per pass.
   std::vector<int> chunks_of(int rank) const;

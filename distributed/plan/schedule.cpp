@@ -34,8 +34,10 @@ const Rule& rule_of(ScheduleKind kind) { return rules[static_cast<size_t>(kind)]
 
 /// Whether a microbatch meets one rank in two chunks that follow each other.
 bool turns(const Placement& placement) {
-  return placement.route.find("+-") != std::string::npos ||
-         placement.route.find("-+") != std::string::npos;
+  for (int k = 0; k + 1 < placement.chunks(); ++k) {
+    if (placement.rank_of(k) == placement.rank_of(k + 1)) return true;
+  }
+  return false;
 }
 
 /// Microbatches go through a rank's chunks in rounds of nearly equal size. Where the route comes
@@ -47,10 +49,11 @@ int rounds(const ScheduleOptions& options, const Placement& placement) {
   return std::max(1, options.microbatches / placement.pipeline);
 }
 
-/// Whether a rank waits for its most preferred action; else it takes what is ready.
+/// Whether a rank waits for its most preferred action; else it takes what is ready, as it must
+/// where chunks are left out and no preference is sure to come true.
 bool runs_in_order(ScheduleKind kind, const Placement& placement) {
   const Rule& rule = rule_of(kind);
-  return !rule.split && (rule.one_round || !turns(placement));
+  return placement.ranks.empty() && !rule.split && (rule.one_round || !turns(placement));
 }
 
 /// The finished computations of one kind of one chunk, microbatches in order.
@@ -285,14 +288,35 @@ std::vector<int> live_bounds(const ScheduleOptions& options, const Placement& pl
   std::vector<int> bounds;
   for (int rank = 0; rank < placement.pipeline; ++rank) {
     const std::vector<int> mine = placement.chunks_of(rank);
+    if (!placement.ranks.empty()) {
+      // No route to count on: a full pipeline of whole microbatches.
+      const int held = options.microbatches * static_cast<int>(mine.size());
+      bounds.push_back(std::min(held, placement.chunks()));
+      continue;
+    }
     const int hops = placement.chunks() - 1 - mine.back();
     bounds.push_back(std::min(all, window - mine.front() + rule.room_per_hop * hops));
   }
   const int most = *std::max_element(bounds.begin(), bounds.end());
+  if (!placement.ranks.empty()) return bounds;
   if (rule.split || turns(placement)) std::fill(bounds.begin(), bounds.end(), most);
   if (rule.one_round) std::fill(bounds.begin(), bounds.end(), all);
   return bounds;
 }
+
+namespace {
+
+/// Without the way back of chunks that are only taken forward.
+Program trained_part(Program program, const Placement& placement) {
+  for (RankProgram& list : program) {
+    std::erase_if(list, [&](const Action& action) {
+      return action.op != Op::forward && action.chunk < placement.trained_from;
+    });
+  }
+  return program;
+}
+
+}  // namespace
 
 Program generate(const ScheduleOptions& options, const Placement& placement) {
   if (options.microbatches < 1) {
@@ -303,11 +327,11 @@ Program generate(const ScheduleOptions& options, const Placement& placement) {
   }
   ListScheduler alternating(options, placement, true);
   Program program = alternating.run();
-  if (runs_in_order(options.kind, placement)) return program;
+  if (runs_in_order(options.kind, placement)) return trained_part(program, placement);
   // Neither preference is the better one on every route.
   ListScheduler backward_first(options, placement, false);
   Program other = backward_first.run();
-  return alternating.end() <= backward_first.end() ? program : other;
+  return trained_part(alternating.end() <= backward_first.end() ? program : other, placement);
 }
 
 }  // namespace rondo

@@ -56,7 +56,7 @@ std::vector<Load> loads(const Placement& placement, const PlacementCosts& costs,
   }
   for (size_t g = 0; g < costs.reductions.size(); ++g) {
     const std::vector<int>& chunks = costs.reductions[g].chunks;
-    for (int rank : costs.reductions[g].ranks(placement)) {
+    for (int rank : costs.reductions[g].ranks) {
       Load& load = list[static_cast<size_t>(rank)];
       const double sum = costs.costs.reduces[g].seconds;
       const int first = placement.chunks_of(rank).front();

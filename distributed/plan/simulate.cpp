@@ -52,7 +52,7 @@ class Simulator {
     costs_.links.resize(program.size() * program.size());
     costs_.reduces.resize(reductions.size());
     channels_.resize(costs_.links.size());
-    for (const Reduction& reduction : reductions) sums_.push_back({reduction.ranks(placement), {}});
+    for (const Reduction& reduction : reductions) sums_.push_back({reduction.ranks, {}});
     result_.timeline.resize(program.size());
     result_.peak_live.resize(program.size(), 0);
     result_.peak_live_bytes.resize(program.size(), 0);
@@ -126,8 +126,9 @@ class Simulator {
     double seconds = 0.0;
     if (action.op == Op::forward) {
       seconds += cost.forward_s;
-      self.live += 1;
-      self.live_bytes += cost.live_bytes;
+      const bool kept = action.chunk >= placement_.trained_from;
+      self.live += kept ? 1 : 0;
+      self.live_bytes += kept ? cost.live_bytes : 0;
     }
     auto& peak = result_.peak_live[static_cast<size_t>(rank)];
     auto& peak_bytes = result_.peak_live_bytes[static_cast<size_t>(rank)];

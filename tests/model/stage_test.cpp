@@ -24,7 +24,11 @@ TEST(Stage, CutInTwoGivesTheLossAndGradientsOfTheWhole) {
   whole.randomise();
   cut.randomise();
   const auto part = [&](int begin, int end) {
-    return Stage(cut.model, cut.store, {.halves = {begin, end}, .sequence = TinyModel::sequence});
+    return Stage(cut.model, cut.store,
+                 {.halves = {begin, end},
+                  .first = begin == 0,
+                  .last = end == 8,
+                  .sequence = TinyModel::sequence});
   };
   const Stage front = part(0, 5);
   const Stage back = part(5, 8);
@@ -64,13 +68,15 @@ TEST(Stage, OfAParallelResidualIsNotCutInsideALayer) {
   ModelDefinition definition = tiny_model({.strategy = "none"}, 2);
   definition.spec.family = "gpt_neox";
   const TinyModel tiny(definition);
-  EXPECT_THROW(Stage(tiny.model, tiny.store, {.halves = {0, 3}, .sequence = 6}), std::logic_error);
+  EXPECT_THROW(Stage(tiny.model, tiny.store, {.halves = {0, 3}, .last = false, .sequence = 6}),
+               std::logic_error);
 }
 
 TEST(Stage, IsCausal) {
   TinyModel tiny(tiny_model({.strategy = "none"}, 2));
   tiny.randomise();
-  const Stage front(tiny.model, tiny.store, {.halves = {0, 2}, .sequence = TinyModel::sequence});
+  const Stage front(tiny.model, tiny.store,
+                    {.halves = {0, 2}, .last = false, .sequence = TinyModel::sequence});
   Microbatch batch = tiny_batch(1);
   const torch::Tensor before = front.evaluate(batch, {}).clone();
   batch.inputs[TinyModel::sequence - 1] = (batch.inputs[TinyModel::sequence - 1] + 1) % 13;

@@ -103,7 +103,7 @@ class Machine {
 
   bool sum() {
     for (size_t g = 0; g < step_.reductions.size(); ++g) {
-      const std::vector<int> ranks = step_.reductions[g].ranks(step_.placement);
+      const std::vector<int> ranks = step_.reductions[g].ranks;
       const Action reduce{Op::reduce, static_cast<int>(g), 0};
       const bool together = std::all_of(ranks.begin(), ranks.end(), [&](int r) {
         const auto rank = static_cast<size_t>(r);

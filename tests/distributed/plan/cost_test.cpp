@@ -55,9 +55,11 @@ TEST(Cost, CountsTheOperationsOfAHalfLayerByHand) {
 
 TEST(Cost, ChargesTheHeadToTheChunkThatEndsAndAllOfItForward) {
   const CostModel model(tiny({"none"}, 4), counting());
-  const double head = model.chunk({6, 8}, false).forward_s - model.layers({6, 8}, false).forward_s;
+  const double head =
+      model.chunk({6, 8, false, true}, false).forward_s - model.layers({6, 8}, false).forward_s;
   EXPECT_DOUBLE_EQ(head, 6 * tokens * 100 * 8);
-  EXPECT_DOUBLE_EQ(seconds(model.chunk({0, 2}, false)), seconds(model.layers({0, 2}, false)))
+  EXPECT_DOUBLE_EQ(seconds(model.chunk({0, 2, true, false}, false)),
+                   seconds(model.layers({0, 2}, false)))
       << "looking up the embedding multiplies nothing";
 }
 
@@ -66,7 +68,8 @@ TEST(Cost, AddsUpToTheOperationsThatTheModelCounts) {
     Workload work = tiny({"cycle", 2}, 4);
     work.relaxation_rank = rank;
     const double counted = flops_per_token(work.model, work.map, rank, work.sequence);
-    EXPECT_DOUBLE_EQ(seconds(CostModel(work, counting()).chunk({0, 8}, false)), tokens * counted);
+    EXPECT_DOUBLE_EQ(seconds(CostModel(work, counting()).chunk({0, 8, true, true}, false)),
+                     tokens * counted);
   }
 }
 

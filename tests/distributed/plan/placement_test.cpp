@@ -130,8 +130,8 @@ TEST(Placement, GivesPreludeAndCodaToTheEndsWhenThatSavesCopies) {
   sharing.coda = 1;
   const ModelParts model = model_of(sharing, 14);
   const Placement placement = make_placement({4, "loop", 3}, model);
-  EXPECT_EQ(placement.chunk(0), (Chunk{0, 4}));
-  EXPECT_EQ(placement.chunk(11), (Chunk{24, 28}));
+  EXPECT_EQ(placement.chunk(0), (Chunk{0, 4, true, false}));
+  EXPECT_EQ(placement.chunk(11), (Chunk{24, 28, false, true}));
   EXPECT_TRUE(copies(model, placement).empty());
 
   const ModelParts middle = model_of({"middle_cycle", 6}, 14);

@@ -292,7 +292,7 @@ TEST(Plan, SplitsLayersWhereBlocksAreFewerThanRanks) {
   request.passes = 12;
   const Plan plan = make_plan(request);
   EXPECT_TRUE(plan.chosen.copies.empty());
-  EXPECT_EQ(plan.placement().chunk(0), (Chunk{0, 1}));
+  EXPECT_EQ(plan.placement().chunk(0), (Chunk{0, 1, true, false}));
 }
 
 TEST(Plan, ObeysCutPointsOrSaysWhyNot) {
