@@ -21,7 +21,8 @@ enum class Flow : uint8_t { activation, gradient };
 /// [rows, hidden], and the message that brings it, if one does.
 struct Arrival {
   Tensor value;
-  std::unique_ptr<Pending> message;
+  std::unique_ptr<Pending> message = nullptr;
+  size_t entry = 0;  ///< of the message, on the timeline
 };
 
 /// [rows, hidden] that must live until its message has left.
@@ -60,6 +61,10 @@ struct Pipeline::Execution {
     if (node.empty()) throw std::logic_error("the program takes what nobody gave");
     Arrival& arrival = node.mapped();
     if (arrival.message) arrival.message->wait();
+    if (timed) {
+      run.timeline.back().start_s = now();  // of the computation that waited for it
+      if (arrival.message) run.timeline[arrival.entry].end_s = now();
+    }
     return std::move(arrival.value);
   }
 
@@ -173,7 +178,7 @@ void Pipeline::forward(const Action& action, Execution& execution) {
   if (last) {
     execution.loss = execution.loss.defined() ? execution.loss + result : result;
   } else {
-    execution.give(Flow::activation, k + 1, i, {result, nullptr});
+    execution.give(Flow::activation, k + 1, i, {.value = result});
   }
 }
 
@@ -192,7 +197,7 @@ void Pipeline::backward(const Action& action, Execution& execution) {
     result = stage.backward_input(g, tape->second);
   }
   if (execution.kept.contains(k - 1) || execution.gradient_leaves.contains(k)) {
-    execution.give(Flow::gradient, k - 1, i, {result, nullptr});
+    execution.give(Flow::gradient, k - 1, i, {.value = result});
   }
 }
 
@@ -211,7 +216,8 @@ void Pipeline::receive(const Action& action, Execution& execution) {
   const Flow flow = op == Op::receive_activation ? Flow::activation : Flow::gradient;
   const Tensor value = pool_.take(execution.source.rows(i), hidden_);
   auto message = ranks_.start_receive(buffer_of(value), placement_.rank_of(peer_chunk(action)));
-  execution.give(flow, k, i, {value, std::move(message)});
+  const size_t entry = execution.run.timeline.size() - 1;
+  execution.give(flow, k, i, {value, std::move(message), entry});
 }
 
 }  // namespace rondo

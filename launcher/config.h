@@ -78,6 +78,7 @@ struct LogConfig {
 
 /// What one rank's device and its links can do. The defaults are one core of a desktop.
 struct ClusterConfig {
+  bool measured = false;           ///< rondo train times the machine before it plans
   int64_t gpus_per_node = 1;       ///< ranks that share a node, with or without GPUs
   double device_tflops = 0.1;      ///< peak of one rank's device, for MFU and the planner
   double efficiency = 0.5;         ///< share of the peak that matrix products reach

@@ -261,6 +261,7 @@ std::vector<ConfigField> run_fields() {
       log.key("every", &LogConfig::every, at_least(1)),
       log.key("tensorboard", &LogConfig::tensorboard),
       log.key("trace_step", &LogConfig::trace_step, at_least(0)),
+      cluster.key("measured", &ClusterConfig::measured),
       cluster.key("gpus_per_node", &ClusterConfig::gpus_per_node, at_least(1)),
       cluster.key("device_tflops", &ClusterConfig::device_tflops, positive()),
       cluster.key("efficiency", &ClusterConfig::efficiency, within(0.001, 1)),

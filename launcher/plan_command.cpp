@@ -57,6 +57,11 @@ void write_text(const std::string& file, const std::string& text) {
 PlanRequest request_of(const PlanWords& words) {
   Config config = parse_config(compose(words.config_dir, words.overrides));
   if (words.gpus_per_node > 0) config.cluster.gpus_per_node = words.gpus_per_node;
+  if (config.cluster.measured) {
+    throw UserError(
+        "cluster.measured: rondo plan starts no ranks to measure on; choose cluster=cpu, a100 or "
+        "h100, or let rondo train measure");
+  }
   PlanRequest request = plan_request(config, words.world);
   if (config.train.init.empty()) return request;
   // The model and the map of the checkpoint to start from then stand.

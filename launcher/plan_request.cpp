@@ -36,7 +36,8 @@ PlanRequest plan_request(const Config& config, int world) {
   PlanRequest request;
   request.workload = workload_of(config);
   request.machine = machine_of(config.cluster);
-  request.machine.reduces_overlap = distributed.backend == "nccl";
+  request.machine.reduces_overlap =
+      distributed.backend == "nccl" || world > config.cluster.gpus_per_node;
   request.world = world;
   request.global_batch = config.train.global_batch;
   request.pipeline = static_cast<int>(distributed.pipeline);
@@ -44,6 +45,14 @@ PlanRequest plan_request(const Config& config, int world) {
   request.passes = static_cast<int>(distributed.passes);
   request.cuts = distributed.cuts;
   request.schedule = distributed.schedule;
+  return request;
+}
+
+PlanRequest plan_request(const Config& config, const ModelDefinition& model, int world) {
+  PlanRequest request = plan_request(config, world);
+  request.workload.model = model.spec;
+  request.workload.map = model.sharing;
+  request.workload.relaxation_rank = model.relaxation_rank;
   return request;
 }
 

@@ -12,6 +12,7 @@
 #include "launcher/compose.h"
 #include "launcher/config_stored.h"
 #include "launcher/job.h"
+#include "launcher/measure.h"
 #include "launcher/memory.h"
 #include "launcher/model_summary.h"
 #include "launcher/ranks.h"
@@ -64,6 +65,15 @@ struct Run {
 };
 
 /// Collective.
+ClusterConfig measure(const Config& config, const ModelDefinition& model, Communicator& host) {
+  torch::set_num_threads(static_cast<int>(config.train.threads));
+  Ranks ranks(config.distributed, host);
+  const ClusterConfig cluster = measure_cluster(config, model, ranks.world(), ranks.device());
+  if (host.rank() == 0) std::cout << describe(cluster) << "\n" << std::flush;
+  return cluster;
+}
+
+/// Collective.
 Run prepare_run(const PlannedRun& planned, Communicator& host) {
   const bool is_first = host.rank() == 0;
   Config config = planned.config;
@@ -73,7 +83,6 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
   });
   host.broadcast({&damaged, 1, ElementType::int64}, 0);
   Start start;
-  Plan plan;
   std::optional<Corpora> corpora;
   agree(host, [&] {
     start = choose_start(config, damaged);
@@ -88,9 +97,11 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
     }
     const bool on_host = config.distributed.backend == "mpi";
     if (on_host) check_fits(memory_need(config, start.model, host.size()), physical_memory());
-    plan = plan_for(config, start.model, host.size());
     corpora.emplace(open_corpora(config, /*check_tokens=*/is_first));
   });
+  if (config.cluster.measured) config.cluster = measure(config, start.model, host);
+  Plan plan;
+  agree(host, [&] { plan = plan_for(config, start.model, host.size()); });
   return {config, start, std::move(plan), std::move(*corpora)};
 }
 

@@ -86,11 +86,7 @@ double evaluate(Replica& replica, const SampleSource& source, const Config& conf
 }
 
 Plan plan_for(const Config& config, const ModelDefinition& model, int world_size) {
-  PlanRequest request = plan_request(config, world_size);
-  request.workload.model = model.spec;
-  request.workload.map = model.sharing;
-  request.workload.relaxation_rank = model.relaxation_rank;
-  return make_plan(request);
+  return make_plan(plan_request(config, model, world_size));
 }
 
 Trainer::Trainer(const Config& config, const Start& start, const Plan& plan, Corpora corpora,
