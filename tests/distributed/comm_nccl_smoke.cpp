@@ -86,9 +86,35 @@ void check_collectives(rondo::Communicator& group) {
   expect(group.traffic().gather == once, "gathers are counted on " + group.name());
 }
 
+/// Calls on the side stream: two sums in a row, and a ring of messages of which each rank receives
+/// before it sends, but the last one.
+void check_started_calls(rondo::Communicator& group) {
+  const int size = group.size();
+  const auto sum = static_cast<float>(size * (size + 1) / 2);
+  DeviceFloats reduced(static_cast<float>(group.rank() + 1));
+  const auto first = group.start_all_reduce_sum(reduced.buffer());
+  const auto second = group.start_all_reduce_sum(reduced.buffer());
+  second->wait();
+  first->wait();
+  expect(reduced.all_are(sum * static_cast<float>(size), 0, count), "started sums follow in order");
+  if (size == 1) return;
+  DeviceFloats out(static_cast<float>(group.rank() + 1));
+  DeviceFloats in(0);
+  const int left = (group.rank() + size - 1) % size;
+  const int right = (group.rank() + 1) % size;
+  const bool sends_first = group.rank() + 1 == size;
+  auto send = sends_first ? group.start_send(out.buffer(), right) : nullptr;
+  group.start_receive(in.buffer(), left)->wait();
+  if (!send) send = group.start_send(out.buffer(), right);
+  send->wait();
+  expect(in.all_are(static_cast<float>(left + 1), 0, count), "messages arrive");
+  expect(group.traffic().activation == 4 * count, "messages are counted");
+}
+
 void check_world(rondo::Communicator& host) {
   const auto world = rondo::make_nccl_world(host, {deadline_s, nullptr});
   check_collectives(*world);
+  check_started_calls(*world);
   std::vector<rondo::Group> groups{{"all", {}}, {"all but the last", {}}};
   for (int rank = 0; rank < host.size(); ++rank) {
     groups[0].ranks.push_back(rank);
