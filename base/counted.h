@@ -13,5 +13,9 @@ inline std::string counted(const std::string& number, const std::string& noun) {
 inline std::string counted(int64_t number, const std::string& noun) {
   return counted(std::to_string(number), noun);
 }
+/// "1 pass", "3 passes".
+inline std::string counted(int64_t number, const std::string& noun, const std::string& plural) {
+  return std::to_string(number) + " " + (number == 1 ? noun : plural);
+}
 
 }  // namespace rondo

@@ -8,12 +8,12 @@
 
 namespace rondo {
 
-/// Throws UserError when `path`, the value of the command line's `option`, names a folder alone, or
-/// a file in a folder that does not exist.
+/// Throws UserError when `path`, the value of the command line's `option`, names a folder, or a
+/// file in a folder that does not exist.
 inline void check_output_path(const std::string& option, const std::string& path) {
   const std::filesystem::path whole(path);
   const std::filesystem::path folder = whole.parent_path();
-  if (whole.filename().empty()) {
+  if (whole.filename().empty() || std::filesystem::is_directory(whole)) {
     throw UserError(option + " " + path + ": names a folder; add a file name");
   }
   if (!folder.empty() && !std::filesystem::is_directory(folder)) {

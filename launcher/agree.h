@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "base/user_error.h"
 #include "distributed/comm/communicator.h"
@@ -14,6 +15,10 @@ class AgreedError : public UserError {
  public:
   using UserError::UserError;
 };
+
+/// Throws AgreedError on every rank where `text`, such as a config, is not that of rank 0 on
+/// some: names the ranks, and the first line that is another one. Collective.
+void check_same_text(Communicator& world, const std::string& what, const std::string& text);
 
 /// Runs `step`, which must not communicate, on every rank. Where it throws UserError on one or
 /// more, all ranks throw AgreedError: the lowest of them with its own line. Collective.

@@ -78,15 +78,15 @@ struct LogConfig {
 
 /// What one rank's device and its links can do. The defaults are one core of a desktop.
 struct ClusterConfig {
-  bool measured = false;           ///< rondo train times the machine before it plans
-  int64_t gpus_per_node = 1;       ///< ranks that share a node, with or without GPUs
-  double device_tflops = 0.1;      ///< peak of one rank's device, for MFU and the planner
-  double efficiency = 0.5;         ///< share of the peak that matrix products reach
-  double memory_gbs = 10.0;        ///< 1e9 bytes/s, of one rank's memory
-  double device_memory_gb = 16.0;  ///< 1e9 bytes
-  double intra_gbs = 5.0;          ///< 1e9 bytes/s, one direction, between ranks of a node
-  double intra_us = 1.0;           ///< latency of a message there
-  double inter_gbs = 1.25;         ///< the same between nodes
+  bool measured = false;          ///< rondo train times the machine before it plans
+  int64_t gpus_per_node = 1;      ///< ranks that share a node, with or without GPUs
+  double device_tflops = 0.1;     ///< peak of one rank's device, for MFU and the planner
+  double efficiency = 0.5;        ///< share of the peak that matrix products reach
+  double memory_gbs = 10.0;       ///< 1e9 bytes/s, of one rank's memory
+  double device_memory_gb = 0.0;  ///< 1e9 bytes that a plan may take; 0 = not bounded
+  double intra_gbs = 5.0;         ///< 1e9 bytes/s, one direction, between ranks of a node
+  double intra_us = 1.0;          ///< latency of a message there
+  double inter_gbs = 1.25;        ///< the same between nodes
   double inter_us = 30.0;
 };
 

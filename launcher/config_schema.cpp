@@ -266,7 +266,7 @@ std::vector<ConfigField> run_fields() {
       cluster.key("device_tflops", &ClusterConfig::device_tflops, positive()),
       cluster.key("efficiency", &ClusterConfig::efficiency, within(0.001, 1)),
       cluster.key("memory_gbs", &ClusterConfig::memory_gbs, positive()),
-      cluster.key("device_memory_gb", &ClusterConfig::device_memory_gb, positive()),
+      cluster.key("device_memory_gb", &ClusterConfig::device_memory_gb, at_least(0)),
       cluster.key("intra_gbs", &ClusterConfig::intra_gbs, positive()),
       cluster.key("intra_us", &ClusterConfig::intra_us, at_least(0)),
       cluster.key("inter_gbs", &ClusterConfig::inter_gbs, positive()),

@@ -74,6 +74,9 @@ int convert_command(const Arguments& arguments) {
   options.from.erase(0, hugging_face.size());
   options.init = parse_sharing_init(init);
   options.dtype = Precision::parse(precision).master;
+  if (options.to.starts_with(hugging_face)) {
+    throw UserError(fmt::format("--to {}: this version writes FILE.h5", options.to));
+  }
   check_output_path("--to", options.to);
   if (!options.sharing.map.empty() && sharing->empty()) options.sharing.strategy = "explicit";
   convert(options);

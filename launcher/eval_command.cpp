@@ -49,8 +49,20 @@ nlohmann::json result_json(double loss, int64_t tokens, const std::optional<Data
 /// The whole model on every rank, whatever it was trained on.
 Plan data_parallel_plan(Config config, const ModelDefinition& model, int world_size) {
   config.distributed = {};
+  config.cluster.device_memory_gb = 0;  // it is priced as training, which it is not
   config.train.global_batch = config.train.micro_batch * world_size;
   return plan_for(config, model, world_size);
+}
+
+/// As the words say, else as trained; a model that was never trained here has no more positions
+/// than it has learned.
+void choose_sequence(const EvalWords& words, const ModelSpec& model, Resolved& stored) {
+  constexpr const char* key = "data.sequence";
+  if (words.sequence > 0) {
+    stored.entries[key] = {ConfigValue{words.sequence}, "--sequence", 0};
+  } else if (!stored.entries.contains(key) && model.positions > 0) {
+    stored.entries[key] = {ConfigValue{model.positions}, words.checkpoint, 0};
+  }
 }
 
 void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
@@ -63,11 +75,11 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
     Resolved stored = resolved_from_toml(header.config, words.checkpoint);
     // The header's own map stands; that of the config may be one that train.init replaced.
     std::erase_if(stored.entries, [](const auto& e) { return e.first.starts_with("sharing."); });
+    choose_sequence(words, header.model, stored);
     config = parse_config(stored);
     model = {header.model, header.sharing, header.relaxation_rank};
     check_parameters(reader, parameter_list(model.spec, model.sharing, model.relaxation_rank));
     if (host.rank() == 0) reader.verify(all_parameters);
-    if (words.sequence > 0) config.data.sequence = words.sequence;
     config.train.micro_batch = words.micro_batch;
     config.train.global_batch = 1;
     const auto vocab = host.rank() == 0 ? std::optional(model.spec.vocab) : std::nullopt;

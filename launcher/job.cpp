@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdlib>
 #include <exception>
+#include <string>
 
 #include "base/user_error.h"
 #include "distributed/comm/mpi_communicator.h"
@@ -25,6 +26,15 @@ bool has_launcher() {
 
 }  // namespace
 
+bool is_first_of_job() {
+  constexpr std::array variables = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
+                                    "SLURM_PROCID"};
+  for (const char* name : variables) {
+    if (const char* rank = std::getenv(name)) return std::string(rank) == "0";
+  }
+  return true;
+}
+
 void run_job(const ReadWords& read_words, const std::function<void(Communicator& host)>& body) {
   const bool alone = !has_launcher();
   if (alone && !read_words(/*speaks=*/true)) return;
@@ -37,7 +47,7 @@ void run_job(const ReadWords& read_words, const std::function<void(Communicator&
   } catch (const AgreedError&) {
     throw;
   } catch (const std::exception& error) {
-    if (host->size() == 1 && dynamic_cast<const UserError*>(&error) != nullptr) throw;
+    if (host->size() == 1) throw;
     const std::string text = error.what();  // LibTorch adds a stack trace behind the first line
     end_job(text.substr(0, text.find('\n')));
   }

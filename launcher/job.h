@@ -11,6 +11,10 @@ namespace rondo {
 /// may answer on stdout. Returns whether there is something left to do. Throws UserError.
 using ReadWords = std::function<bool(bool speaks)>;
 
+/// Whether this process speaks for its job where no MPI runs: not started by mpirun or srun, or as
+/// its rank 0.
+bool is_first_of_job();
+
 /// `read_words`, then MPI and `body` on the ranks of this job. A process that no launcher started
 /// reads its words before MPI starts; ranks read them together, so that one speaks for all. An
 /// exception that only this rank may have (among several ranks: anything but AgreedError) ends the

@@ -14,15 +14,16 @@ namespace {
 struct Command {
   int (*run)(const Arguments&);
   std::string about;
+  bool starts_ranks = false;  ///< else, under mpirun, the first process does it for all
 };
 
 const std::map<std::string, Command>& commands() {
   static const std::map<std::string, Command> table = {
-      {"train", {train_command, "train a model, alone or under mpirun"}},
+      {"train", {train_command, "train a model, alone or under mpirun", true}},
       {"plan", {plan_command, "choose placement and schedule for any world, and price a step"}},
       {"prepare", {prepare_command, "turn text into tokens"}},
       {"convert", {convert_command, "turn a Hugging Face folder into a checkpoint"}},
-      {"eval", {eval_command, "measure a checkpoint on held-out tokens"}},
+      {"eval", {eval_command, "measure a checkpoint on held-out tokens", true}},
       {"inspect", {inspect_command, "show a checkpoint's sharing map and sizes"}},
   };
   return table;
@@ -55,7 +56,10 @@ void answer(const Arguments& arguments, bool speaks) {
 
 int run(const Arguments& arguments) {
   const auto found = arguments.empty() ? commands().end() : commands().find(arguments[0]);
-  if (found != commands().end()) return found->second.run({arguments.begin() + 1, arguments.end()});
+  if (found != commands().end()) {
+    const bool does_it = found->second.starts_ranks || is_first_of_job();
+    return does_it ? found->second.run({arguments.begin() + 1, arguments.end()}) : 0;
+  }
   const auto read_words = [&](bool speaks) {
     answer(arguments, speaks);
     return false;
@@ -75,7 +79,8 @@ int main(int count, char** words) {
     if (!line.empty()) std::cerr << "rondo: " << line << "\n";
     return 2;
   } catch (const std::exception& error) {
-    std::cerr << "rondo: " << error.what() << "\n";
+    const std::string text = error.what();  // LibTorch adds a stack trace behind the first line
+    std::cerr << "rondo: " << text.substr(0, text.find('\n')) << "\n";
     return 1;
   }
 }

@@ -31,14 +31,16 @@ MemoryNeed memory_need(const Config& config, const ModelDefinition& model, int w
           .optimizer = share * master * (precision.compute == precision.master ? 2 : 3)};
 }
 
-void check_fits(const MemoryNeed& need, double physical) {
-  if (need.total() <= physical) return;
+void check_fits(const MemoryNeed& need, double physical, int ranks) {
+  if (need.total() * ranks <= physical) return;
+  const std::string here =
+      ranks == 1 ? "" : fmt::format(" for the {} ranks of this machine", ranks);
   throw UserError(fmt::format(
       "the model takes {}B on each rank (weights {}B, gradients {}B, optimizer {}B) and this "
-      "machine has {}B; set smaller model sizes, share more layers (sharing.unique), or "
+      "machine has {}B{}; set smaller model sizes, share more layers (sharing.unique), or "
       "spread the optimizer over ranks (distributed.zero=1)",
       format_si(need.total()), format_si(need.weights), format_si(need.gradients),
-      format_si(need.optimizer), format_si(physical)));
+      format_si(need.optimizer), format_si(physical), here));
 }
 
 double physical_memory() {

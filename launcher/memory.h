@@ -21,8 +21,9 @@ struct MemoryNeed {
 /// At least: activations, batches and copies of a component on several pipeline ranks come on top.
 MemoryNeed memory_need(const Config& config, const ModelDefinition& model, int world_size);
 
-/// Throws UserError where `need`, that of one rank, is more than `physical` bytes.
-void check_fits(const MemoryNeed& need, double physical);
+/// Throws UserError where `need`, that of one rank, is more than its share of `physical` bytes,
+/// with so many ranks on this machine.
+void check_fits(const MemoryNeed& need, double physical, int ranks);
 
 /// Bytes of this machine's memory.
 double physical_memory();

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <system_error>
+#include <vector>
 
 #include "base/user_error.h"
 #include "launcher/start.h"
@@ -16,20 +17,49 @@
 namespace rondo {
 namespace {
 
-void make_folder(const std::string& folder, const std::string& key) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (access(folder.c_str(), W_OK | X_OK) == 0 && std::filesystem::is_directory(folder)) return;
-  throw UserError(
-      fmt::format("cannot write into the folder {}; choose another with {}", folder, key));
+namespace fs = std::filesystem;
+
+/// The highest of the folders that `folder` lies in, or itself, that is not there yet; else empty.
+fs::path first_missing(fs::path folder) {
+  fs::path missing;
+  for (folder = fs::absolute(folder).lexically_normal(); !fs::exists(folder);
+       folder = folder.parent_path()) {
+    missing = folder;
+  }
+  return missing;
 }
+
+/// Makes folders, and takes them back unless all of them could be made.
+class NewFolders {
+ public:
+  ~NewFolders() {
+    std::error_code error;
+    for (const fs::path& folder : made_) fs::remove_all(folder, error);
+  }
+  void make(const std::string& folder, const std::string& key) {
+    const fs::path missing = first_missing(folder);
+    std::error_code error;
+    fs::create_directories(folder, error);
+    if (!missing.empty()) made_.push_back(missing);
+    if (access(folder.c_str(), W_OK | X_OK) == 0 && fs::is_directory(folder)) return;
+    throw UserError(
+        fmt::format("cannot write into the folder {}; choose another with {}", folder, key));
+  }
+  void keep() { made_.clear(); }
+
+ private:
+  std::vector<fs::path> made_;
+};
 
 }  // namespace
 
 RunFolder::RunFolder(const Config& config) {
   const std::string& dir = config.log.dir;
-  make_folder(dir, "log.dir");
-  make_folder(checkpoint_dir(config), config.checkpoint.dir.empty() ? "log.dir" : "checkpoint.dir");
+  NewFolders folders;
+  folders.make(dir, "log.dir");
+  folders.make(checkpoint_dir(config),
+               config.checkpoint.dir.empty() ? "log.dir" : "checkpoint.dir");
+  folders.keep();
   lock_ = open((dir + "/.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock_ >= 0 && flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     close(lock_);

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "base/user_error.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/model_json.h"
 #include "launcher/config_nearest.h"
 
 namespace rondo {
@@ -76,6 +78,17 @@ void check_nothing_newer(const Config& config, int64_t step) {
       config.checkpoint.resume, checkpoint_dir(config), *newest));
 }
 
+/// "hidden 64, not 32": what the file has, and what the config asks for.
+std::string first_difference(const ModelSpec& stored, const ModelSpec& wanted) {
+  const auto a = nlohmann::json::parse(model_to_json(stored));
+  const auto b = nlohmann::json::parse(model_to_json(wanted));
+  for (const auto& [key, value] : a.items()) {
+    if (value != b.at(key))
+      return fmt::format("{} {}, not {}", key, value.dump(), b.at(key).dump());
+  }
+  return "";
+}
+
 void check_same_model(const ModelDefinition& stored, const ModelDefinition& wanted,
                       const std::string& file) {
   const auto refuse = [&](const std::string& what) {
@@ -84,7 +97,9 @@ void check_same_model(const ModelDefinition& stored, const ModelDefinition& want
                     "log.dir",
                     file, what));
   };
-  if (!(stored.spec == wanted.spec)) refuse("model");
+  if (!(stored.spec == wanted.spec)) {
+    refuse(fmt::format("model ({})", first_difference(stored.spec, wanted.spec)));
+  }
   if (!(stored.sharing == wanted.sharing)) refuse("sharing map");
   if (stored.relaxation_rank != wanted.relaxation_rank) refuse("relaxation rank");
 }

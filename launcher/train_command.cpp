@@ -3,8 +3,13 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
+#include <stdexcept>
 
+#include "base/counted.h"
+#include "base/user_error.h"
+#include "checkpoint/byte_file.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "launcher/agree.h"
 #include "launcher/command_line.h"
@@ -18,6 +23,7 @@
 #include "launcher/ranks.h"
 #include "launcher/run_folder.h"
 #include "launcher/trainer.h"
+#include "model/parameter_list.h"
 
 namespace rondo {
 namespace {
@@ -64,6 +70,26 @@ struct Run {
   Corpora corpora;
 };
 
+/// Of the file that a save writes: weights and two moments.
+int64_t checkpoint_bytes(const Config& config, const ModelDefinition& model) {
+  const int64_t parameters =
+      count_parameters(model.spec, model.sharing, model.relaxation_rank).unique;
+  const Precision precision = Precision::parse(config.train.precision);
+  return 3 * parameters * static_cast<int64_t>(torch::elementSize(precision.master));
+}
+
+/// Before the first step, not after the last.
+void check_room_for_checkpoint(const Config& config, const ModelDefinition& model) {
+  std::filesystem::path folder = std::filesystem::absolute(checkpoint_dir(config));
+  while (!std::filesystem::exists(folder)) folder = folder.parent_path();
+  try {
+    check_room(folder.string(), checkpoint_bytes(config, model));
+  } catch (const std::runtime_error& error) {
+    throw UserError(
+        fmt::format("a checkpoint would not fit: {}; see checkpoint.dir", error.what()));
+  }
+}
+
 /// Collective.
 ClusterConfig measure(const Config& config, const ModelDefinition& model, Communicator& host) {
   torch::set_num_threads(static_cast<int>(config.train.threads));
@@ -77,6 +103,7 @@ ClusterConfig measure(const Config& config, const ModelDefinition& model, Commun
 Run prepare_run(const PlannedRun& planned, Communicator& host) {
   const bool is_first = host.rank() == 0;
   Config config = planned.config;
+  check_same_text(host, "config", to_toml(config));
   int64_t damaged = 0;
   agree(host, [&] {
     if (is_first) damaged = count_damaged(config);
@@ -96,7 +123,12 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
       CheckpointReader(start.file).verify(start.resume ? "/" : all_parameters);
     }
     const bool on_host = config.distributed.backend == "mpi";
-    if (on_host) check_fits(memory_need(config, start.model, host.size()), physical_memory());
+    const auto ranks_here = std::min<int64_t>(host.size(), config.cluster.gpus_per_node);
+    if (on_host) {
+      check_fits(memory_need(config, start.model, host.size()), physical_memory(),
+                 static_cast<int>(ranks_here));
+    }
+    if (is_first) check_room_for_checkpoint(config, start.model);
     corpora.emplace(open_corpora(config, /*check_tokens=*/is_first));
   });
   if (config.cluster.measured) config.cluster = measure(config, start.model, host);
@@ -105,11 +137,26 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
   return {config, start, std::move(plan), std::move(*corpora)};
 }
 
-std::string describe_run(const Config& config, const Start& start, int world_size) {
+std::string describe_plan(const Plan& plan) {
+  const auto& [placement, schedule, replicas, microbatches] = plan.chosen.choice;
+  if (placement.pipeline == 1) {
+    return fmt::format("plan: {}, {} each", counted(replicas, "replica"),
+                       counted(microbatches, "microbatch", "microbatches"));
+  }
+  return fmt::format("plan: pipelines of {} x {}, route {} with {}, {}, {}, {} on several ranks",
+                     counted(placement.pipeline, "rank"), counted(replicas, "replica"),
+                     plan.chosen.route, counted(placement.passes(), "pass", "passes"),
+                     schedule_name(schedule), counted(microbatches, "microbatch", "microbatches"),
+                     counted(static_cast<int64_t>(plan.chosen.copies.size()), "component"));
+}
+
+std::string describe_run(const Config& config, const Start& start, const Plan& plan,
+                         int world_size) {
   std::string text = summary(start.model, config.data.sequence);
   text += fmt::format("ranks {}, zero {}, {}, {} sequences of {} tokens a step, {} steps\n",
                       world_size, config.distributed.zero, config.train.precision,
                       config.train.global_batch, config.data.sequence, config.train.steps);
+  text += describe_plan(plan) + "\n";
   if (!start.file.empty()) {
     text += fmt::format("{} {}\n", start.resume ? "resumes" : "starts from", start.file);
   }
@@ -133,7 +180,8 @@ TrainResult train(Run run, Communicator& host, StopSignals& signals) {
     check_metrics(config.log.dir + "/metrics.jsonl");
     folder.emplace(config);
   });
-  if (host.rank() == 0) std::cout << describe_run(config, run.start, host.size()) << std::flush;
+  if (host.rank() == 0)
+    std::cout << describe_run(config, run.start, run.plan, host.size()) << std::flush;
   TrainResult result = trainer.run();
   if (host.rank() == 0) {
     std::cout << "checkpoint   " << result.checkpoint << "\nmetrics      " << config.log.dir

@@ -152,8 +152,9 @@ StepMetrics Trainer::train_step(int64_t step) {
   metrics.grad_norm = replica_.buffers().gradient_norm();
   if (!std::isfinite(metrics.grad_norm)) {
     throw std::runtime_error(
-        fmt::format("the gradient of step {} is not finite; the weights are still those of step {}",
-                    step, step - 1));
+        fmt::format("the gradient of step {} is not finite: lower optimizer.lr or optimizer.clip; "
+                    "the same command goes on from the newest checkpoint in {}",
+                    step, checkpoint_dir(config_)));
   }
   const OptimizerConfig& optimizer = config_.optimizer;
   // torch's clip_grad_norm_ adds the same 1e-6.

@@ -40,8 +40,12 @@ TEST(Memory, AModelOfAnySizeIsPricedAndRefusedWithNumbers) {
   const MemoryNeed need = memory_need({}, model_of(int64_t{1} << 24), 1);
   EXPECT_GT(need.weights, 1e15);
   const MemoryNeed small{.weights = 4e9, .gradients = 4e9, .optimizer = 8e9};
-  EXPECT_NO_THROW(check_fits(small, 16e9));
-  const std::string message = error_of([&] { check_fits(small, 15e9); });
+  EXPECT_NO_THROW(check_fits(small, 16e9, 1));
+  const std::string message = error_of([&] { check_fits(small, 15e9, 1); });
+  EXPECT_NE(error_of([&] {
+              check_fits(small, 31e9, 2);
+            }).find("has 31GB for the 2 ranks of this machine"),
+            std::string::npos);
   EXPECT_EQ(message.rfind("the model takes 16GB on each rank (weights 4GB, gradients 4GB, "
                           "optimizer 8GB) and this machine has 15GB; ",
                           0),
