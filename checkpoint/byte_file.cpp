@@ -101,7 +101,8 @@ void check_room(const std::string& folder, int64_t bytes) {
   constexpr int64_t mega = 1'000'000;
   std::error_code unknown;
   const std::filesystem::space_info space = std::filesystem::space(folder, unknown);
-  if (unknown || space.available >= static_cast<uint64_t>(bytes)) return;
+  // A file system without a size, such as /proc, says nothing of its room.
+  if (unknown || space.capacity == 0 || space.available >= static_cast<uint64_t>(bytes)) return;
   throw std::runtime_error(
       fmt::format("it takes {} MB and the disk of {} has {} MB free; make room, or write to "
                   "another disk",
