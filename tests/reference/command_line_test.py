@@ -1,6 +1,7 @@
 """What the commands other than train answer to wrong options, in the words of those options."""
 
 import json
+import subprocess
 
 import rondo_runs
 from mistakes_test import TRAINS, WithCorpus
@@ -56,6 +57,28 @@ class CommandLine(WithCorpus):
                           ["train", "--cfg", "train.steps=7"]):
             with self.subTest(arguments=arguments):
                 self.assertEqual(self.rondo(*arguments, ranks=2), self.rondo(*arguments))
+
+    def test_ranks_with_other_words_are_told_which(self):
+        command = self.command("train", *words(TRAINS), ranks=1)
+        other = ["-n", "1", self.program, "train", *words(TRAINS | {"optimizer.lr": 0.5})]
+        done = subprocess.run([*command, ":", *other], cwd=self.folder, capture_output=True,
+                              env=rondo_runs.ENVIRONMENT, text=True, timeout=120)
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr, r"rondo: rank 1 has another config than rank 0, lr = 0\.5")
+        self.assertFalse((self.folder / "run").exists())
+
+    def test_one_process_does_what_needs_no_ranks(self):
+        printed = self.rondo("prepare", "--input", "text.txt", "--output", "new", ranks=3)
+        self.assertEqual(printed.count("new.bin"), 1)
+        self.refuses(["inspect", "none.h5"], ["none.h5"], ranks=2)
+
+    def test_a_refused_run_leaves_no_folder(self):
+        self.refuses(["train", *words(TRAINS | {"checkpoint.dir": "/proc/x", "log.dir": "a/b"})],
+                     ["/proc/x", r"checkpoint\.dir"])
+
+    def test_a_folder_is_no_place_to_convert_to(self):
+        self.convert_refuses(r"--to hf:out: this version writes FILE\.h5", to="hf:out")
+        self.convert_refuses("--to hf: names a folder", to="hf")
 
     def test_a_folder_of_groups_is_searched_before_the_built_in_ones(self):
         (self.folder / "mine" / "run").mkdir(parents=True)

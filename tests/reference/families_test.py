@@ -1,5 +1,7 @@
 """Models of every family that transformers makes, trained by rondo, show transformers' losses."""
 
+import json
+
 import torch
 import transformers
 from transformers import AutoModelForCausalLM
@@ -64,9 +66,16 @@ class Families(RondoTest):
             "data.sequence": SEQUENCE, "train.steps": STEPS, "train.global_batch": BATCH,
             "train.micro_batch": 2, "train.precision": "float64", "train.eval_every": 0,
             "optimizer.schedule": "constant", "optimizer.warmup": 0, "optimizer.lr": 1e-3})
+        self.check_eval(metrics)
         for ours, (loss, norm) in zip(metrics, self.expected(), strict=True):
             self.assertAlmostEqual(ours["loss"], loss, delta=TOLERANCE)
             self.assertAlmostEqual(ours["grad_norm"], norm, delta=10 * TOLERANCE * norm)
+
+    def check_eval(self, metrics):
+        """The samples of the first step, before it."""
+        printed = self.rondo("eval", "--checkpoint", "start.h5", "--data", "corpus", "--precision",
+                             "float64", "--sequence", SEQUENCE, "--max-tokens", BATCH * SEQUENCE)
+        self.assertAlmostEqual(json.loads(printed)["loss"], metrics[0]["loss"], delta=1e-12)
 
     def test_gpt_neox(self):
         for fraction in (0.25, 1.0):
