@@ -124,7 +124,9 @@ Batch SampleSource::batch(int64_t step, int64_t first, int64_t count) const {
   std::vector<int64_t> tokens(static_cast<size_t>(length + 1));
   for (int64_t row = first; row < first + count; ++row) {
     const Address from = address(step * options_.global_batch + row);
-    parts_[from.corpus].data.read(from.sample * length, tokens);
+    const IndexedDataset& data = parts_[from.corpus].data;
+    data.read(from.sample * length, tokens);
+    data.check_vocab(from.sample * length, tokens, options_.vocab);
     batch.inputs.insert(batch.inputs.end(), tokens.begin(), tokens.end() - 1);
     batch.targets.insert(batch.targets.end(), tokens.begin() + 1, tokens.end());
   }

@@ -205,20 +205,24 @@ void IndexedDataset::read(int64_t begin, std::span<int64_t> out) const {
   });
 }
 
+void IndexedDataset::check_vocab(int64_t begin, std::span<const int64_t> tokens,
+                                 int64_t vocab) const {
+  const auto bad = std::find_if(tokens.begin(), tokens.end(),
+                                [&](int64_t token) { return token < 0 || token >= vocab; });
+  if (bad == tokens.end()) return;
+  throw UserError(
+      fmt::format("{}.bin: token {} at position {} is outside the model's "
+                  "vocabulary of {}; set model.vocab, or prepare the corpus with "
+                  "another tokenizer",
+                  prefix_, *bad, begin + (bad - tokens.begin()), vocab));
+}
+
 void IndexedDataset::check_vocab(int64_t vocab) const {
   std::vector<int64_t> block(1 << 16);
   for (int64_t begin = 0; begin < tokens_; begin += static_cast<int64_t>(block.size())) {
     block.resize(std::min(block.size(), static_cast<size_t>(tokens_ - begin)));
     read(begin, block);
-    const auto bad = std::find_if(block.begin(), block.end(),
-                                  [&](int64_t token) { return token < 0 || token >= vocab; });
-    if (bad != block.end()) {
-      throw UserError(
-          fmt::format("{}.bin: token {} at position {} is outside the model's "
-                      "vocabulary of {}; set model.vocab, or prepare the corpus with "
-                      "another tokenizer",
-                      prefix_, *bad, begin + (bad - block.begin()), vocab));
-    }
+    check_vocab(begin, block, vocab);
   }
 }
 

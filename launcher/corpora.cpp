@@ -54,7 +54,8 @@ Corpora open_corpora(const Config& config, bool check_tokens) {
                         .shuffle = data.shuffle,
                         .seed = config.train.seed,
                         .validation = data.validation,
-                        .split = Split::train};
+                        .split = Split::train,
+                        .vocab = config.model.vocab};
   Corpora result{SampleSource(corpora, options), std::nullopt};
   options.shuffle = false;
   if (data.validation > 0.0) {

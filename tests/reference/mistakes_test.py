@@ -94,6 +94,14 @@ class Mistakes(WithCorpus):
         self.train_refuses({"model.vocab": 32}, "corpus", "32", r"model\.vocab")
         self.train_refuses({"data.sequence": 100000}, "corpus", r"data\.sequence")
 
+    def test_a_corpus_that_vouches_wrongly_for_its_tokens_is_named_when_it_is_read(self):
+        info = {"tokenizer": "bytes", "vocab": 16, "bytes": 1280, "tokens": 1280, "documents": 20,
+                "unigram_entropy": 6.0}
+        (self.folder / "corpus.json").write_text(json.dumps(info))
+        done = self.run_rondo("train", *words(TRAINS | {"model.vocab": 16}))
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertRegex(done.stderr, r"rondo: corpus\.bin: token \d+ at position \d+ is outside")
+
     def test_a_file_that_is_no_checkpoint_is_named(self):
         with h5py.File(self.folder / "foreign.h5", "w") as file:
             file["values"] = [1.0, 2.0]
