@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <regex>
 #include <unordered_map>
 
 #include "base/user_error.h"
@@ -30,6 +31,22 @@ std::string reason(const sentencepiece::util::Status& status) {
   }
   std::replace(message.begin(), message.end(), '\n', ' ');
   return message;
+}
+
+/// The library's two ways to say that a text does not make so many pieces, in the words of the
+/// command line: "270 vs 367" is too few, "set it to a value <= 307" too many.
+std::string advice(const std::string& reason) {
+  std::smatch number;
+  if (std::regex_search(reason, number, std::regex(" vs ([0-9]+)"))) {
+    return fmt::format(
+        "too few for the characters of this text and the bytes; raise --vocab to at least {}",
+        number.str(1));
+  }
+  if (std::regex_search(reason, number, std::regex("<= ([0-9]+)"))) {
+    return fmt::format("more than this text makes; lower --vocab to at most {}, or give more text",
+                       number.str(1));
+  }
+  return "cannot train a model of this size on this text: " + reason;
 }
 
 Tokenizer byte_tokenizer() {
@@ -154,8 +171,7 @@ void train_tokenizer(const TokenizerRequest& request, std::span<const std::strin
   std::string model;
   const auto status = sentencepiece::SentencePieceTrainer::Train(arguments, &lines, &model);
   if (!status.ok()) {
-    throw UserError(fmt::format("--vocab {}: cannot train a model of this size on these inputs: {}",
-                                request.vocab, reason(status)));
+    throw UserError(fmt::format("--vocab {}: {}", request.vocab, advice(reason(status))));
   }
   file.write(model);
   file.publish();
