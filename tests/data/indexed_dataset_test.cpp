@@ -1,6 +1,8 @@
 #include "data/indexed_dataset.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <numeric>
@@ -248,12 +250,42 @@ TEST_F(IndexedDatasetFiles, CannotBeReadBeyondTheirEnd) {
   EXPECT_THROW(data.document(2), std::out_of_range);
 }
 
+TEST_F(IndexedDatasetFiles, OutliveAnotherProcessThatWritesTheSame) {
+  IndexedDatasetWriter writer(prefix_, 256);
+  writer.append(std::vector<int64_t>{1, 2, 3});
+  const pid_t other = fork();
+  if (other == 0) {
+    IndexedDatasetWriter same(prefix_, 256);
+    same.append(std::vector<int64_t>{4, 5});
+    same.finish();
+    _exit(0);
+  }
+  waitpid(other, nullptr, 0);
+  EXPECT_EQ(IndexedDataset(prefix_).tokens(), 2);
+  writer.finish();
+  EXPECT_EQ(IndexedDataset(prefix_).tokens(), 3);
+}
+
+TEST_F(IndexedDatasetFiles, SweepAwayWhatAKilledProcessLeft) {
+  const pid_t killed = fork();
+  if (killed == 0) _exit(0);
+  waitpid(killed, nullptr, 0);
+  folder_.write("corpus.bin." + std::to_string(killed) + ".partial", "half");
+  folder_.write("corpus.bin." + std::to_string(getppid()) + ".partial", "its writer lives");
+  folder_.write("corpus.bin.mine.partial", "not a process");
+  { const IndexedDatasetWriter writer(prefix_, 256); }
+  EXPECT_EQ(folder_.names(),
+            (std::set<std::string>{"corpus.bin." + std::to_string(getppid()) + ".partial",
+                                   "corpus.bin.mine.partial"}));
+}
+
 TEST_F(IndexedDatasetFiles, AppearOnlyWhenFinished) {
   {
     IndexedDatasetWriter writer(prefix_, 256);
     writer.append(std::vector<int64_t>{1, 2, 3});
     writer.close();
-    EXPECT_EQ(folder_.names(), (std::set<std::string>{"corpus.bin.partial", "corpus.idx.partial"}));
+    const std::string own = "." + std::to_string(getpid()) + ".partial";
+    EXPECT_EQ(folder_.names(), (std::set<std::string>{"corpus.bin" + own, "corpus.idx" + own}));
   }
   EXPECT_TRUE(folder_.names().empty());
 }
