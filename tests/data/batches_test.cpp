@@ -16,7 +16,7 @@ namespace {
 
 class Batches : public ::testing::Test {
  protected:
-  // Tokens base, base + 1, …: a token tells its corpus and its position.
+  /// Tokens base, base + 1, …: a token tells its corpus and its position.
   Corpus corpus(const std::string& name, int64_t tokens, double weight = 1,
                 int64_t base = 0) const {
     IndexedDatasetWriter writer(folder_.path(name), 1 << 30);

@@ -33,7 +33,7 @@ std::string decode(const std::string& model, const std::vector<int64_t>& tokens)
   return text;
 }
 
-// Lines of words that repeat, with whitespace and characters that normalisers like to change.
+/// Lines of words that repeat, with whitespace and characters that normalisers like to change.
 std::string prose(int lines) {
   const std::vector<std::string> words = {"the",  "refrain", "comes", "back",  "again", "and",
                                           "each", "block",   "turns", "naïve", "ﬁnal",  "½"};
