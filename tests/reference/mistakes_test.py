@@ -92,6 +92,8 @@ class Mistakes(WithCorpus):
         self.train_refuses({"data.validation_path": "corpus.idx"}, r"data\.validation_path",
                            "corpus$")
         self.train_refuses({"model.vocab": 32}, "corpus", "32", r"model\.vocab")
+        (self.folder / "half.bin").write_bytes(b"tokens")
+        self.train_refuses({"data.path": "half"}, r"data\.path half", r"half\.bin without half\.idx")
         self.train_refuses({"data.sequence": 100000}, "corpus", r"data\.sequence")
 
     def test_a_corpus_that_vouches_wrongly_for_its_tokens_is_named_when_it_is_read(self):
@@ -190,6 +192,13 @@ class FirstSteps(WithCorpus):
         self.rondo("train", *words(TRAINS))
         self.assertEqual((self.folder / "run" / "config.toml").read_text(),
                          self.rondo("train", "--cfg", *words(TRAINS)))
+
+    def test_a_warm_up_that_takes_the_whole_run_is_said(self):
+        remark = "optimizer.warmup = {} is not below train.steps = 2"
+        for warmup in (1, 2):
+            settings = TRAINS | {"optimizer.warmup": warmup, "log.dir": f"run{warmup}"}
+            printed = self.rondo("train", *words(settings))
+            self.assertEqual(remark.format(warmup) in printed, warmup == 2, printed)
 
     def test_a_multirun_makes_a_numbered_folder_per_combination(self):
         printed = self.rondo("train", "--multirun", *words(TRAINS | {"log.dir": "sweep"}),
