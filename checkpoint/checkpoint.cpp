@@ -7,7 +7,6 @@
 #include <functional>
 #include <numeric>
 #include <regex>
-#include <utility>
 
 namespace rondo {
 namespace {
@@ -72,7 +71,7 @@ std::optional<std::string> newest_checkpoint(const std::string& dir) {
 void prune_checkpoints(const std::string& dir, int64_t keep) {
   const std::vector<StepFile> complete = step_files(dir, "");
   if (complete.empty()) return;
-  for (const StepFile& partial : step_files(dir, "\\.partial")) {
+  for (const StepFile& partial : step_files(dir, "\\.[0-9]+\\.partial")) {
     if (partial.step <= complete.front().step) fs::remove(partial.path);
   }
   if (keep < 1) return;

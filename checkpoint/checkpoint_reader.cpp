@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
-#include <utility>
 
 #include "base/user_error.h"
 #include "checkpoint/checksum.h"
@@ -26,8 +25,17 @@ auto naming(const std::string& file, Read read) {
   }
 }
 
+/// A run's folder, or its folder of checkpoints, is taken for one of them.
+[[noreturn]] void refuse_folder(const std::string& folder) {
+  auto newest = newest_checkpoint(folder);
+  if (!newest) newest = newest_checkpoint(folder + "/checkpoints");
+  throw UserError(
+      fmt::format("{} is a folder: give a checkpoint, {}", folder, newest.value_or("step-*.h5")));
+}
+
 Hdf5File open_hdf5(const std::string& file) {
   std::error_code unreadable;
+  if (std::filesystem::is_directory(file, unreadable)) refuse_folder(file);
   if (!std::filesystem::is_regular_file(file, unreadable)) {
     throw UserError(fmt::format("{}: there is no such file", file));
   }
@@ -35,6 +43,11 @@ Hdf5File open_hdf5(const std::string& file) {
     throw UserError(fmt::format("{} is not an HDF5 file: give a checkpoint, step-*.h5", file));
   }
   return naming(file, [&] { return Hdf5File::open(file); });
+}
+
+[[noreturn]] void refuse_without(const std::string& file, const std::string& attribute) {
+  throw UserError(fmt::format("{}: the root attribute '{}' is missing: use another checkpoint",
+                              file, attribute));
 }
 
 /// "attention/0/q_proj/weight, attention/0/k_proj/weight and 5 more"
@@ -74,9 +87,11 @@ void CheckpointReader::read_header() {
   header_.config = text("config");
   header_.relaxation_rank = hdf5_.integer_attribute("/", "relaxation").value_or(0);
   header_.data = hdf5_.string_attribute("/", "data").value_or("");
+  const std::string model = text("model");
+  const std::string sharing = text("sharing");
   try {
-    header_.model = model_from_json(text("model"));
-    header_.sharing = sharing_from_json(text("sharing"));
+    header_.model = model_from_json(model);
+    header_.sharing = sharing_from_json(sharing);
   } catch (const UserError& error) {
     throw UserError(fmt::format("{}: {}", file_, error.what()));
   }
@@ -88,13 +103,13 @@ void CheckpointReader::read_header() {
 
 std::string CheckpointReader::text(const std::string& name) const {
   const auto value = hdf5_.string_attribute("/", name);
-  if (!value) throw UserError(fmt::format("{}: the root attribute '{}' is missing", file_, name));
+  if (!value) refuse_without(file_, name);
   return *value;
 }
 
 int64_t CheckpointReader::number(const std::string& name) const {
   const auto value = hdf5_.integer_attribute("/", name);
-  if (!value) throw UserError(fmt::format("{}: the root attribute '{}' is missing", file_, name));
+  if (!value) refuse_without(file_, name);
   return *value;
 }
 

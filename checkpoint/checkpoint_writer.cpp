@@ -1,11 +1,13 @@
 #include "checkpoint/checkpoint_writer.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <stdexcept>
 #include <utility>
 
+#include "base/partial_path.h"
 #include "checkpoint/checksum.h"
 #include "checkpoint/model_json.h"
 
@@ -30,7 +32,9 @@ fs::path folder_of(const std::string& file) {
 
 CheckpointWriter::CheckpointWriter(std::string file, const CheckpointHeader& header,
                                    const std::vector<DatasetSpec>& datasets, bool parallel)
-    : file_(std::move(file)), partial_(file_ + ".partial"), writers_(parallel) {
+    : file_(std::move(file)),
+      writers_(parallel),
+      partial_(partial_path(file_, writers_.of_first({getpid()}).front())) {
   for (const DatasetSpec& spec : datasets) progress_[spec.path].spec = spec;
   together([&] {
     if (writers_.rank() == 0) lay_out(header);
@@ -99,6 +103,7 @@ void CheckpointWriter::lay_out(const CheckpointHeader& header) {
   int64_t bytes = 0;
   for (const auto& [path, progress] : progress_) bytes += progress.bytes();
   check_room(folder_of(file_).string(), bytes);
+  remove_abandoned(file_);
   values_ = ByteFile::create(partial_);
 }
 

@@ -14,12 +14,13 @@
 
 namespace rondo {
 
-/// Fills FILE.partial and renames it to FILE in `commit`. Whatever fails on whichever rank, every
-/// rank throws the same UserError, FILE.partial is removed and a FILE of before stays as it was.
+/// Fills a partial file beside FILE and renames it to FILE in `commit`. Whatever fails on whichever
+/// rank, every rank throws the same UserError, the partial file is removed and a FILE of before
+/// stays as it was.
 ///
 /// HDF5 lays the file out in the memory of rank 0, every rank writes its values to their offsets in
-/// FILE.partial, and the layout follows them. HDF5's own parallel writing cannot fail on one rank
-/// alone: the others would wait in its collective close for ever.
+/// the partial file, and the layout follows them. HDF5's own parallel writing cannot fail on one
+/// rank alone: the others would wait in its collective close for ever.
 ///
 /// With `parallel` (and MPI running) the constructor and `commit` are collective over
 /// MPI_COMM_WORLD with equal arguments, and every rank must reach `commit`. FILE must lie in a
@@ -29,7 +30,7 @@ class CheckpointWriter {
   /// Creates the folder of `file` where it is missing.
   CheckpointWriter(std::string file, const CheckpointHeader& header,
                    const std::vector<DatasetSpec>& datasets, bool parallel);
-  /// Removes FILE.partial when `commit` was not reached.
+  /// Removes the partial file when `commit` was not reached.
   ~CheckpointWriter();
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
@@ -61,12 +62,12 @@ class CheckpointWriter {
   void discard();
 
   std::string file_;
-  std::string partial_;
   Writers writers_;
+  std::string partial_;                       ///< with the process id of rank 0 in its name
   std::map<std::string, Progress> progress_;  ///< by path; the same keys on every rank
   std::optional<ByteFile> layout_bytes_;      ///< rank 0: what is not values
   std::optional<Hdf5File> layout_;            ///< rank 0: the same, open
-  std::optional<ByteFile> values_;            ///< FILE.partial
+  std::optional<ByteFile> values_;            ///< the partial file
   std::string error_;                         ///< this rank's first
 };
 

@@ -70,7 +70,12 @@ class HfConfig {
 HfConfig open_config(const std::string& dir) {
   const std::string file = (std::filesystem::path(dir) / "config.json").string();
   std::ifstream stream(file);
-  if (!stream) throw UserError(fmt::format("{}: there is no such file", file));
+  if (!stream) {
+    throw UserError(
+        fmt::format("there is no {}: give the folder of a Hugging Face model, where its "
+                    "config.json and model.safetensors lie",
+                    file));
+  }
   Json json = Json::parse(stream, nullptr, false);
   if (!json.is_object()) throw UserError(file + " is not a JSON object");
   return {file, std::move(json)};

@@ -3,11 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <array>
 #include <memory>
 #include <set>
-#include <utility>
 
 #include "base/user_error.h"
 #include "checkpoint/checkpoint_writer.h"

@@ -156,17 +156,19 @@ void SafetensorsFile::check_layout(int64_t data_bytes) const {
   int64_t end = 0;
   for (const auto* item : order) {
     const auto& [name, entry] = *item;
-    if (entry.begin != end || entry.end > data_bytes) {
+    if (entry.begin != end) {
       throw UserError(
-          fmt::format("{}: tensor {} lies at {} to {}: expected to begin at {}, in {} "
-                      "bytes of data",
-                      path_, name, entry.begin, entry.end, end, data_bytes));
+          fmt::format("{} is damaged: tensor {} lies at {} to {}, expected to begin at {}: copy or "
+                      "download it again",
+                      path_, name, entry.begin, entry.end, end));
     }
     end = entry.end;
   }
   if (end != data_bytes) {
     throw UserError(
-        fmt::format("{}: its tensors take {} bytes, the file has {}", path_, end, data_bytes));
+        fmt::format("{} is {}: {} bytes of tensors where its header lists {}: copy or "
+                    "download it again",
+                    path_, data_bytes < end ? "truncated" : "damaged", data_bytes, end));
   }
 }
 
@@ -214,6 +216,10 @@ void SafetensorsFolder::open_shards(const std::string& index) {
     if (shard.empty() || fs::path(shard).filename() != fs::path(shard)) {
       throw UserError(fmt::format("{}: tensor {} is in {}: expected a file of this folder", index,
                                   name, value.dump()));
+    }
+    if (!fs::exists(fs::path(dir_) / shard)) {
+      throw UserError(fmt::format("{} names {}, which is not beside it: copy or download it too",
+                                  index, shard));
     }
     const auto file = files_.try_emplace(shard, (fs::path(dir_) / shard).string()).first;
     if (file->second.entries().count(name) == 0) {

@@ -12,9 +12,9 @@
 namespace rondo {
 namespace {
 
-// Turns after which the order of the corpora repeats; weights are rounded to multiples of
-// 1/kPeriod.
-constexpr int64_t kPeriod = 1000;
+/// Turns after which the order of the corpora repeats; weights are rounded to multiples of
+/// 1/turns_per_period.
+constexpr int64_t turns_per_period = 1000;
 
 }  // namespace
 
@@ -62,14 +62,14 @@ SampleSource::Part SampleSource::make_part(const Corpus& corpus) const {
   return part;
 }
 
-// Largest remainder: shares of the period that add up exactly.
+/// Largest remainder: shares of the period that add up exactly.
 void SampleSource::set_shares(const std::vector<Corpus>& corpora) {
   const double sum = std::accumulate(corpora.begin(), corpora.end(), 0.0,
                                      [](double s, const Corpus& c) { return s + c.weight; });
   std::vector<double> remainders;
-  int64_t left = kPeriod;
+  int64_t left = turns_per_period;
   for (size_t i = 0; i < corpora.size(); ++i) {
-    const double share = corpora[i].weight / sum * kPeriod;
+    const double share = corpora[i].weight / sum * turns_per_period;
     parts_[i].per_period = static_cast<int64_t>(share);
     remainders.push_back(share - std::floor(share));
     left -= parts_[i].per_period;
@@ -84,17 +84,19 @@ void SampleSource::set_shares(const std::vector<Corpus>& corpora) {
       throw UserError(
           fmt::format("data.blend: {} has weight {} of {}, below 1/{} of the blend; "
                       "raise it or leave the corpus out",
-                      parts_[i].data.prefix(), corpora[i].weight, sum, kPeriod));
+                      parts_[i].data.prefix(), corpora[i].weight, sum, turns_per_period));
     }
   }
 }
 
-// Each turn goes to the corpus that lags most behind its share. What lags has turns left, so every
-// corpus ends with exactly its share.
+/// Each turn goes to the corpus that lags most behind its share. What lags has turns left, so every
+/// corpus ends with exactly its share.
 void SampleSource::set_pattern() {
   std::vector<int64_t> used(parts_.size(), 0);
-  for (int64_t turn = 1; turn <= kPeriod; ++turn) {
-    const auto lag = [&](size_t i) { return parts_[i].per_period * turn - used[i] * kPeriod; };
+  for (int64_t turn = 1; turn <= turns_per_period; ++turn) {
+    const auto lag = [&](size_t i) {
+      return parts_[i].per_period * turn - used[i] * turns_per_period;
+    };
     size_t next = 0;
     for (size_t i = 1; i < parts_.size(); ++i) {
       if (lag(i) > lag(next)) next = i;
@@ -124,7 +126,9 @@ Batch SampleSource::batch(int64_t step, int64_t first, int64_t count) const {
   std::vector<int64_t> tokens(static_cast<size_t>(length + 1));
   for (int64_t row = first; row < first + count; ++row) {
     const Address from = address(step * options_.global_batch + row);
-    parts_[from.corpus].data.read(from.sample * length, tokens);
+    const IndexedDataset& data = parts_[from.corpus].data;
+    data.read(from.sample * length, tokens);
+    data.check_vocab(from.sample * length, tokens, options_.vocab);
     batch.inputs.insert(batch.inputs.end(), tokens.begin(), tokens.end() - 1);
     batch.targets.insert(batch.targets.end(), tokens.begin() + 1, tokens.end());
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "data/indexed_dataset.h"
@@ -23,6 +24,7 @@ struct SampleOptions {
   uint64_t seed = 0;
   double validation = 0;  ///< fraction at the end of each corpus' samples that is held out
   Split split = Split::train;
+  int64_t vocab = std::numeric_limits<int64_t>::max();  ///< ids of a batch lie below it
 };
 
 /// Both row-major [rows, sequence]; targets are the inputs shifted by one token.
@@ -53,7 +55,8 @@ class SampleSource {
   Address address(int64_t index) const;
 
   /// Rows first … first+count−1 of the global batch of `step` (from 0). Depends on nothing else:
-  /// replicas that ask for their own rows see the same global batch together.
+  /// replicas that ask for their own rows see the same global batch together. UserError names the
+  /// corpus and the position of a token outside the vocabulary.
   Batch batch(int64_t step, int64_t first, int64_t count) const;
 
   /// Samples of one epoch of every corpus in this split.

@@ -17,12 +17,12 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the files are little-endian");
 
-constexpr std::string_view kMagic("MMIDIDX\0\0", 9);
-constexpr uint64_t kVersion = 1;
-constexpr uint8_t kInt32 = 4;
-constexpr uint8_t kUint16 = 8;
-constexpr int64_t kNarrowVocab = 65500;
-constexpr int64_t kHeaderBytes = 34;
+constexpr std::string_view magic("MMIDIDX\0\0", 9);
+constexpr uint64_t format_version = 1;
+constexpr uint8_t int32_code = 4;
+constexpr uint8_t uint16_code = 8;
+constexpr int64_t narrow_vocab = 65500;
+constexpr int64_t header_bytes = 34;
 
 template <typename T>
 T load(std::string_view bytes, int64_t at) {
@@ -36,8 +36,8 @@ std::string_view raw(const T* values, size_t count) {
   return {reinterpret_cast<const char*>(values), count * sizeof(T)};
 }
 
-// Calls action(T{}) with the C++ type of a type code. Codes 6 and 7 are floating point, and swapped
-// between versions of the format: neither holds token ids.
+/// Calls action(T{}) with the C++ type of a type code. Codes 6 and 7 are floating point, and
+/// swapped between versions of the format: neither holds token ids.
 template <typename Action>
 bool with_token_type(uint8_t code, Action action) {
   switch (code) {
@@ -50,13 +50,13 @@ bool with_token_type(uint8_t code, Action action) {
     case 3:
       action(int16_t{});
       return true;
-    case kInt32:
+    case int32_code:
       action(int32_t{});
       return true;
     case 5:
       action(int64_t{});
       return true;
-    case kUint16:
+    case uint16_code:
       action(uint16_t{});
       return true;
     default:
@@ -64,8 +64,8 @@ bool with_token_type(uint8_t code, Action action) {
   }
 }
 
-// Positions of the arrays in the .idx file.
-int64_t lengths_at() { return kHeaderBytes; }
+/// Positions of the arrays in the .idx file.
+int64_t lengths_at() { return header_bytes; }
 int64_t offsets_at(int64_t sequences) { return lengths_at() + 4 * sequences; }
 int64_t documents_at(int64_t sequences) { return offsets_at(sequences) + 8 * sequences; }
 
@@ -91,7 +91,7 @@ IndexedDataset::IndexedDataset(const std::string& prefix)
 void IndexedDataset::read_header() {
   const std::string_view idx = idx_.view();
   const std::string path = prefix_ + ".idx";
-  if (idx.substr(0, kMagic.size()) != kMagic.substr(0, std::min(idx.size(), kMagic.size()))) {
+  if (idx.substr(0, magic.size()) != magic.substr(0, std::min(idx.size(), magic.size()))) {
     throw UserError(fmt::format(
         "{}: not the index of an indexed data set (no MMIDIDX at its start); make one with "
         "\"rondo prepare\"",
@@ -102,10 +102,10 @@ void IndexedDataset::read_header() {
         "{}: truncated, or its counts are damaged ({} bytes); copy or prepare the corpus again",
         path, idx.size()));
   };
-  if (idx.size() < kHeaderBytes) throw truncated();
-  if (const auto version = load<uint64_t>(idx, 9); version != kVersion) {
+  if (idx.size() < header_bytes) throw truncated();
+  if (const auto version = load<uint64_t>(idx, 9); version != format_version) {
     throw UserError(fmt::format("{}: version {} of the format; only version {} is readable", path,
-                                version, kVersion));
+                                version, format_version));
   }
   code_ = load<uint8_t>(idx, 17);
   if (!with_token_type(code_, [&](auto token) { token_bytes_ = sizeof(token); })) {
@@ -116,7 +116,7 @@ void IndexedDataset::read_header() {
   }
   const auto sequences = load<uint64_t>(idx, 18);
   const auto bounds = load<uint64_t>(idx, 26);
-  const uint64_t room = idx.size() - kHeaderBytes;
+  const uint64_t room = idx.size() - header_bytes;
   // Each count alone is bounded before they are multiplied, so nothing overflows.
   if (sequences > room / 12 || bounds > room / 8) throw truncated();
   const uint64_t needed = 12 * sequences + 8 * bounds;
@@ -205,20 +205,24 @@ void IndexedDataset::read(int64_t begin, std::span<int64_t> out) const {
   });
 }
 
+void IndexedDataset::check_vocab(int64_t begin, std::span<const int64_t> tokens,
+                                 int64_t vocab) const {
+  const auto bad = std::find_if(tokens.begin(), tokens.end(),
+                                [&](int64_t token) { return token < 0 || token >= vocab; });
+  if (bad == tokens.end()) return;
+  throw UserError(
+      fmt::format("{}.bin: token {} at position {} is outside the model's "
+                  "vocabulary of {}; set model.vocab, or prepare the corpus with "
+                  "another tokenizer",
+                  prefix_, *bad, begin + (bad - tokens.begin()), vocab));
+}
+
 void IndexedDataset::check_vocab(int64_t vocab) const {
   std::vector<int64_t> block(1 << 16);
   for (int64_t begin = 0; begin < tokens_; begin += static_cast<int64_t>(block.size())) {
     block.resize(std::min(block.size(), static_cast<size_t>(tokens_ - begin)));
     read(begin, block);
-    const auto bad = std::find_if(block.begin(), block.end(),
-                                  [&](int64_t token) { return token < 0 || token >= vocab; });
-    if (bad != block.end()) {
-      throw UserError(
-          fmt::format("{}.bin: token {} at position {} is outside the model's "
-                      "vocabulary of {}; set model.vocab, or prepare the corpus with "
-                      "another tokenizer",
-                      prefix_, *bad, begin + (bad - block.begin()), vocab));
-    }
+    check_vocab(begin, block, vocab);
   }
 }
 
@@ -227,7 +231,7 @@ IndexedDatasetWriter::IndexedDatasetWriter(const std::string& prefix, int64_t vo
     : prefix_(prefix),
       vocab_(vocab),
       longest_sequence_(longest_sequence),
-      narrow_(vocab < kNarrowVocab),
+      narrow_(vocab < narrow_vocab),
       bin_(prefix + ".bin"),
       idx_(prefix + ".idx") {}
 
@@ -242,7 +246,7 @@ void IndexedDatasetWriter::append(std::span<const int64_t> tokens) {
           fmt::format("{}.bin: token {} is outside the vocabulary of {}", prefix_, token, vocab_));
     }
   }
-  with_token_type(narrow_ ? kUint16 : kInt32, write);
+  with_token_type(narrow_ ? uint16_code : int32_code, write);
   tokens_ += static_cast<int64_t>(tokens.size());
   for (auto left = static_cast<int64_t>(tokens.size()); left > 0;) {
     if (!open_sequence_ || lengths_.back() == longest_sequence_) lengths_.push_back(0);
@@ -264,7 +268,7 @@ void IndexedDatasetWriter::close() {
     throw UserError(fmt::format("{}.bin: there is no token to write; give more text", prefix_));
   }
   if (open_sequence_) end_document();
-  const uint8_t code = narrow_ ? kUint16 : kInt32;
+  const uint8_t code = narrow_ ? uint16_code : int32_code;
   const int64_t token_bytes = narrow_ ? 2 : 4;
   std::vector<int64_t> offsets;
   int64_t next = 0;
@@ -273,8 +277,8 @@ void IndexedDatasetWriter::close() {
     next += length * token_bytes;
   }
   const std::array<uint64_t, 2> counts = {lengths_.size(), documents_.size()};
-  idx_.write(kMagic);
-  idx_.write(raw(&kVersion, 1));
+  idx_.write(magic);
+  idx_.write(raw(&format_version, 1));
   idx_.write(raw(&code, 1));
   idx_.write(raw(counts.data(), counts.size()));
   idx_.write(raw(lengths_.data(), lengths_.size()));

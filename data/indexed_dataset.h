@@ -46,7 +46,10 @@ class IndexedDataset {
   /// Copies tokens begin … begin + out.size() − 1. std::out_of_range beyond the end.
   void read(int64_t begin, std::span<int64_t> out) const;
 
-  /// Scans all tokens; UserError names the first one outside [0, vocab) and its position.
+  /// UserError names the first of `tokens`, which were read from `begin` on, that lies outside
+  /// [0, vocab), and its position.
+  void check_vocab(int64_t begin, std::span<const int64_t> tokens, int64_t vocab) const;
+  /// The same for all tokens.
   void check_vocab(int64_t vocab) const;
 
  private:

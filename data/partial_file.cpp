@@ -1,18 +1,21 @@
 #include "data/partial_file.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <utility>
 
+#include "base/partial_path.h"
 #include "base/user_error.h"
 
 namespace rondo {
 
 PartialFile::PartialFile(std::string path) : path_(std::move(path)) {
-  const std::string partial = path_ + ".partial";
+  const std::string partial = partial_path(path_, getpid());
+  remove_abandoned(path_);
   stream_.open(partial, std::ios::binary | std::ios::trunc);
   check();
   partial_ = partial;

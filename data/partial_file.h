@@ -7,8 +7,9 @@
 
 namespace rondo {
 
-/// Writes `path`.partial; `publish` renames it to `path`. Without `publish` the destructor removes
-/// it. Every failure (missing folder, full disk) is a UserError that names the path.
+/// Writes a file beside `path`, of this process' own; `publish` renames it to `path`. Without
+/// `publish` the destructor removes it. Every failure (missing folder, full disk) is a UserError
+/// that names the path.
 class PartialFile {
  public:
   explicit PartialFile(std::string path);

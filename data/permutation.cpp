@@ -5,7 +5,7 @@
 namespace rondo {
 namespace {
 
-constexpr int kRounds = 6;
+constexpr int rounds = 6;
 
 }  // namespace
 
@@ -22,7 +22,7 @@ uint64_t permute(uint64_t index, uint64_t n, uint64_t key) {
   do {
     uint64_t left = index >> half_bits;
     uint64_t right = index & half_mask;
-    for (uint64_t round = 0; round < kRounds; ++round) {
+    for (uint64_t round = 0; round < rounds; ++round) {
       const uint64_t mixed = left ^ (splitmix64(splitmix64(key + round) ^ right) & half_mask);
       left = right;
       right = mixed;

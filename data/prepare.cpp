@@ -22,8 +22,8 @@
 namespace rondo {
 namespace {
 
-// Text is encoded in blocks of whole lines up to this size.
-constexpr size_t kBlockBytes = size_t{1} << 16;
+/// Text is encoded in blocks of whole lines up to this size.
+constexpr size_t block_bytes = size_t{1} << 16;
 
 struct Document {
   MappedFile file;
@@ -33,11 +33,11 @@ struct Document {
   std::string_view held_out() const { return file.view().substr(cut); }
 };
 
-// The line boundary nearest to `target` and within a block of it, else the character boundary.
+/// The line boundary nearest to `target` and within a block of it, else the character boundary.
 size_t boundary_near(std::string_view text, size_t target) {
-  const size_t begin = target - std::min(target, kBlockBytes);
+  const size_t begin = target - std::min(target, block_bytes);
   const size_t before = text.substr(begin, target - begin).rfind('\n');
-  const size_t after = text.substr(target, kBlockBytes).find('\n');
+  const size_t after = text.substr(target, block_bytes).find('\n');
   const bool has_before = before != std::string_view::npos;
   const bool has_after = after != std::string_view::npos && target + after + 1 < text.size();
   const size_t earlier = has_before ? begin + before + 1 : 0;
@@ -94,7 +94,7 @@ std::vector<Document> open_documents(const PrepareOptions& options, bool needs_u
   return documents;
 }
 
-// One data set in the making.
+/// One data set in the making.
 class Part {
  public:
   Part(const std::string& prefix, const Tokenizer& tokenizer)
@@ -144,12 +144,12 @@ class Part {
   const DatasetInfo& info() const { return info_; }
 
  private:
-  // Up to the last line feed in the block, or the last whole character where a line is longer.
+  /// Up to the last line feed in the block, or the last whole character where a line is longer.
   static std::string_view next_block(std::string_view text) {
-    if (text.size() <= kBlockBytes) return text;
-    const size_t line = text.substr(0, kBlockBytes).rfind('\n');
+    if (text.size() <= block_bytes) return text;
+    const size_t line = text.substr(0, block_bytes).rfind('\n');
     if (line != std::string_view::npos) return text.substr(0, line + 1);
-    return text.substr(0, character_boundary(text, kBlockBytes));
+    return text.substr(0, character_boundary(text, block_bytes));
   }
 
   const Tokenizer& tokenizer_;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <regex>
 #include <unordered_map>
 
 #include "base/user_error.h"
@@ -16,13 +17,13 @@
 namespace rondo {
 namespace {
 
-constexpr std::string_view kSentencePiece = "sentencepiece:";
-constexpr std::string_view kHuggingFace = "hf:";
-constexpr int64_t kBytes = 256;
-constexpr int64_t kSpecialPieces = 3;  // unknown, begin, end
-constexpr size_t kTrainingBytes = size_t{32} << 20;
+constexpr std::string_view sentencepiece_prefix = "sentencepiece:";
+constexpr std::string_view hugging_face_prefix = "hf:";
+constexpr int64_t byte_values = 256;
+constexpr int64_t special_pieces = 3;  // unknown, begin, end
+constexpr size_t training_bytes = size_t{32} << 20;
 
-// The library's messages begin with a place in its source, which ends in "] ", and may span lines.
+/// The library's messages begin with a place in its source, which ends in "] ", and may span lines.
 std::string reason(const sentencepiece::util::Status& status) {
   std::string message = status.ToString();
   if (const size_t place = message.rfind("] "); place != std::string::npos) {
@@ -32,8 +33,24 @@ std::string reason(const sentencepiece::util::Status& status) {
   return message;
 }
 
+/// The library's two ways to say that a text does not make so many pieces, in the words of the
+/// command line: "270 vs 367" is too few, "set it to a value <= 307" too many.
+std::string advice(const std::string& reason) {
+  std::smatch number;
+  if (std::regex_search(reason, number, std::regex(" vs ([0-9]+)"))) {
+    return fmt::format(
+        "too few for the characters of this text and the bytes; raise --vocab to at least {}",
+        number.str(1));
+  }
+  if (std::regex_search(reason, number, std::regex("<= ([0-9]+)"))) {
+    return fmt::format("more than this text makes; lower --vocab to at most {}, or give more text",
+                       number.str(1));
+  }
+  return "cannot train a model of this size on this text: " + reason;
+}
+
 Tokenizer byte_tokenizer() {
-  return {"bytes", kBytes, [](std::string_view text, std::vector<int64_t>& tokens) {
+  return {"bytes", byte_values, [](std::string_view text, std::vector<int64_t>& tokens) {
             for (const char c : text) tokens.push_back(static_cast<unsigned char>(c));
           }};
 }
@@ -65,7 +82,7 @@ Tokenizer open_sentencepiece(const TokenizerRequest& request) {
           }};
 }
 
-// Every `stride`-th line of all texts, without its line feed.
+/// Every `stride`-th line of all texts, without its line feed.
 class Lines : public sentencepiece::SentenceIterator {
  public:
   Lines(std::span<const std::string_view> texts, size_t stride) : texts_(texts), stride_(stride) {
@@ -105,17 +122,18 @@ class Lines : public sentencepiece::SentenceIterator {
 TokenizerRequest request_tokenizer(const std::string& name, int64_t vocab) {
   if (vocab < 0) throw UserError(fmt::format("--vocab {}: give a positive number", vocab));
   if (name == "bytes") {
-    if (vocab != 0 && vocab != kBytes) {
-      throw UserError(
-          fmt::format("--vocab {}: the tokenizer bytes has {}; leave --vocab out", vocab, kBytes));
+    if (vocab != 0 && vocab != byte_values) {
+      throw UserError(fmt::format("--vocab {}: the tokenizer bytes has {}; leave --vocab out",
+                                  vocab, byte_values));
     }
     return {name, vocab, "", false};
   }
-  if (!name.starts_with(kSentencePiece) || name.size() == kSentencePiece.size()) {
-    const char* what = name.starts_with(kHuggingFace) ? "not available" : "unknown tokenizer";
+  if (!name.starts_with(sentencepiece_prefix) || name.size() == sentencepiece_prefix.size()) {
+    const char* what =
+        name.starts_with(hugging_face_prefix) ? "not available" : "unknown tokenizer";
     throw UserError(fmt::format("--tokenizer {}: {}; use bytes or sentencepiece:FILE", name, what));
   }
-  const std::string file = name.substr(kSentencePiece.size());
+  const std::string file = name.substr(sentencepiece_prefix.size());
   const bool train = !std::filesystem::exists(file);
   if (train && vocab == 0) {
     throw UserError(
@@ -123,9 +141,9 @@ TokenizerRequest request_tokenizer(const std::string& name, int64_t vocab) {
                     "train one of N pieces there",
                     file));
   }
-  if (train && vocab < kBytes + kSpecialPieces) {
+  if (train && vocab < byte_values + special_pieces) {
     throw UserError(fmt::format("--vocab {}: a model with byte fallback needs more than {} pieces",
-                                vocab, kBytes + kSpecialPieces));
+                                vocab, byte_values + special_pieces));
   }
   return {name, vocab, file, train};
 }
@@ -138,7 +156,7 @@ void train_tokenizer(const TokenizerRequest& request, std::span<const std::strin
   PartialFile file(request.file);
   size_t bytes = 0;
   for (const std::string_view text : texts) bytes += text.size();
-  Lines lines(texts, bytes / kTrainingBytes + 1);
+  Lines lines(texts, bytes / training_bytes + 1);
   const std::unordered_map<std::string, std::string> arguments = {
       {"model_type", "bpe"},
       {"vocab_size", std::to_string(request.vocab)},
@@ -154,8 +172,7 @@ void train_tokenizer(const TokenizerRequest& request, std::span<const std::strin
   std::string model;
   const auto status = sentencepiece::SentencePieceTrainer::Train(arguments, &lines, &model);
   if (!status.ok()) {
-    throw UserError(fmt::format("--vocab {}: cannot train a model of this size on these inputs: {}",
-                                request.vocab, reason(status)));
+    throw UserError(fmt::format("--vocab {}: {}", request.vocab, advice(reason(status))));
   }
   file.write(model);
   file.publish();

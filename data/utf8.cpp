@@ -6,32 +6,32 @@
 namespace rondo {
 namespace {
 
-// Lead bytes first … last are followed by `continuations` bytes, the first of them in low … high
-// and the others in 80 … BF.
+/// Lead bytes first … last are followed by `continuations` bytes, the first of them in low … high
+/// and the others in 80 … BF.
 struct Form {
   unsigned char first, last;
   size_t continuations;
   unsigned char low, high;
 };
 
-constexpr std::array<Form, 9> kForms = {{{0x00, 0x7F, 0, 0x80, 0xBF},
-                                         {0xC2, 0xDF, 1, 0x80, 0xBF},
-                                         {0xE0, 0xE0, 2, 0xA0, 0xBF},
-                                         {0xE1, 0xEC, 2, 0x80, 0xBF},
-                                         {0xED, 0xED, 2, 0x80, 0x9F},
-                                         {0xEE, 0xEF, 2, 0x80, 0xBF},
-                                         {0xF0, 0xF0, 3, 0x90, 0xBF},
-                                         {0xF1, 0xF3, 3, 0x80, 0xBF},
-                                         {0xF4, 0xF4, 3, 0x80, 0x8F}}};
+constexpr std::array<Form, 9> forms = {{{0x00, 0x7F, 0, 0x80, 0xBF},
+                                        {0xC2, 0xDF, 1, 0x80, 0xBF},
+                                        {0xE0, 0xE0, 2, 0xA0, 0xBF},
+                                        {0xE1, 0xEC, 2, 0x80, 0xBF},
+                                        {0xED, 0xED, 2, 0x80, 0x9F},
+                                        {0xEE, 0xEF, 2, 0x80, 0xBF},
+                                        {0xF0, 0xF0, 3, 0x90, 0xBF},
+                                        {0xF1, 0xF3, 3, 0x80, 0xBF},
+                                        {0xF4, 0xF4, 3, 0x80, 0x8F}}};
 
 bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
-// Bytes of the well-formed character at the start of `text`, or 0.
+/// Bytes of the well-formed character at the start of `text`, or 0.
 size_t character_size(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
-  const auto form = std::find_if(kForms.begin(), kForms.end(),
+  const auto form = std::find_if(forms.begin(), forms.end(),
                                  [&](const Form& f) { return lead >= f.first && lead <= f.last; });
-  if (form == kForms.end() || text.size() <= form->continuations) return 0;
+  if (form == forms.end() || text.size() <= form->continuations) return 0;
   const std::string_view rest = text.substr(1, form->continuations);
   if (!std::all_of(rest.begin(), rest.end(), is_continuation)) return 0;
   if (!rest.empty()) {

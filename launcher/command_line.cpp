@@ -12,6 +12,7 @@
 namespace rondo {
 
 bool parse_words(CLI::App& app, std::vector<std::string> arguments, bool speaks) {
+  app.name("rondo " + app.get_name());
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them last first
   try {
     app.parse(arguments);
@@ -19,7 +20,7 @@ bool parse_words(CLI::App& app, std::vector<std::string> arguments, bool speaks)
     if (speaks) std::cout << app.help();
     return false;
   } catch (const CLI::ParseError& error) {
-    throw UserError(std::string(error.what()) + "; see rondo " + app.get_name() + " --help");
+    throw UserError(std::string(error.what()) + "; see " + app.get_name() + " --help");
   }
   return true;
 }
@@ -30,7 +31,7 @@ CLI::Validator at_least_one() {
     const bool fits = CLI::detail::lexical_cast(text, number) && number >= 1;
     return fits ? "" : fmt::format("{} is no whole number of at least 1", text);
   };
-  return {complaint, "1, 2, …"};
+  return {complaint, ""};
 }
 
 CLI::Validator one_of_words(const std::vector<std::string>& words) {

@@ -7,8 +7,9 @@
 
 namespace rondo {
 
-/// Parses `arguments` with `app`. Returns false when help was asked for, which it prints where this
-/// process `speaks`; throws UserError for words that do not fit.
+/// Parses `arguments` with `app`, which is named after its subcommand. Returns false when help was
+/// asked for, which it prints where this process `speaks`; throws UserError for words that do not
+/// fit.
 bool parse_words(CLI::App& app, std::vector<std::string> arguments, bool speaks = true);
 
 /// A whole number of at least 1.

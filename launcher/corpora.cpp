@@ -15,7 +15,14 @@ namespace {
 void check_prefix(const std::string& name, const std::string& prefix) {
   namespace fs = std::filesystem;
   const fs::path path(prefix);
-  if (fs::exists(prefix + ".bin") || fs::exists(prefix + ".idx")) return;
+  const bool has_bin = fs::exists(prefix + ".bin");
+  const bool has_idx = fs::exists(prefix + ".idx");
+  if (has_bin && has_idx) return;
+  if (has_bin || has_idx) {
+    throw UserError(fmt::format(
+        "{} {}: there is {} without {} beside it; copy both, or make them again with rondo prepare",
+        name, prefix, prefix + (has_bin ? ".bin" : ".idx"), prefix + (has_bin ? ".idx" : ".bin")));
+  }
   if (fs::exists(path) && (path.extension() == ".bin" || path.extension() == ".idx")) {
     throw UserError(fmt::format("{} {}: give the prefix that .bin and .idx share, {}", name, prefix,
                                 fs::path(path).replace_extension().string()));
@@ -54,7 +61,8 @@ Corpora open_corpora(const Config& config, bool check_tokens) {
                         .shuffle = data.shuffle,
                         .seed = config.train.seed,
                         .validation = data.validation,
-                        .split = Split::train};
+                        .split = Split::train,
+                        .vocab = config.model.vocab};
   Corpora result{SampleSource(corpora, options), std::nullopt};
   options.shuffle = false;
   if (data.validation > 0.0) {

@@ -9,7 +9,8 @@
 namespace rondo {
 
 /// Opens PREFIX, which the user named with the key or option `name`; with `vocab` every token must
-/// fit it, which is scanned for where PREFIX.json does not vouch for it. Throws UserError.
+/// fit it, which is scanned for where PREFIX.json does not vouch for it (SampleSource finds what it
+/// vouches for wrongly). Throws UserError.
 IndexedDataset open_corpus(const std::string& name, const std::string& prefix,
                            std::optional<int64_t> vocab);
 

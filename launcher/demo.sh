@@ -57,7 +57,7 @@ print(f"{model:.2f} bits per byte; letter frequencies alone need {letters:.2f}")
 printf '%s\n' "$verdict"
 
 step "5/5  Picture"
-launcher/plot_loss.sh "$run/metrics.jsonl" "$run/loss.png"
+launcher/plot_loss.sh "$run/metrics.jsonl" "$run/loss.png" "$run/data/validation.json"
 events=$(dirname "$(find "$run" -name 'events.out.tfevents.*' | head -n 1)")
 
 box <<END

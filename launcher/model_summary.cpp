@@ -18,7 +18,8 @@ std::string summary(const ModelDefinition& model, int64_t sequence) {
       spec.tie_embeddings ? "tied" : "untied");
   text += draw(model.sharing);
   if (model.relaxation_rank > 0) {
-    text += fmt::format("relaxed: every layer adds terms of rank {}\n", model.relaxation_rank);
+    text +=
+        fmt::format("relaxed: every layer adds terms of rank {} at most\n", model.relaxation_rank);
   }
   text += fmt::format("parameters stored    {:>15}  ({}; {} without embeddings)\n", counts.unique,
                       format_si(static_cast<double>(counts.unique)),

@@ -1,5 +1,6 @@
 #include "launcher/run_log.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <iostream>
@@ -11,6 +12,13 @@ RunLog::RunLog(const Config& config, int64_t last_step)
       line_(std::cout, terminal_width(STDOUT_FILENO)),
       progress_(line_, config.train.steps, config.log.every) {
   if (config.log.tensorboard) events_.emplace(config.log.dir + "/tensorboard", last_step + 1);
+  const int64_t warmup = config.optimizer.rate.warmup;
+  if (warmup >= config.train.steps) {
+    say(fmt::format(
+        "optimizer.warmup = {} is not below train.steps = {}: the rate rises to the end "
+        "and never follows optimizer.schedule; lower it",
+        warmup, config.train.steps));
+  }
 }
 
 void RunLog::add(const StepMetrics& metrics, double mfu) {

@@ -14,6 +14,7 @@ namespace rondo {
 class RunLog {
  public:
   /// Opens the files in `log.dir`; steps after `last_step` of an earlier run are dropped from them.
+  /// Says so when the warm-up takes the whole run.
   RunLog(const Config& config, int64_t last_step);
 
   /// `mfu` = fraction of the devices' peak, by executed layers.

@@ -1,7 +1,5 @@
 #include "model/component_store.h"
 
-#include <algorithm>
-#include <numeric>
 #include <stdexcept>
 
 #include "base/user_error.h"

@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 
 #include "base/counted.h"
 #include "base/user_error.h"
@@ -173,6 +174,19 @@ std::vector<int> assign_part(const SharingOptions& options, int depth) {
   return options.map;
 }
 
+/// `assign()`; what it complains about says which layers it was left with.
+template <typename Assign>
+std::vector<int> between(const SharingOptions& options, int depth, Assign assign) {
+  try {
+    return surround(options.prelude, assign(), options.coda);
+  } catch (const UserError& error) {
+    if (options.prelude + options.coda == 0) throw;
+    throw UserError(fmt::format("{} ({} of {} between sharing.prelude = {} and sharing.coda = {})",
+                                error.what(), depth - options.prelude - options.coda,
+                                counted(depth, "layer"), options.prelude, options.coda));
+  }
+}
+
 }  // namespace
 
 std::string_view slot_name(Slot slot) {
@@ -227,7 +241,7 @@ SharingMap make_sharing_map(const SharingOptions& options, int depth) {
         options.prelude, options.coda, depth));
   }
   const std::vector<int> block =
-      surround(options.prelude, assign_part(options, inner), options.coda);
+      between(options, depth, [&] { return assign_part(options, inner); });
   SharingMap map;
   const auto overridden = [&](Slot slot) -> const std::string& {
     if (slot == Slot::attention) return options.attention;
@@ -242,7 +256,7 @@ SharingMap make_sharing_map(const SharingOptions& options, int depth) {
     }
     // The block's `unique` is meant for the block's strategy; one that implies its own ignores it.
     const int unique = implies_unique(strategy) ? 0 : options.unique;
-    map.of(slot) = surround(options.prelude, assign_blocks(strategy, inner, unique), options.coda);
+    map.of(slot) = between(options, depth, [&] { return assign_blocks(strategy, inner, unique); });
   }
   return map;
 }
@@ -269,6 +283,7 @@ std::vector<double> gradient_weights(const std::vector<int>& components,
 }
 
 std::string draw(const SharingMap& map) {
+  constexpr int title_width = 18;
   static constexpr std::string_view letters =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
   const bool letters_suffice = std::all_of(all_slots.begin(), all_slots.end(), [&](Slot slot) {
@@ -278,19 +293,25 @@ std::string draw(const SharingMap& map) {
   const auto symbol = [&](int id) {
     return letters_suffice ? std::string(1, letters[static_cast<size_t>(id)]) : std::to_string(id);
   };
-  const auto row = [&](std::string_view title, const auto& cell) {
-    std::string line = fmt::format("{:<18}", title);
-    for (int layer = 0; layer < map.depth(); ++layer) {
-      line += fmt::format("{:>{}}", cell(layer), width);
-    }
-    return line + "\n";
-  };
-  std::string picture = row("layer", [](int layer) { return std::to_string(layer); });
   const bool alike = std::all_of(all_slots.begin(), all_slots.end(),
                                  [&](Slot slot) { return map.of(slot) == map.slots[0]; });
-  if (alike) return picture + row("block", [&](int layer) { return symbol(map.slots[0][layer]); });
-  for (Slot slot : all_slots) {
-    picture += row(slot_name(slot), [&](int layer) { return symbol(map.id(slot, layer)); });
+  // As few strips as 80 columns allow, of equal length.
+  const int strips = ceil_div(map.depth(), (80 - title_width) / width);
+  const int length = ceil_div(map.depth(), strips);
+  std::string picture;
+  for (int first = 0; first < map.depth(); first += length) {
+    const auto row = [&](std::string_view title, const auto& cell) {
+      picture += fmt::format("{:<{}}", title, title_width);
+      for (int layer = first; layer < std::min(first + length, map.depth()); ++layer) {
+        picture += fmt::format("{:>{}}", cell(layer), width);
+      }
+      picture += "\n";
+    };
+    row("layer", [](int layer) { return std::to_string(layer); });
+    for (Slot slot : std::span(all_slots).first(alike ? 1 : all_slots.size())) {
+      row(alike ? "block" : slot_name(slot),
+          [&](int layer) { return symbol(map.id(slot, layer)); });
+    }
   }
   return picture;
 }

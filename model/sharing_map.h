@@ -62,7 +62,7 @@ std::vector<double> gradient_weights(const std::vector<int>& components, const s
 std::vector<std::string> sharing_strategies();
 
 /// A small picture: one row per slot (one row in all when the slots agree), layers across,
-/// components as letters.
+/// components as letters. Deep maps are broken into strips of at most 80 columns.
 std::string draw(const SharingMap& map);
 
 }  // namespace rondo

@@ -62,7 +62,7 @@ def includes(root, path):
 
 
 def is_ours(name):
-    return name.startswith(tuple(MAY_INCLUDE)) and not name.endswith(".pb.h")
+    return name.startswith(tuple(MAY_INCLUDE))
 
 
 def reaches_torch(root, path, seen):

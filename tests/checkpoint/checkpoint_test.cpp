@@ -57,7 +57,7 @@ TEST(Checkpoint, ComesBackBitForBit) {
   }
   EXPECT_NO_THROW(check_parameters(reader, example_parameters()));
   EXPECT_NO_THROW(reader.verify());
-  EXPECT_FALSE(fs::exists(file + ".partial"));
+  EXPECT_FALSE(has_partial(folder.path()));
 }
 
 TEST(Checkpoint, KeepsNotANumberAndSignedZero) {
@@ -82,7 +82,7 @@ TEST(Checkpoint, AFailedSaveLeavesThePreviousFileAndNothingElse) {
   expect_contains(error, file);
   expect_contains(error, slices[3].path);
   EXPECT_EQ(read_file(file), before);
-  EXPECT_FALSE(fs::exists(file + ".partial"));
+  EXPECT_FALSE(has_partial(folder.path()));
 }
 
 TEST(Checkpoint, ADiskWithoutRoomIsNoticedBeforeAnythingIsWritten) {
@@ -108,7 +108,7 @@ TEST(Checkpoint, AFullDiskLeavesThePreviousFileAndNothingElse) {
   expect_contains(error, "cannot write " + file);
   expect_contains(error, "File too large");
   EXPECT_EQ(read_file(file), before);
-  EXPECT_FALSE(fs::exists(file + ".partial"));
+  EXPECT_FALSE(has_partial(folder.path()));
 }
 
 TEST(Checkpoint, RefusesToSaveADatasetThatNobodyWroteWhole) {
@@ -143,7 +143,7 @@ TEST(Checkpoint, AnAbandonedWriterLeavesNothing) {
   const TemporaryFolder folder;
   {
     CheckpointWriter writer(folder.file("a.h5"), example_header(), example_datasets(), false);
-    EXPECT_TRUE(fs::exists(folder.file("a.h5.partial")));
+    EXPECT_TRUE(has_partial(folder.path()));
   }
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
@@ -153,6 +153,12 @@ TEST(Checkpoint, NamesAFileThatIsNoCheckpoint) {
   expect_contains(open_error(folder.file("none.h5")), "none.h5: there is no such file");
   write_file(folder.file("text.h5"), "not HDF5 at all");
   expect_contains(open_error(folder.file("text.h5")), "text.h5 is not an HDF5 file");
+  expect_contains(open_error(folder.path()), "is a folder: give a checkpoint, step-*.h5");
+  fs::create_directories(folder.file("run/checkpoints"));
+  write_file(checkpoint_file(folder.file("run/checkpoints"), 7), "");
+  for (const char* name : {"run", "run/checkpoints"}) {
+    expect_contains(open_error(folder.file(name)), "run/checkpoints/step-00000007.h5");
+  }
   auto foreign = Hdf5File::create(folder.file("foreign.h5"));
   foreign.write_attribute("/", "format", std::string("other"));
   foreign.close();
@@ -166,12 +172,19 @@ TEST(Checkpoint, NamesANewerFormatAndAMissingAttribute) {
     auto file = Hdf5File::create(path);
     file.write_attribute("/", "format", std::string("rondo"));
     file.write_attribute("/", "format_version", version);
+    for (const char* name : {"step", "tokens"}) {
+      if (version == 0) file.write_attribute("/", name, int64_t{1});
+    }
+    if (version == 0) file.write_attribute("/", "config", std::string());
     file.close();
   };
   write(2);
   expect_contains(open_error(path), "has format_version 2, this program reads up to 1");
   write(1);
   expect_contains(open_error(path), "the root attribute 'step' is missing");
+  write(0);
+  EXPECT_EQ(open_error(path),
+            path + ": the root attribute 'model' is missing: use another checkpoint");
 }
 
 TEST(Checkpoint, NamesATruncatedFileAtEveryLength) {
@@ -241,7 +254,7 @@ TEST(CheckpointFolder, FindsTheHighestStepAmongCompleteFiles) {
   const TemporaryFolder folder;
   EXPECT_EQ(newest_checkpoint(folder.path()), std::nullopt);
   EXPECT_EQ(newest_checkpoint(folder.file("none")), std::nullopt);
-  for (const char* name : {"step-00000009.h5", "step-00000100.h5", "step-00000200.h5.partial",
+  for (const char* name : {"step-00000009.h5", "step-00000100.h5", "step-00000200.h5.7.partial",
                            "step-abc.h5", "best.h5", "step-00000300.h5.bak", "xstep-00000400.h5"}) {
     write_file(folder.file(name), "");
   }
@@ -260,7 +273,7 @@ TEST(CheckpointFolder, FindsTheHighestStepAmongCompleteFiles) {
 TEST(CheckpointFolder, PrunesAllButTheNewestAndWhatEarlierSavesLeft) {
   const TemporaryFolder folder;
   for (int64_t step : {10, 20, 30, 40}) write_file(checkpoint_file(folder.path(), step), "");
-  for (int64_t step : {30, 50}) write_file(checkpoint_file(folder.path(), step) + ".partial", "");
+  for (int64_t step : {30, 50}) write_file(checkpoint_file(folder.path(), step) + ".7.partial", "");
   write_file(folder.file("mine.h5"), "");
   prune_checkpoints(folder.path(), 0);
   EXPECT_EQ(list_checkpoints(folder.path()).size(), 4u);
@@ -268,8 +281,8 @@ TEST(CheckpointFolder, PrunesAllButTheNewestAndWhatEarlierSavesLeft) {
   EXPECT_EQ(list_checkpoints(folder.path()),
             (std::vector<std::string>{checkpoint_file(folder.path(), 40),
                                       checkpoint_file(folder.path(), 30)}));
-  EXPECT_FALSE(fs::exists(checkpoint_file(folder.path(), 30) + ".partial"));
-  EXPECT_TRUE(fs::exists(checkpoint_file(folder.path(), 50) + ".partial"));
+  EXPECT_FALSE(fs::exists(checkpoint_file(folder.path(), 30) + ".7.partial"));
+  EXPECT_TRUE(fs::exists(checkpoint_file(folder.path(), 50) + ".7.partial"));
   EXPECT_TRUE(fs::exists(folder.file("mine.h5")));
 }
 

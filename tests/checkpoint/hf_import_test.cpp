@@ -181,7 +181,7 @@ TEST(HuggingFaceImport, RefusesTensorsThatDoNotMatchTheConfigAndLeavesNothing) {
     const std::string error = error_of<UserError>(
         [&] { convert_hugging_face({.from = folder.path(), .to = folder.file("a.h5")}); });
     EXPECT_FALSE(std::filesystem::exists(folder.file("a.h5")));
-    EXPECT_FALSE(std::filesystem::exists(folder.file("a.h5.partial")));
+    EXPECT_FALSE(has_partial(folder.path()));
     return error;
   };
   auto tensors = tiny_tensors(4);

@@ -16,7 +16,7 @@ namespace {
 
 class Batches : public ::testing::Test {
  protected:
-  // Tokens base, base + 1, …: a token tells its corpus and its position.
+  /// Tokens base, base + 1, …: a token tells its corpus and its position.
   Corpus corpus(const std::string& name, int64_t tokens, double weight = 1,
                 int64_t base = 0) const {
     IndexedDatasetWriter writer(folder_.path(name), 1 << 30);
@@ -31,7 +31,7 @@ class Batches : public ::testing::Test {
 };
 
 SampleOptions options(int64_t sequence, int64_t global_batch, bool shuffle) {
-  return {sequence, global_batch, shuffle, 0, 0, Split::train};
+  return {.sequence = sequence, .global_batch = global_batch, .shuffle = shuffle};
 }
 
 TEST_F(Batches, HoldSamplesInOrderWithTargetsShiftedByOne) {
@@ -194,6 +194,16 @@ TEST_F(Batches, RefuseWhatHoldsNoSample) {
   chosen.validation = 0;
   chosen.split = Split::validation;
   EXPECT_TRUE(contains(error({a}, chosen), "none for validation"));
+}
+
+TEST_F(Batches, NameTheTokenThatTheModelDoesNotKnow) {
+  SampleOptions chosen = options(4, 2, false);
+  chosen.vocab = 1025;
+  const SampleSource source({corpus("a", 101), corpus("b", 101, 1, 1000)}, chosen);
+  EXPECT_EQ(source.batch(5, 0, 2).targets.back(), 1024) << "the last that fits";
+  EXPECT_TRUE(
+      contains(user_error([&] { source.batch(6, 0, 2); }),
+               "b.bin: token 1025 at position 25 is outside the model's vocabulary of 1025"));
 }
 
 TEST(Permutation, IsABijectionOfEverySmallRange) {

@@ -33,7 +33,7 @@ std::string decode(const std::string& model, const std::vector<int64_t>& tokens)
   return text;
 }
 
-// Lines of words that repeat, with whitespace and characters that normalisers like to change.
+/// Lines of words that repeat, with whitespace and characters that normalisers like to change.
 std::string prose(int lines) {
   const std::vector<std::string> words = {"the",  "refrain", "comes", "back",  "again", "and",
                                           "each", "block",   "turns", "naïve", "ﬁnal",  "½"};
@@ -153,7 +153,8 @@ TEST_F(Prepare, TrainsATokenizerThatLosesNothing) {
   EXPECT_EQ(report.train.tokenizer, chosen.tokenizer);
   EXPECT_LT(report.train.tokens * 2, report.train.bytes);
   EXPECT_EQ(decode(model, tokens_of(prefix_)), text);
-  EXPECT_FALSE(folder_.names().contains("small.model.partial"));
+  EXPECT_EQ(folder_.names(), (std::set<std::string>{"a.txt", "corpus.bin", "corpus.idx",
+                                                    "corpus.json", "small.model"}));
 }
 
 TEST_F(Prepare, EncodesWithATokenizerThatExists) {
@@ -237,6 +238,28 @@ TEST_F(Prepare, RefusesBadOptions) {
   EXPECT_TRUE(contains(error(bad), "no token"));
 }
 
+TEST_F(Prepare, NamesTheSizesThatATextCanTrain) {
+  PrepareOptions chosen = options({folder_.write("a.txt", prose(100))});
+  chosen.tokenizer = "sentencepiece:" + folder_.path("small.model");
+  const auto number_behind = [&](int64_t vocab, const std::string& words) {
+    chosen.vocab = vocab;
+    const std::string line = error(chosen);
+    const size_t at = line.find(words);
+    EXPECT_NE(at, std::string::npos) << line;
+    return at == std::string::npos ? 0 : std::stoll(line.substr(at + words.size()));
+  };
+  const int64_t least = number_behind(261, "raise --vocab to at least ");
+  const int64_t most = number_behind(100000, "lower --vocab to at most ");
+  EXPECT_LT(least, most);
+  number_behind(least - 1, "raise --vocab to at least ");
+  number_behind(most + 1, "lower --vocab to at most ");
+  for (const int64_t possible : {least, most}) {
+    chosen.vocab = possible;
+    EXPECT_TRUE(prepare(chosen).trained_tokenizer);
+    std::filesystem::remove(folder_.path("small.model"));
+  }
+}
+
 TEST_F(Prepare, RefusesTokenizersThatItDoesNotHave) {
   PrepareOptions bad = options({folder_.write("good.txt", "text\n")});
   const auto refused = [&](const std::string& name, int64_t vocab, std::string_view why) {
@@ -253,8 +276,7 @@ TEST_F(Prepare, RefusesTokenizersThatItDoesNotHave) {
   const std::string absent = folder_.path("absent.model");
   refused("sentencepiece:" + absent, 0, "absent.model: no such file");
   refused("sentencepiece:" + absent, 255, "more than 259");
-  refused("sentencepiece:" + absent, 100000,
-          "--vocab 100000: cannot train a model of this size on these inputs: Voc");
+  refused("sentencepiece:" + absent, 100000, "--vocab 100000: more than this text makes; lower");
   refused("sentencepiece:" + folder_.path("no/folder.model"), 300, "cannot write");
   const std::string damaged = folder_.write("damaged.model", "not a model");
   refused("sentencepiece:" + damaged, 0, "damaged.model: not a SentencePiece model");

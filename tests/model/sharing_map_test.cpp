@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <sstream>
 
 #include "base/user_error.h"
 
@@ -136,6 +137,15 @@ TEST(SharingMap, SaysWhatWouldWork) {
       std::string::npos);
 }
 
+TEST(SharingMap, SaysWhichLayersPreludeAndCodaLeave) {
+  EXPECT_EQ(
+      error_of({.strategy = "cycle", .unique = 4, .prelude = 3, .coda = 3}, 8),
+      "sharing.unique = 4: strategy 'cycle' over 2 layers takes 1 to 2 (2 of 8 layers between "
+      "sharing.prelude = 3 and sharing.coda = 3)");
+  EXPECT_NE(error_of({.strategy = "explicit", .map = {0}, .prelude = 1}, 4).find("(3 of 4 layers"),
+            std::string::npos);
+}
+
 TEST(SharingMap, WeighsEachUseByTheGradientPolicy) {
   const std::vector<int> list = {0, 1, 0, 0};
   EXPECT_EQ(gradient_weights(list, "sum"), (std::vector<double>{1, 1, 1, 1}));
@@ -152,6 +162,28 @@ TEST(SharingMap, IsDrawnWithLayersAcrossAndComponentsAsLetters) {
   options.feed_forward = "universal";
   EXPECT_NE(draw(make_sharing_map(options, 4)).find("feed_forward        A  A  A  A\n"),
             std::string::npos);
+}
+
+TEST(SharingMap, IsDrawnInEqualStripsWhereItIsWiderThanAPage) {
+  const std::string picture = draw(make_sharing_map({.strategy = "cycle", .unique = 10}, 30));
+  EXPECT_EQ(picture,
+            "layer               0  1  2  3  4  5  6  7  8  9 10 11 12 13 14\n"
+            "block               A  B  C  D  E  F  G  H  I  J  A  B  C  D  E\n"
+            "layer              15 16 17 18 19 20 21 22 23 24 25 26 27 28 29\n"
+            "block               F  G  H  I  J  A  B  C  D  E  F  G  H  I  J\n");
+  for (const int depth : {20, 21, 61, 101}) {
+    std::istringstream lines(draw(make_sharing_map({}, depth)));
+    int layers = 0;
+    for (std::string line; std::getline(lines, line);) {
+      EXPECT_LE(line.size(), 80u);
+      std::istringstream words(line);
+      std::string word;
+      words >> word;
+      while (word == "layer" && words >> layers) {
+      }
+    }
+    EXPECT_EQ(layers, depth - 1);
+  }
 }
 
 }  // namespace

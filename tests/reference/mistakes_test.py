@@ -92,7 +92,17 @@ class Mistakes(WithCorpus):
         self.train_refuses({"data.validation_path": "corpus.idx"}, r"data\.validation_path",
                            "corpus$")
         self.train_refuses({"model.vocab": 32}, "corpus", "32", r"model\.vocab")
+        (self.folder / "half.bin").write_bytes(b"tokens")
+        self.train_refuses({"data.path": "half"}, r"data\.path half", r"half\.bin without half\.idx")
         self.train_refuses({"data.sequence": 100000}, "corpus", r"data\.sequence")
+
+    def test_a_corpus_that_vouches_wrongly_for_its_tokens_is_named_when_it_is_read(self):
+        info = {"tokenizer": "bytes", "vocab": 16, "bytes": 1280, "tokens": 1280, "documents": 20,
+                "unigram_entropy": 6.0}
+        (self.folder / "corpus.json").write_text(json.dumps(info))
+        done = self.run_rondo("train", *words(TRAINS | {"model.vocab": 16}))
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertRegex(done.stderr, r"rondo: corpus\.bin: token \d+ at position \d+ is outside")
 
     def test_a_file_that_is_no_checkpoint_is_named(self):
         with h5py.File(self.folder / "foreign.h5", "w") as file:
@@ -182,6 +192,13 @@ class FirstSteps(WithCorpus):
         self.rondo("train", *words(TRAINS))
         self.assertEqual((self.folder / "run" / "config.toml").read_text(),
                          self.rondo("train", "--cfg", *words(TRAINS)))
+
+    def test_a_warm_up_that_takes_the_whole_run_is_said(self):
+        remark = "optimizer.warmup = {} is not below train.steps = 2"
+        for warmup in (1, 2):
+            settings = TRAINS | {"optimizer.warmup": warmup, "log.dir": f"run{warmup}"}
+            printed = self.rondo("train", *words(settings))
+            self.assertEqual(remark.format(warmup) in printed, warmup == 2, printed)
 
     def test_a_multirun_makes_a_numbered_folder_per_combination(self):
         printed = self.rondo("train", "--multirun", *words(TRAINS | {"log.dir": "sweep"}),
