@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy
 
 root = Path(__file__).resolve().parent.parent
-rondo = Path(os.environ.get("RONDO", root / "build" / "rondo"))
+rondo = root / "build" / "rondo"
 peak = root / "benchmarks" / "peak.py"
 one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 warm_up = 2  # steps of each round that are not timed
