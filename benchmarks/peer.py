@@ -22,6 +22,7 @@ from transformers import LlamaForCausalLM
 
 
 def arguments():
+    """Those of every peer; the caller may add its own."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--hf", required=True, help="Hugging Face folder: its first blocks")
     parser.add_argument("--tokens", required=True, help="file of uint16 token ids")
@@ -32,8 +33,7 @@ def arguments():
     parser.add_argument("--micro-batch", type=int, required=True, help="sequences per forward")
     parser.add_argument("--sequence", type=int, required=True)
     parser.add_argument("--lr", type=float, required=True)
-    parser.add_argument("--compile", action="store_true", help="through torch.compile")
-    return parser.parse_args()
+    return parser
 
 
 def shared_llama(folder, depth, unique):
@@ -48,9 +48,8 @@ def shared_llama(folder, depth, unique):
     return model.train()
 
 
-def adamw(model, lr):
-    """Decay on matrices only; each shared tensor comes once."""
-    parameters = list(model.parameters())
+def adamw(parameters, lr):
+    """Decay on matrices only."""
     groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": 0.1},
         {"params": [p for p in parameters if p.dim() == 1], "weight_decay": 0.0},
@@ -75,8 +74,8 @@ class Batches:
 
 def train(model, options, rank, world):
     """Seconds and this rank's mean loss of every step."""
-    optimizer = adamw(model, options.lr)
-    parameters = list(model.parameters())
+    parameters = list(model.parameters())  # each shared tensor once
+    optimizer = adamw(parameters, options.lr)
     batches = Batches(options.tokens, options.sequence)
     rows = options.global_batch // world
     micro = options.micro_batch
@@ -101,7 +100,9 @@ def train(model, options, rank, world):
 
 
 def main():
-    options = arguments()
+    parser = arguments()
+    parser.add_argument("--compile", action="store_true", help="through torch.compile")
+    options = parser.parse_args()
     torch.set_num_threads(1)
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     model = shared_llama(options.hf, options.depth, options.unique)
@@ -122,4 +123,5 @@ def main():
         os._exit(0)  # taking DDP over gloo down has been seen to hang for ever
 
 
-main()
+if __name__ == "__main__":
+    main()
