@@ -83,9 +83,11 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
     config.train.micro_batch = words.micro_batch;
     config.train.global_batch = 1;
     const auto vocab = host.rank() == 0 ? std::optional(model.spec.vocab) : std::nullopt;
-    source.emplace(
-        std::vector<Corpus>{{open_corpus("--data", words.data, vocab), 1.0}},
-        SampleOptions{.sequence = config.data.sequence, .global_batch = 1, .shuffle = false});
+    source.emplace(std::vector<Corpus>{{open_corpus("--data", words.data, vocab), 1.0}},
+                   SampleOptions{.sequence = config.data.sequence,
+                                 .global_batch = 1,
+                                 .shuffle = false,
+                                 .vocab = model.spec.vocab});
     config.train.eval_batches = sample_count(words, *source, config.data.sequence);
   });
   torch::set_num_threads(words.threads);
