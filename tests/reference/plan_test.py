@@ -1,0 +1,72 @@
+"""What `rondo plan` says of a step is what the step sends, to the byte, and where weights lie."""
+
+import itertools
+import json
+
+import rondo_runs
+from rondo_runs import RondoTest, random_tokens, words, write_corpus
+
+SETTINGS = rondo_runs.TINY_MODEL | {
+    "model.depth": 8, "sharing.unique": 4, "data.path": "corpus", "data.sequence": 16,
+    "train.steps": 2, "train.global_batch": 8, "train.micro_batch": 1, "train.eval_every": 0}
+
+
+class PlannedBytes(RondoTest):
+
+    def setUp(self):
+        super().setUp()
+        write_corpus(self.folder / "corpus", [random_tokens(2000, 64)])
+        self.runs = itertools.count()
+
+    def plan(self, settings, ranks):
+        printed = self.rondo("plan", "--world", ranks, "--json", "/dev/stdout",
+                             *words(SETTINGS | settings))
+        return json.loads(printed)
+
+    def check(self, settings, ranks):
+        """Trains, compares with the plan and returns the bytes of a step."""
+        with self.subTest(**settings):
+            plan = self.plan(settings, ranks)
+            metrics = self.train(f"run-{next(self.runs)}", SETTINGS | settings, ranks=ranks)
+            for step in metrics:
+                self.assertEqual(step["sent_bytes"], plan["bytes"])
+            by_rank = metrics[-1]["ranks"]
+            for kind, total in plan["bytes"].items():
+                self.assertEqual(sum(rank["sent_bytes"][kind] for rank in by_rank), total)
+            return plan
+
+    def test_a_block_on_one_rank_is_reduced_nowhere(self):
+        for sharing, route in (("cycle", "loop"), ("zigzag", "vee"), ("cycle_rev", "vee")):
+            for pipeline in (2, 4):
+                settings = {"sharing": sharing, "distributed.pipeline": pipeline,
+                            "distributed.route": route, "distributed.passes": 2,
+                            "model.tie_embeddings": False, "sharing.strategy": sharing}
+                plan = self.check(settings, pipeline)
+                self.assertEqual(plan["copies"], [])
+                self.assertEqual(plan["bytes"]["reduce"], 0)
+                self.assertEqual(plan["bytes"]["gather"], 0)
+
+    def test_a_tied_head_that_comes_home_is_reduced_nowhere(self):
+        plan = self.check({"sharing": "zigzag", "distributed.pipeline": 2,
+                           "distributed.route": "vee", "distributed.passes": 2}, 2)
+        self.assertEqual(plan["bytes"]["reduce"], 0)
+
+    def test_copies_are_reduced_and_no_more(self):
+        plan = self.check({"distributed.pipeline": 2, "distributed.route": "contiguous"}, 2)
+        self.assertIn("attention/0", plan["copies"])
+        members = {tuple(group["world_ranks"]): group for group in plan["replica_groups"]}
+        self.assertEqual(plan["bytes"]["reduce"], members[0, 1]["bytes"])
+
+    def test_replicas_schedules_and_precisions(self):
+        for settings in ({"distributed.zero": 1, "distributed.route": "loop"},
+                         {"distributed.schedule": "zero_bubble", "distributed.route": "vee"},
+                         {"relaxation.rank": 3, "distributed.zero": 1},
+                         {"train.precision": "bfloat16", "distributed.zero": 1},
+                         {"train.precision": "float64", "train.recompute": "layer"},
+                         {"distributed.route": "+-+"}):
+            self.check({"distributed.pipeline": 2} | settings, 4)
+        self.check({"distributed.pipeline": 1, "distributed.zero": 1}, 3 + 1)
+
+
+if __name__ == "__main__":
+    rondo_runs.main()
