@@ -1,6 +1,6 @@
 # The front door. Each target is enough by itself on a bare Debian 12 machine with git and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo build test format tidy bench clean
+.PHONY: help demo build test format tidy bench bench-hosts clean
 
 # Lets ccache work together with the precompiled header of LibTorch.
 export CCACHE_SLOPPINESS := pch_defines,time_macros
@@ -8,7 +8,7 @@ compile := cmake --preset release > /dev/null && cmake --build build -j "$$(npro
 sources = $(shell git ls-files '*.cpp' '*.h')
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: ## trains a small looped model on novels and shows how it went
 	@launcher/setup.sh build
@@ -39,6 +39,11 @@ bench: ## scaling and peer benchmarks
 	@launcher/setup.sh build reference
 	@$(compile)
 	@benchmarks/run.sh
+
+bench-hosts: ## two hosts behind a slow link, made of network namespaces (root)
+	@launcher/setup.sh build reference
+	@$(compile)
+	@benchmarks/run.sh hosts
 
 clean: ## removes the build folders; what was set up in .deps stays
 	@rm -rf build build-asan build-cuda build-tidy

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import sides
@@ -28,7 +29,7 @@ port = 29500
 limit = "rate 100mbit burst 32kbit latency 400ms"
 cluster = {"gpus_per_node": 1, "inter_gbs": 0.0125, "inter_us": 100}
 size = {"hidden": 512, "ffn": 1408, "heads": 8, "kv_heads": 8, "vocab": 8192, "depth": 24}
-size |= {"steps": 5, "sequence": 128, "micro_batch": 1, "rows": 4}
+size |= {"steps": 4, "sequence": 128, "micro_batch": 1, "rows": 4}
 cases = [Case("unshared", unique=24, **size), Case("cycle", unique=4, **size)]
 
 
@@ -126,6 +127,11 @@ def rondo(**distributed):
     return start
 
 
+def whole(case):
+    """What a rank computes at once when nothing flows through a pipeline."""
+    return replace(case, micro_batch=case.rows)
+
+
 def data_parallel(case, folder):
     """DistributedDataParallel over gloo, started by the same mpirun."""
     environment = {
@@ -138,13 +144,13 @@ def data_parallel(case, folder):
     for name, value in environment.items():
         words += ["-x", f"{name}={value}"]
     words += ["sh", "-c", 'RANK=$OMPI_COMM_WORLD_RANK exec "$@"', "rank"]
-    command = [sys.executable, peer, *sides.peer_options(case, 2, folder)]
+    command = [sys.executable, peer, *sides.peer_options(whole(case), 2, folder)]
     return sides.read_peer(*sides.measured(words, command, folder))
 
 
 def alone(case, folder):
     """The peer with the whole batch on one host."""
-    command = [sys.executable, peer, *sides.peer_options(case, 2, folder)]
+    command = [sys.executable, peer, *sides.peer_options(whole(case), 2, folder)]
     return sides.read_peer(*sides.measured([], command, folder))
 
 
