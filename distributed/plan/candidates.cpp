@@ -83,6 +83,7 @@ Placement whole_or_half(PlacementOptions options, const ModelParts& model) {
   try {
     return make_placement(options, model);
   } catch (const UserError&) {
+    if (model.whole_layers) throw;
     options.half_layers = true;
     return make_placement(options, model);
   }

@@ -71,7 +71,8 @@ std::vector<std::string> components_of(const ModelParts& model, Chunk chunk) {
 }
 
 ModelParts parts_of(const ModelSpec& model, const SharingMap& map, int64_t relaxation_rank) {
-  return {map, model.tie_embeddings, relaxation_rank > 0, !block_parts(model).rotary};
+  return {map, model.tie_embeddings, relaxation_rank > 0, !block_parts(model).rotary,
+          block_parts(model).parallel_residual};
 }
 
 std::vector<std::string> all_components(const ModelParts& model) {

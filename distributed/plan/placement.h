@@ -26,6 +26,7 @@ struct ModelParts {
   bool tied_embeddings = false;    ///< the head uses the component `embedding`
   bool adapters = false;           ///< every layer ℓ has `adapters/<ℓ>/<slot>`
   bool learned_positions = false;  ///< there is a component `positions`, beside the embedding
+  bool whole_layers = false;       ///< a parallel residual: no cut between the halves of a layer
   std::vector<int> layers = {};    ///< whose adapters the map's layers use; empty: their own
 };
 

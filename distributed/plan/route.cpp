@@ -106,6 +106,17 @@ Placement with_cuts(Placement placement, const ModelParts& model, int unit,
   return copies(model, around).size() < copies(model, placement).size() ? around : placement;
 }
 
+/// Both branches of a parallel residual read the layer's input, which a message does not carry.
+void check_whole_layers(const std::vector<int>& cuts) {
+  for (int cut : cuts) {
+    if (cut % 2 == 0) continue;
+    throw UserError(fmt::format(
+        "distributed.cuts: {} lies inside layer {}, and this family's layers (parallel residual) "
+        "cannot be cut; nearest that can: {}",
+        cut, cut / 2, cut + 1));
+  }
+}
+
 std::vector<int> equal_weights(int pipeline) {
   return std::vector<int>(static_cast<size_t>(pipeline), 1);
 }
@@ -208,6 +219,7 @@ Placement make_placement(const PlacementOptions& options, const ModelParts& mode
   if (options.cuts.empty()) placement = with_cuts(std::move(placement), model, unit, weights);
   if (!options.cuts.empty()) placement.cuts = options.cuts;
   check_cuts(placement.cuts, placement, depth);
+  if (model.whole_layers) check_whole_layers(placement.cuts);
   return placement;
 }
 

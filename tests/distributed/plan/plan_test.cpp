@@ -303,6 +303,25 @@ TEST(Plan, ObeysCutPointsOrSaysWhyNot) {
   EXPECT_EQ(refusal(request).rfind("distributed.cuts = [0, 6, 20, 48]: ", 0), 0u);
 }
 
+TEST(Plan, KeepsTheLayersOfAParallelResidualWhole) {
+  PlanRequest request = billion({"cycle", 2});
+  request.workload.model.family = "gpt_neox";
+  for (const Candidate& candidate : make_plan(request).candidates) {
+    for (int cut : candidate.choice.placement.cuts) EXPECT_EQ(cut % 2, 0);
+  }
+  request.pipeline = 2;
+  request.route = "contiguous";
+  request.cuts = {0, 23, 48};
+  try {
+    make_plan(request);
+    FAIL() << "cut a layer that cannot be cut";
+  } catch (const UserError& error) {
+    const std::string line = error.what();
+    EXPECT_EQ(line.rfind("distributed.cuts: 23 lies inside layer 11, and this family's", 0), 0u)
+        << line;
+  }
+}
+
 TEST(Plan, OffersHalvesOfLayersWhereNothingElseAvoidsCopies) {
   const PlanRequest request = billion({"cycle", 2});
   const Plan plan = make_plan(request);
