@@ -1,4 +1,4 @@
-"""What every comparison needs: sizes, tokens and weights for both sides, and runs that are measured."""
+"""What every comparison needs: sizes, tokens and weights for all sides, and measured runs."""
 
 import json
 import os
@@ -220,4 +220,5 @@ def machine():
 
 
 def machine_line(about):
-    return "{processor}, {cores} cores, PyTorch {torch}, transformers {transformers}".format(**about)
+    text = "{processor}, {cores} cores, PyTorch {torch}, transformers {transformers}"
+    return text.format(**about)
