@@ -1,6 +1,8 @@
 // cluster=measured: what this machine does, instead of what a table says.
 #pragma once
 
+#include <torch/torch.h>
+
 #include <string>
 
 #include "distributed/comm/world.h"

@@ -66,8 +66,8 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     const std::vector<Tensor> adapters = context->saved_data["adapters"].toTensorVector();
     const std::vector<int64_t> rows = context->saved_data["rows"].toIntVector();
     for (size_t i = 0; i < rows.size(); ++i) {
-      const Tensor a = adapters[4 * i];
-      const Tensor b = adapters[4 * i + 1];
+      const Tensor& a = adapters[4 * i];
+      const Tensor& b = adapters[4 * i + 1];
       const Tensor g_rows = g.narrow(1, rows[i], b.size(0));  // [tokens, rows]
       const Tensor g_low = matrix_product(g_rows, b);         // [tokens, r]
       matrix_product_into(gx, g_low, a, 1.0);
@@ -91,8 +91,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     return [=] {
       accumulate_product(gradient, g, x, weight);
       if (!bias_gradient.defined()) return;
-      Tensor target = bias_gradient;  // [out]
-      target.add_(g.sum(0, false, target.scalar_type()), weight);
+      bias_gradient.add_(g.sum(0, false, bias_gradient.scalar_type()), weight);  // [out]
     };
   }
 
