@@ -93,7 +93,9 @@ void require_plain_rotary(const HfConfig& config) {
   }
 }
 
+/// The same, and of whole heads.
 void require_whole_rotary(const HfConfig& config) {
+  require_plain_rotary(config);
   config.require("partial_rotary_factor", 1.0);
   config.object("rope_scaling").require("partial_rotary_factor", 1.0);
   config.object("rope_parameters").require("partial_rotary_factor", 1.0);
@@ -126,7 +128,6 @@ ModelSpec read_llama(const HfConfig& config) {
   config.require("mlp_bias", false);
   config.require("hidden_act", "silu");
   config.require("sliding_window", nullptr);
-  require_plain_rotary(config);
   require_whole_rotary(config);
   return read_sizes(config);
 }
@@ -135,7 +136,6 @@ ModelSpec read_qwen(const HfConfig& config) {
   config.require("attention_bias", false);  // of Qwen3; Qwen2 always has its three
   config.require("hidden_act", "silu");
   config.require("use_sliding_window", false);
-  require_plain_rotary(config);
   require_whole_rotary(config);
   return read_sizes(config);
 }
@@ -146,7 +146,6 @@ ModelSpec read_gemma(const HfConfig& config) {
   config.require("hidden_activation", "gelu_pytorch_tanh");
   config.require("attention_bias", false);
   config.require("use_bidirectional_attention", false);
-  require_plain_rotary(config);
   require_whole_rotary(config);
   ModelSpec model = read_sizes(config);
   model.head_dim = config.size("head_dim", 256);

@@ -47,4 +47,10 @@ void PartialFile::check() const {
   if (!stream_) throw UserError(fmt::format("{}: cannot write: {}", path_, std::strerror(errno)));
 }
 
+void write_whole(const std::string& path, const std::string& text) {
+  PartialFile file(path);
+  file.write(text);
+  file.publish();
+}
+
 }  // namespace rondo

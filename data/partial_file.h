@@ -31,4 +31,7 @@ class PartialFile {
   std::ofstream stream_;
 };
 
+/// `text` as the file `path`, whole or not at all. Throws UserError.
+void write_whole(const std::string& path, const std::string& text);
+
 }  // namespace rondo

@@ -49,9 +49,7 @@ void write_text(const std::string& file, const std::string& text) {
     }
     return;
   }
-  PartialFile out(file);
-  out.write(text);
-  out.publish();
+  write_whole(file, text);
 }
 
 PlanRequest request_of(const PlanWords& words) {

@@ -20,12 +20,6 @@ int64_t longest(int64_t count, Communicator& world) {
   return *std::max_element(counts.begin(), counts.end());
 }
 
-void write_text(const std::string& file, const std::string& text) {
-  PartialFile out(file);
-  out.write(text);
-  out.publish();
-}
-
 }  // namespace
 
 std::vector<std::vector<TimedAction>> gather_timelines(const std::vector<TimedAction>& mine,
@@ -60,8 +54,8 @@ std::string write_step_trace(const std::string& folder, int64_t step, const Plac
                          const std::vector<std::vector<TimedAction>>& ranks) {
     const Timeline timeline{
         .placement = placement, .ranks = ranks, .title = fmt::format("step {}, {}", step, kind)};
-    write_text(fmt::format("{}-{}.json", stem, kind), timeline_trace(timeline));
-    write_text(fmt::format("{}-{}.svg", stem, kind), timeline_svg(timeline));
+    write_whole(fmt::format("{}-{}.json", stem, kind), timeline_trace(timeline));
+    write_whole(fmt::format("{}-{}.svg", stem, kind), timeline_svg(timeline));
   };
   write("measured", measured);
   write("simulated", simulated);
