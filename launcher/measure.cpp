@@ -20,19 +20,20 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Median seconds of `work`, over about `budget_s` and at least three runs behind a first one.
-double median_seconds(const std::function<void()>& work, double budget_s) {
+/// Lower quartile of the seconds of `work`, over about `budget_s` and at least five runs behind a
+/// first one: what else the machine does only ever adds to them.
+double typical_seconds(const std::function<void()>& work, double budget_s) {
   const auto time = [&] {
     const Clock::time_point start = Clock::now();
     work();
     return std::chrono::duration<double>(Clock::now() - start).count();
   };
   const double first = time();
-  const int runs = std::clamp(static_cast<int>(budget_s / std::max(first, 1e-6)), 3, 200);
+  const int runs = std::clamp(static_cast<int>(budget_s / std::max(first, 1e-6)), 5, 400);
   std::vector<double> seconds;
   for (int i = 0; i < runs; ++i) seconds.push_back(time());
-  std::nth_element(seconds.begin(), seconds.begin() + runs / 2, seconds.end());
-  return seconds[static_cast<size_t>(runs / 2)];
+  std::nth_element(seconds.begin(), seconds.begin() + runs / 4, seconds.end());
+  return seconds[static_cast<size_t>(runs / 4)];
 }
 
 double mean_over_ranks(double value, Communicator& world) {
@@ -40,14 +41,16 @@ double mean_over_ranks(double value, Communicator& world) {
   return value / world.size();
 }
 
-/// One layer of the model between its embedding and its head, in memory of its own.
+/// A few layers of the model between its embedding and its head, in memory of their own: more than
+/// one, so that weights come from where they come from in a step.
 class Probe {
  public:
   Probe(const Config& config, const ModelDefinition& model, torch::Device device)
-      : model_(one_layer(model)),
+      : model_(shortened(model)),
         store_(parameters(), {{components(), 1}}, Precision::parse(config.train.precision), device),
         sequence_(config.data.sequence),
-        rows_(config.train.micro_batch * config.data.sequence) {
+        rows_(config.train.micro_batch * config.data.sequence),
+        recompute_(config.train.recompute == "layer") {
     draw_initial_values(store_, model_, 1);
     const auto tokens = torch::dtype(torch::kInt64).device(device);
     batch_ = {torch::randint(0, model.spec.vocab, {rows_}, tokens),
@@ -56,24 +59,29 @@ class Probe {
              .to(store_.precision().compute);
   }
 
+  int layers() const { return model_.sharing.depth(); }
+
   /// Forward and backward of a microbatch, in seconds.
   double seconds(bool with_ends) const {
-    const Stage stage(
-        model_, store_,
-        {.halves = {0, 2}, .first = with_ends, .last = with_ends, .sequence = sequence_});
+    const Stage stage(model_, store_,
+                      {.halves = {0, 2 * layers()},
+                       .first = with_ends,
+                       .last = with_ends,
+                       .sequence = sequence_,
+                       .recompute = recompute_});
     const auto work = [&] {
       Stage::Tape tape;
       const torch::Tensor y = stage.forward(batch_, x_, 1.0, tape);
       stage.backward(with_ends ? torch::Tensor() : y, tape);
       if (y.is_cuda()) y.sum().item();  // waits for the device
     };
-    return median_seconds(work, 0.5);
+    return typical_seconds(work, 1.0);
   }
 
  private:
-  static ModelDefinition one_layer(ModelDefinition model) {
-    model.spec.depth = 1;
-    model.sharing = make_sharing_map({}, 1);
+  static ModelDefinition shortened(ModelDefinition model) {
+    model.spec.depth = std::min<int64_t>(4, model.sharing.depth());
+    model.sharing = make_sharing_map({}, static_cast<int>(model.spec.depth));
     return model;
   }
   std::vector<ParameterSpec> parameters() const {
@@ -91,6 +99,7 @@ class Probe {
   ComponentStore store_;
   int64_t sequence_;
   int64_t rows_;
+  bool recompute_;
   Microbatch batch_;
   torch::Tensor x_;  ///< [rows, hidden]
 };
@@ -101,13 +110,13 @@ double slowness(const Config& config, const ModelDefinition& model, World world,
                 torch::Device device) {
   const Probe probe(config, model, device);
   world.host.barrier();
-  const double layer_s = probe.seconds(/*with_ends=*/false);
-  const double ends_s = probe.seconds(/*with_ends=*/true) - layer_s;
+  const double layers_s = probe.seconds(/*with_ends=*/false);
+  const double ends_s = probe.seconds(/*with_ends=*/true) - layers_s;
   const int depth = model.sharing.depth();
   const PlanRequest request = plan_request(config, model, world.size());
   const CostModel priced(request.workload, request.machine);
   const double expected_s = seconds(priced.chunk({0, 2 * depth, true, true}, /*split=*/false));
-  return mean_over_ranks((depth * layer_s + ends_s) / expected_s, world.host);
+  return mean_over_ranks((depth * layers_s / probe.layers() + ends_s) / expected_s, world.host);
 }
 
 /// Seconds of one message of `bytes` between ranks 0 and `peer`, there and back halved; on the

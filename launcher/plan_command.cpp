@@ -72,7 +72,7 @@ PlanRequest request_of(const PlanWords& words) {
 
 Timeline timeline_of(const Plan& plan) {
   const Choice& choice = plan.chosen.choice;
-  return {choice.placement, plan.simulation.timeline, plan.update_s, plan.gather_s,
+  return {choice.placement, plan.simulation.timeline, plan.update_s,
           fmt::format("{} ranks, {} of {} passes, {}, {} microbatches: {:.4g} ms, bubble {:.1f} %",
                       choice.placement.pipeline, plan.chosen.route, choice.placement.passes(),
                       schedule_name(choice.schedule), choice.microbatches, 1e3 * plan.chosen.step_s,

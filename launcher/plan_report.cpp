@@ -193,9 +193,8 @@ std::string plan_report(const PlanRequest& request, const Plan& plan) {
   for (const Candidate* candidate : side_by_side(plan)) text += row(*candidate, plan);
   text += fmt::format("\n{}\n", explain(plan));
   text += fmt::format(
-      "a step takes {:.4g} ms: pipeline {:.4g}, optimizer {:.4g}, gather {:.4g}; replicas: {}, of "
-      "{} "
-      "microbatches each\n\n",
+      "a step takes {:.4g} ms: pipeline {:.4g}, optimizer {:.4g}; weights come back within {:.4g} "
+      "of the next; replicas: {}, of {} microbatches each\n\n",
       1e3 * plan.chosen.step_s, 1e3 * plan.simulation.step_s, 1e3 * plan.update_s,
       1e3 * plan.gather_s, plan.chosen.choice.replicas, plan.chosen.choice.microbatches);
   return text + ranks_table(request, plan);

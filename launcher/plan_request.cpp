@@ -38,6 +38,7 @@ PlanRequest plan_request(const Config& config, int world) {
   request.machine = machine_of(config.cluster);
   request.machine.reduces_overlap =
       distributed.backend == "nccl" || world > config.cluster.gpus_per_node;
+  request.machine.copies_messages = distributed.backend != "nccl";
   request.world = world;
   request.global_batch = config.train.global_batch;
   request.pipeline = static_cast<int>(distributed.pipeline);

@@ -14,7 +14,6 @@ struct Timeline {
   Placement placement = {};
   std::vector<std::vector<TimedAction>> ranks = {};
   double update_s = 0.0;  ///< optimizer, behind the last action
-  double gather_s = 0.0;  ///< return of the weights, behind that
   std::string title = {};
 
   double pipeline_s() const;  ///< end of the last action

@@ -68,8 +68,7 @@ std::string rectangle(double x, double y, double w, double h, std::string_view f
 class Drawing {
  public:
   explicit Drawing(const Timeline& timeline)
-      : timeline_(timeline),
-        end_s_(timeline.pipeline_s() + timeline.update_s + timeline.gather_s) {}
+      : timeline_(timeline), end_s_(timeline.pipeline_s() + timeline.update_s) {}
 
   std::string run() {
     const double height = top + row * static_cast<double>(timeline_.ranks.size()) + 40;
@@ -108,7 +107,6 @@ class Drawing {
     }
     if (uses(Op::reduce)) entry(sum_fill, "sum");
     if (timeline_.update_s > 0.0) entry(update_fill, "optimizer");
-    if (timeline_.gather_s > 0.0) entry(gather_fill, "gather");
     return svg;
   }
 
@@ -151,14 +149,11 @@ class Drawing {
                   number);
     }
     const double update = timeline_.pipeline_s();
-    const double gather = update + timeline_.update_s;
-    svg += rectangle(x(update), y(rank), x(gather) - x(update), bar, update_fill);
-    return svg + rectangle(x(gather), y(rank), x(end_s_) - x(gather), bar, gather_fill);
+    return svg + rectangle(x(update), y(rank), x(end_s_) - x(update), bar, update_fill);
   }
 
   static constexpr const char* sum_fill = "#222";
   static constexpr const char* update_fill = "#999";
-  static constexpr const char* gather_fill = "#c8b070";
 
   const Timeline& timeline_;
   double end_s_;

@@ -37,17 +37,12 @@ void add_message(int rank, const TimedAction& timed, size_t id, json& events) {
   }
 }
 
-void add_behind(int rank, const Timeline& timeline, json& events) {
-  double at = timeline.pipeline_s();
-  for (const auto& [name, length] :
-       {std::pair("optimizer", timeline.update_s), std::pair("gather", timeline.gather_s)}) {
-    if (length <= 0.0) continue;
-    json event = span(rank, computations, name, name);
-    event["ts"] = microseconds(at);
-    event["dur"] = microseconds(length);
-    events.push_back(event);
-    at += length;
-  }
+void add_optimizer(int rank, const Timeline& timeline, json& events) {
+  if (timeline.update_s <= 0.0) return;
+  json event = span(rank, computations, "optimizer", "optimizer");
+  event["ts"] = microseconds(timeline.pipeline_s());
+  event["dur"] = microseconds(timeline.update_s);
+  events.push_back(event);
 }
 
 }  // namespace
@@ -82,7 +77,7 @@ std::string timeline_trace(const Timeline& timeline) {
       event["args"] = {{"chunk", timed.action.chunk}, {"microbatch", timed.action.microbatch}};
       events.push_back(event);
     }
-    add_behind(rank, timeline, events);
+    add_optimizer(rank, timeline, events);
   }
   const json trace = {{"displayTimeUnit", "ms"},
                       {"otherData", {{"title", timeline.title}}},

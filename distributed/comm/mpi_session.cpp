@@ -20,10 +20,23 @@ bool mpi_is_running() {
   return initialized && !finalized;
 }
 
+namespace {
+
+/// Open MPI moves large messages over TCP by writing into the receiver's memory, in a protocol that
+/// halves the throughput of a link on which both ends send at once, as in a ring: 6 of 11.9 MB/s on
+/// a link of 100 Mbit/s, where plain sends reach 11.6. What the user has set stands.
+void prefer_plain_sends_over_tcp() {
+  setenv("OMPI_MCA_btl_tcp_flags", "send,inplace,need-ack,need-csum,hetero-rdma",
+         /*overwrite=*/0);
+}
+
+}  // namespace
+
 MpiSession::MpiSession() {
   int initialized = 0;
   MPI_Initialized(&initialized);
   if (initialized) throw std::logic_error("MPI was started before; there is one MpiSession");
+  prefer_plain_sends_over_tcp();
   int level = MPI_THREAD_SINGLE;
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &level);
   if (level < MPI_THREAD_MULTIPLE) {

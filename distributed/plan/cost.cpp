@@ -180,7 +180,8 @@ PlacementCosts CostModel::placement(const Placement& placement, int replicas, bo
   result.groups = buffer_groups(workload_.parts(), placement, replicas);
   result.state_bytes.assign(static_cast<size_t>(placement.pipeline), 0);
   std::vector<double> update_s(result.state_bytes.size(), 0.0);
-  std::vector<double> gather_s(result.state_bytes.size(), 0.0);
+  std::vector<double> gathered_s(result.state_bytes.size(), 0.0);
+  std::vector<double> ready_s(static_cast<size_t>(placement.chunks()), 0.0);
   for (const BufferGroup& group : result.groups) {
     const std::vector<int> ranks = group.ranks;
     const Ring ring = ring_of(ranks, layout, machine_);
@@ -193,9 +194,13 @@ PlacementCosts CostModel::placement(const Placement& placement, int replicas, bo
       const auto r = static_cast<size_t>(rank);
       result.state_bytes[r] += own.state_bytes;
       update_s[r] += own.update_s;
-      gather_s[r] += weights > 0 ? ring.seconds(weights, 1) : 0.0;
+      gathered_s[r] += weights > 0 ? ring.seconds(weights, 1) : 0.0;
     }
     if (ring.members == 1) continue;
+    for (int k : group.chunks) {
+      const auto rank = static_cast<size_t>(placement.rank_of(k));
+      ready_s[static_cast<size_t>(k)] = gathered_s[rank];
+    }
     // What arrives in the first pass is added: two operands and a sum.
     const double added = static_cast<double>(3 * ring.sent_bytes(gradients, 1));
     result.reductions.push_back(group);
@@ -203,7 +208,6 @@ PlacementCosts CostModel::placement(const Placement& placement, int replicas, bo
         {ring.seconds(gradients, sums) + touch_s(added), ring.sent_bytes(gradients, sums)});
   }
   result.update_s = *std::max_element(update_s.begin(), update_s.end());
-  result.gather_s = *std::max_element(gather_s.begin(), gather_s.end());
   for (int k = 0; k < placement.chunks(); ++k) {
     result.costs.chunks.push_back(chunk(placement.chunk(k), split));
   }
@@ -213,7 +217,17 @@ PlacementCosts CostModel::placement(const Placement& placement, int replicas, bo
       result.costs.links.push_back(near ? machine_.intra : machine_.inter);
     }
   }
+  if (!machine_.reduces_overlap) {
+    for (int k = 0; k < placement.chunks(); ++k) {
+      ready_s[static_cast<size_t>(k)] = gathered_s[static_cast<size_t>(placement.rank_of(k))];
+    }
+  }
+  result.costs.chunk_ready_s = std::move(ready_s);
+  result.costs.rank_ready_s = std::move(gathered_s);
   result.costs.message_bytes = message_bytes();
+  if (machine_.copies_messages) {
+    result.costs.message_s = touch_s(2.0 * static_cast<double>(message_bytes()));
+  }
   result.costs.reduces_overlap = machine_.reduces_overlap;
   return result;
 }

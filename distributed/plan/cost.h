@@ -24,6 +24,7 @@ struct Machine {
   LinkCost intra = {};               ///< within a node, one direction
   LinkCost inter = {};               ///< between nodes
   bool reduces_overlap = true;       ///< a rank goes on computing while it takes part in a sum
+  bool copies_messages = false;      ///< what computes also reads and writes every message
 };
 
 /// Forward and backward.
@@ -50,9 +51,8 @@ struct Workload {
 struct PlacementCosts {
   std::vector<BufferGroup> groups;
   std::vector<Reduction> reductions;
-  Costs costs;            ///< what `simulate` prices with
-  double update_s = 0.0;  ///< norm, clipping and AdamW on the rank that takes longest
-  double gather_s = 0.0;  ///< return of the updated weights to the rank that takes longest
+  Costs costs;                        ///< what `simulate` prices with
+  double update_s = 0.0;              ///< norm, clipping and AdamW on the rank that takes longest
   std::vector<int64_t> reduce_bytes;  ///< sent in a step by all members of each group together
   std::vector<int64_t> gather_bytes;  ///< the same, by the gather
   std::vector<int64_t> state_bytes;   ///< per pipeline rank: weights, gradients, optimizer state

@@ -95,7 +95,8 @@ Plan make_plan(const CostModel& model, const Choice& choice) {
   if (!complaints.empty()) throw std::logic_error("the plan is not sound: " + complaints.front());
   plan.simulation = simulate(plan.program, placement, plan.reductions, costs.costs);
   plan.update_s = costs.update_s;
-  plan.gather_s = costs.gather_s;
+  plan.gather_s =
+      *std::max_element(costs.costs.rank_ready_s.begin(), costs.costs.rank_ready_s.end());
   record(plan.simulation.step_s, plan.simulation.peak_live_bytes, model, costs, plan.chosen);
   return plan;
 }

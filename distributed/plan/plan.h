@@ -23,7 +23,7 @@ struct Plan {
   Program program = {};                    ///< lowered and checked, per pipeline rank
   Simulation simulation = {};              ///< of the pipeline, from first forward to last sum
   double update_s = 0.0;                   ///< optimizer, behind it
-  double gather_s = 0.0;                   ///< return of the updated weights, behind that
+  double gather_s = 0.0;                   ///< return of the updated weights, within the next step
   std::vector<Candidate> candidates = {};  ///< all that were considered, in order of enumeration
 
   const Placement& placement() const { return chosen.choice.placement; }

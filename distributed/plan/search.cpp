@@ -42,6 +42,8 @@ std::vector<Load> loads(const Placement& placement, const PlacementCosts& costs,
   for (int k = 0; k < placement.chunks(); ++k) {
     const ChunkCost& cost = costs.costs.chunks[static_cast<size_t>(k)];
     Load& load = list[static_cast<size_t>(placement.rank_of(k))];
+    // Weights come back before a chunk computes; a message may be there before them.
+    arrival = std::max(arrival, costs.costs.chunk_ready_s[static_cast<size_t>(k)]);
     if (load.busy_s == 0.0) {
       load.arrival_s = arrival;
       load.departure_s = departure;
@@ -125,7 +127,7 @@ void set_time(double pipeline_s, const PlacementCosts& costs, Candidate& candida
     busy_s += candidate.choice.microbatches * seconds(chunk);
   }
   candidate.bubble = 1.0 - busy_s / (candidate.choice.placement.pipeline * pipeline_s);
-  candidate.step_s = pipeline_s + costs.update_s + costs.gather_s;
+  candidate.step_s = pipeline_s + costs.update_s;
 }
 
 }  // namespace
@@ -152,8 +154,8 @@ Candidate price(const Choice& choice, const CostModel& model) {
   candidate.route = route_name(placement.route);
   candidate.copies = copies(model.workload().parts(), placement);
   candidate.bytes = step_bytes(choice, costs);
-  candidate.bound_s = pipeline_bound(ranks, choice.microbatches, model.machine().reduces_overlap) +
-                      costs.update_s + costs.gather_s;
+  candidate.bound_s =
+      pipeline_bound(ranks, choice.microbatches, model.machine().reduces_overlap) + costs.update_s;
   candidate.step_s = candidate.bound_s;
   // gpipe holds every microbatch; any other schedule one at least.
   const int held = choice.schedule == ScheduleKind::gpipe ? choice.microbatches : 1;

@@ -51,6 +51,11 @@ class Simulator {
     costs_.chunks.resize(static_cast<size_t>(placement.chunks()));
     costs_.links.resize(program.size() * program.size());
     costs_.reduces.resize(reductions.size());
+    costs_.chunk_ready_s.resize(costs_.chunks.size());
+    costs_.rank_ready_s.resize(program.size());
+    for (size_t rank = 0; rank < program.size(); ++rank) {
+      ranks_[rank].sums_until = costs_.rank_ready_s[rank];
+    }
     channels_.resize(costs_.links.size());
     for (const Reduction& reduction : reductions) sums_.push_back({reduction.ranks, {}});
     result_.timeline.resize(program.size());
@@ -114,10 +119,14 @@ class Simulator {
     if (op == Op::backward_weight) return 0.0;
     const bool forward = op == Op::forward;
     const int giver = forward ? k - 1 : k + 1;
-    if (giver < 0 || giver == placement_.chunks() || placement_.rank_of(giver) == rank) return 0.0;
+    const double ready = costs_.chunk_ready_s[static_cast<size_t>(k)];
+    if (giver < 0 || giver == placement_.chunks() || placement_.rank_of(giver) == rank) {
+      return ready;
+    }
     const auto found =
         received_at_.find({forward ? Op::receive_activation : Op::receive_gradient, k, i});
-    return found == received_at_.end() ? std::nullopt : std::optional<double>(found->second);
+    if (found == received_at_.end()) return std::nullopt;
+    return std::max(ready, found->second);
   }
 
   void compute(int rank, const Action& action, double start) {

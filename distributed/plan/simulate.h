@@ -36,6 +36,10 @@ struct Costs {
   double message_s = 0.0;  ///< for which a send or a receive keeps its rank from computing
   std::vector<ReduceCost> reduces = {};
   bool reduces_overlap = true;  ///< a rank goes on computing while it takes part in a sum
+  /// When the weights of the last update have come back: all that a chunk reads, and all of a
+  /// rank's. Empty: they never left.
+  std::vector<double> chunk_ready_s = {};
+  std::vector<double> rank_ready_s = {};
 };
 
 /// A computation or reduce: from its start to its end. A send: from when it was posted until the
@@ -58,8 +62,9 @@ struct Simulation {
 
 /// Sends and receives are posted at their place in the list and do not wait; a message travels once
 /// both are posted and the link is free; a computation waits for its inputs. A sum starts when all
-/// its pipeline ranks are there and have finished their earlier sums. The engine runs the same
-/// program by the same rules. Throws std::logic_error if the program hangs: `check` it first.
+/// its pipeline ranks are there and have finished their earlier sums, and the gathers before them.
+/// A chunk's first forward waits for its weights. The engine runs the same program by the same
+/// rules. Throws std::logic_error if the program hangs: `check` it first.
 Simulation simulate(const Program& program, const Placement& placement,
                     const std::vector<Reduction>& reductions, const Costs& costs);
 

@@ -136,7 +136,7 @@ TEST(Cost, SendsNothingForAComponentWithOneHolder) {
   const PlacementCosts costs = CostModel(work, counting()).placement(placement, 1, false);
   EXPECT_TRUE(costs.reductions.empty());
   EXPECT_EQ(total(costs.reduce_bytes) + total(costs.gather_bytes), 0);
-  EXPECT_EQ(costs.gather_s, 0.0);
+  EXPECT_EQ(costs.costs.rank_ready_s, (std::vector<double>{0.0, 0.0}));
 }
 
 TEST(Cost, HoldsWeightsGradientsAndOptimizerState) {

@@ -44,6 +44,23 @@ TEST(Simulate, AddsUpWhatOneMicrobatchTakesByHand) {
   EXPECT_EQ(result.reduce_sent_bytes, (std::vector<int64_t>{1000, 1000}));
 }
 
+TEST(Simulate, WaitsForWeightsChunkByChunkAndSumsBehindTheGathers) {
+  const Case c = universal(2, 1);
+  Costs costs;
+  costs.reduces = {{1.0, 0}};
+  const auto step_s = [&](std::vector<double> chunks, std::vector<double> ranks) {
+    costs.chunk_ready_s = std::move(chunks);
+    costs.rank_ready_s = std::move(ranks);
+    return simulate(c.program, c.placement, c.sums, costs).step_s;
+  };
+  const double plain = step_s({}, {});  // 1, then 3 on rank 1, then 2, then the sum
+  EXPECT_DOUBLE_EQ(plain, 1 + 3 + 2 + 1);
+  EXPECT_DOUBLE_EQ(step_s({0.5, 0.0}, {0.5, 0.0}), plain + 0.5) << "the first chunk waits";
+  EXPECT_DOUBLE_EQ(step_s({0.0, 0.9}, {0.0, 0.9}), plain) << "hidden behind the first chunk";
+  EXPECT_DOUBLE_EQ(step_s({0.0, 2.5}, {0.0, 2.5}), plain + 1.5) << "the rest of it shows";
+  EXPECT_DOUBLE_EQ(step_s({0.0, 0.0}, {0.0, 9.0}), 10.0) << "one call after the other";
+}
+
 TEST(Simulate, KeepsTheTimelineInOrderOnEveryRank) {
   const Case c = universal(3, 6);
   Costs costs;
