@@ -12,6 +12,9 @@
 
 namespace rondo {
 
+/// Whether `distributed.schedule` names a file, not a kind.
+inline bool is_schedule_file(const std::string& schedule) { return schedule.ends_with(".csv"); }
+
 struct BlendEntry {
   std::string path;  ///< prefix of a .bin/.idx pair
   double weight = 1.0;
@@ -56,7 +59,7 @@ struct DistributedConfig {
   std::string route = "auto";     ///< auto, contiguous, loop, vee, mixed or one sign per pass
   int64_t passes = 0;             ///< over the pipeline's ranks; 0 = open ("auto")
   std::vector<int> cuts;          ///< chunk k is [cuts[k], cuts[k+1]), in half layers; empty = open
-  std::string schedule = "auto";  ///< auto, gpipe, 1f1b, interleaved, zero_bubble
+  std::string schedule = "auto";  ///< auto, gpipe, 1f1b, interleaved, zero_bubble, or FILE.csv
   int zero = 0;
   std::string backend = "mpi";  ///< mpi, nccl
   double deadline_s = 600;      ///< of every collective

@@ -95,6 +95,14 @@ Complaint strategy_or_empty(const ConfigValue& value) {
   return plain_text(value).empty() ? std::nullopt : strategy(value);
 }
 
+Complaint schedule(const ConfigValue& value) {
+  if (is_schedule_file(plain_text(value))) return std::nullopt;
+  const Complaint complaint =
+      one_of({"auto", "gpipe", "1f1b", "interleaved", "zero_bubble"})(value);
+  if (!complaint) return std::nullopt;
+  return *complaint + ", or a file that ends in .csv";
+}
+
 Complaint pass_schedule(const ConfigValue& value) {
   try {
     PassSchedule::parse(plain_text(value));
@@ -248,8 +256,7 @@ std::vector<ConfigField> run_fields() {
       open_count(
           "distributed.passes", [](auto& c) -> auto& { return c.distributed.passes; }),
       distributed.key("cuts", &DistributedConfig::cuts, at_least(0)),
-      distributed.key("schedule", &DistributedConfig::schedule,
-                      one_of({"auto", "gpipe", "1f1b", "interleaved", "zero_bubble"})),
+      distributed.key("schedule", &DistributedConfig::schedule, schedule),
       distributed.key("zero", &DistributedConfig::zero, one_of({"0", "1"})),
       distributed.key("backend", &DistributedConfig::backend, one_of({"mpi", "nccl"})),
       distributed.key("deadline_s", &DistributedConfig::deadline_s, positive()),

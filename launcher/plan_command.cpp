@@ -7,6 +7,7 @@
 #include "base/user_error.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "data/partial_file.h"
+#include "distributed/plan/schedule_text.h"
 #include "launcher/command_line.h"
 #include "launcher/commands.h"
 #include "launcher/compose.h"
@@ -38,6 +39,7 @@ struct PlanWords {
   std::string json;
   std::string svg;
   std::string trace;
+  std::string csv;
 };
 
 bool is_device(const std::string& file) { return file.starts_with("/dev/"); }
@@ -97,14 +99,20 @@ int plan_command(const Arguments& arguments) {
   app.add_option("--json", words.json, "FILE for the plan as one JSON object");
   app.add_option("--svg", words.svg, "FILE for a picture of the step");
   app.add_option("--trace", words.trace, "FILE for the step as Chrome and Perfetto read it");
+  app.add_option(
+      "--csv", words.csv,
+      "FILE for each rank's order of computations, as PyTorch's pipeline schedules print "
+      "theirs; distributed.schedule=FILE.csv runs it, or another");
   app.footer(examples);
   if (!parse_words(app, arguments)) return 0;
   const PlanRequest request = request_of(words);
   const Plan plan = make_plan(request);
   if (!words.svg.empty()) write_text(words.svg, timeline_svg(timeline_of(plan)));
   if (!words.trace.empty()) write_text(words.trace, timeline_trace(timeline_of(plan)));
+  if (!words.csv.empty()) write_text(words.csv, to_csv(computations_of(plan.program)));
   if (!words.json.empty()) write_text(words.json, plan_json(request, plan));
-  const bool piped = is_device(words.json) || is_device(words.svg) || is_device(words.trace);
+  const bool piped = is_device(words.json) || is_device(words.svg) || is_device(words.trace) ||
+                     is_device(words.csv);
   if (!piped) std::cout << plan_report(request, plan) << std::flush;
   return 0;
 }

@@ -56,7 +56,8 @@ std::vector<const Candidate*> side_by_side(const Plan& plan) {
   std::set<std::pair<int, std::string>> seen;
   for (const Candidate* candidate : ranked(plan.candidates)) {
     const bool first = seen.insert({candidate->choice.placement.pipeline, candidate->route}).second;
-    if (first && rows.size() < most) rows.push_back(candidate);
+    const bool chosen = candidate->choice == plan.chosen.choice;
+    if (chosen || (first && rows.size() < most)) rows.push_back(candidate);
   }
   return rows;
 }

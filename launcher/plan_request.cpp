@@ -1,5 +1,13 @@
 #include "launcher/plan_request.h"
 
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "base/user_error.h"
+#include "distributed/plan/schedule_text.h"
+
 namespace rondo {
 namespace {
 
@@ -12,6 +20,22 @@ Machine machine_of(const ClusterConfig& cluster) {
   machine.intra = {cluster.intra_us * 1e-6, cluster.intra_gbs * 1e9};
   machine.inter = {cluster.inter_us * 1e-6, cluster.inter_gbs * 1e9};
   return machine;
+}
+
+/// The computations of a schedule that `rondo plan --csv` or PyTorch wrote.
+Program read_schedule(const std::string& path) {
+  std::ifstream file(path);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!file || text.empty()) {
+    throw UserError(fmt::format(
+        "distributed.schedule = {}: cannot be read, or is empty; write one with rondo plan --csv",
+        path));
+  }
+  try {
+    return computations_of(from_csv(text));
+  } catch (const UserError& error) {
+    throw UserError(fmt::format("distributed.schedule = {}: {}", path, error.what()));
+  }
 }
 
 Workload workload_of(const Config& config) {
@@ -46,6 +70,10 @@ PlanRequest plan_request(const Config& config, int world) {
   request.passes = static_cast<int>(distributed.passes);
   request.cuts = distributed.cuts;
   request.schedule = distributed.schedule;
+  if (is_schedule_file(distributed.schedule)) {
+    request.schedule = schedule_name(ScheduleKind::given);
+    request.given = read_schedule(distributed.schedule);
+  }
   return request;
 }
 

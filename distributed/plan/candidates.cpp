@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/user_error.h"
+#include "distributed/plan/check.h"
 #include "distributed/plan/search.h"
 
 namespace rondo {
@@ -187,6 +188,37 @@ std::vector<ScheduleKind> schedules(const PlanRequest& request, const Placement&
           ScheduleKind::zero_bubble, ScheduleKind::gpipe};
 }
 
+int chunks_of(const Program& program) {
+  int chunks = 0;
+  for (const RankProgram& list : program) {
+    for (const Action& action : list) chunks = std::max(chunks, action.chunk + 1);
+  }
+  return chunks;
+}
+
+/// Whether a placement can run the given order; if not, the first complaint becomes the `reason`,
+/// unless there is one already, of a placement that has the order's number of chunks.
+bool runs_given(const Choice& choice, const ModelParts& model, std::string& reason) {
+  std::vector<std::string> complaints;
+  try {
+    const Placement& placement = choice.placement;
+    const std::vector<Reduction> sums = reductions(model, placement, choice.replicas);
+    const Program program = lower(choice.given, placement, sums);
+    complaints = check(program, {placement, choice.microbatches, sums});
+  } catch (const UserError& error) {
+    complaints.push_back(error.what());
+  }
+  if (complaints.empty()) return true;
+  if (reason.empty() || chunks_of(choice.given) == choice.placement.chunks()) {
+    reason = fmt::format(
+        "distributed.schedule: the order from the file does not fit pipeline = {}, route {} x {}, "
+        "{} microbatches: {}",
+        choice.placement.pipeline, route_name(choice.placement.route), choice.placement.passes(),
+        choice.microbatches, complaints.front());
+  }
+  return false;
+}
+
 }  // namespace
 
 std::vector<Candidate> candidates(const PlanRequest& request, const CostModel& costs) {
@@ -195,8 +227,12 @@ std::vector<Candidate> candidates(const PlanRequest& request, const CostModel& c
   for (int pipeline : pipelines(request)) {
     for (const Placement& placement : placements(request, pipeline, costs, reason)) {
       for (ScheduleKind kind : schedules(request, placement)) {
-        list.push_back(price(
-            {placement, kind, request.world / pipeline, *microbatches(request, pipeline)}, costs));
+        Choice choice{placement, kind, request.world / pipeline, *microbatches(request, pipeline)};
+        if (kind == ScheduleKind::given) {
+          choice.given = request.given;
+          if (!runs_given(choice, costs.workload().parts(), reason)) continue;
+        }
+        list.push_back(price(choice, costs));
       }
     }
   }

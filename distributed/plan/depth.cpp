@@ -5,6 +5,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "base/user_error.h"
 #include "distributed/plan/check.h"
 
 namespace rondo {
@@ -102,6 +103,11 @@ StepPlan step_of(const Plan& plan, const ModelParts& model, const StepDepth& dep
   const std::optional<Recurrence> all = recurrence(model.map);
   if (!all || depth.passes < 1 || depth.passes > all->passes) {
     throw std::logic_error("the map has no such passes");
+  }
+  if (plan.chosen.choice.schedule == ScheduleKind::given) {
+    throw UserError(
+        "distributed.schedule: an order from a file is that of a whole step; under train.passes "
+        "and train.backprop_passes choose a kind, or auto");
   }
   StepPlan step{.layers = executed_layers(*all, depth.passes)};
   ModelParts part = model;

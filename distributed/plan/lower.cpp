@@ -114,6 +114,13 @@ std::vector<Reduction> reductions(const ModelParts& model, const Placement& plac
   return list;
 }
 
+Program computations_of(Program program) {
+  for (RankProgram& list : program) {
+    std::erase_if(list, [](const Action& action) { return !is_compute(action.op); });
+  }
+  return program;
+}
+
 std::vector<Action> execution_order(const Program& program, const Placement& placement) {
   constexpr double never = std::numeric_limits<double>::infinity();
   Clock clock(placement);

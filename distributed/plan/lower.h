@@ -22,6 +22,9 @@ std::vector<Reduction> reductions(const ModelParts& model, const Placement& plac
 /// they arrive.) Shorter than the program if its lists hang.
 std::vector<Action> execution_order(const Program& program, const Placement& placement);
 
+/// Without messages and sums.
+Program computations_of(Program program);
+
 /// Adds sends, receives and reduces to a program of computations. In execution order, each result
 /// that another rank needs is followed by its send, and its receive is placed at the same point of
 /// the peer's list; a reduce is placed at the same point of all its ranks' lists, behind the last

@@ -76,7 +76,7 @@ Plan make_plan(const CostModel& model, const Choice& choice) {
   const Placement& placement = choice.placement;
   Plan plan;
   plan.chosen = price(choice, model);
-  const bool split = choice.schedule == ScheduleKind::zero_bubble;
+  const bool split = splits_backward(choice);
   const PlacementCosts costs = model.placement(placement, choice.replicas, split);
   const ScheduleOptions options = schedule_options(choice, costs);
   plan.groups = costs.groups;
@@ -114,13 +114,24 @@ Plan make_plan(const PlanRequest& request) {
   return plan;
 }
 
+namespace {
+
+std::string faster(const Candidate& winner, const Candidate& other) {
+  const double percent = 100.0 * (other.step_s / winner.step_s - 1.0);
+  if (percent >= 0.05) return fmt::format("{:.1f} % faster than", percent);
+  return fmt::format("as fast, to {:.1f} %, as", -percent);
+}
+
+}  // namespace
+
 std::string explain(const Plan& plan) {
   const Candidate& winner = plan.chosen;
   const Candidate* other = nullptr;
   for (const Candidate& candidate : plan.candidates) {
     const bool same = candidate.route == winner.route &&
                       candidate.choice.placement.pipeline == winner.choice.placement.pipeline;
-    if (same || !candidate.fits || !candidate.simulated) continue;
+    const bool slower = candidate.step_s >= winner.step_s;
+    if ((same && slower) || !candidate.fits || !candidate.simulated) continue;
     if (other == nullptr || candidate.step_s < other->step_s) other = &candidate;
   }
   const auto name = [](const Candidate& c) {
@@ -130,10 +141,10 @@ std::string explain(const Plan& plan) {
   if (other == nullptr) return fmt::format("{}: nothing else was open", name(winner));
   const auto gigabytes = [](int64_t bytes) { return static_cast<double>(bytes) / 1e9; };
   return fmt::format(
-      "{} is {:.1f} % faster than {}: bubble {:.1f} against {:.1f} %, {} against {} copies, "
+      "{} is {} {}: bubble {:.1f} against {:.1f} %, {} against {} copies, "
       "{:.3g} against {:.3g} GB reduced and {:.3g} against {:.3g} GB of activations sent",
-      name(winner), 100.0 * (other->step_s / winner.step_s - 1.0), name(*other),
-      100.0 * winner.bubble, 100.0 * other->bubble, winner.copies.size(), other->copies.size(),
+      name(winner), faster(winner, *other), name(*other), 100.0 * winner.bubble,
+      100.0 * other->bubble, winner.copies.size(), other->copies.size(),
       gigabytes(winner.bytes.reduce), gigabytes(other->bytes.reduce),
       gigabytes(winner.bytes.activation), gigabytes(other->bytes.activation));
 }

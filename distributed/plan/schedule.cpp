@@ -23,11 +23,12 @@ struct Rule {
   bool split;        ///< backward in two halves
 };
 
-constexpr std::array<Rule, 4> rules = {{
+constexpr std::array<Rule, 5> rules = {{
     {"gpipe", true, 0, false},
     {"1f1b", false, 0, false},
     {"interleaved", false, 1, false},
     {"zero_bubble", false, 0, true},
+    {"given", false, 0, false},
 }};
 
 const Rule& rule_of(ScheduleKind kind) { return rules[static_cast<size_t>(kind)]; }
@@ -279,6 +280,7 @@ ScheduleKind parse_schedule(const std::string& name) {
 std::string schedule_name(ScheduleKind kind) { return std::string(rule_of(kind).name); }
 
 std::vector<int> live_bounds(const ScheduleOptions& options, const Placement& placement) {
+  if (options.kind == ScheduleKind::given) return {};
   const Rule& rule = rule_of(options.kind);
   const int all = options.microbatches * placement.passes();
   const int fewest = rounds(options, placement);
@@ -325,6 +327,7 @@ Program generate(const ScheduleOptions& options, const Placement& placement) {
                     "train.global_batch or lower train.micro_batch",
                     options.microbatches));
   }
+  if (options.kind == ScheduleKind::given) return options.given;
   ListScheduler alternating(options, placement, true);
   Program program = alternating.run();
   if (runs_in_order(options.kind, placement)) return trained_part(program, placement);

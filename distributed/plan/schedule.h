@@ -14,10 +14,10 @@ namespace rondo {
 /// as many activations as the pipeline has chunks (arXiv 2006.09503). interleaved: the same with
 /// room for one more activation per hop to the last chunk, which hides the way back (arXiv
 /// 2104.04473). zero_bubble: backward in two halves; weight gradients fill the gaps (arXiv
-/// 2401.10241).
-enum class ScheduleKind { gpipe, one_forward_one_backward, interleaved, zero_bubble };
+/// 2401.10241). given: somebody wrote the order down.
+enum class ScheduleKind { gpipe, one_forward_one_backward, interleaved, zero_bubble, given };
 
-/// "gpipe", "1f1b", "interleaved", "zero_bubble". Throws UserError.
+/// "gpipe", "1f1b", "interleaved", "zero_bubble", "given". Throws UserError.
 ScheduleKind parse_schedule(const std::string& name);
 std::string schedule_name(ScheduleKind kind);
 
@@ -32,16 +32,18 @@ struct ScheduleOptions {
   ScheduleKind kind = ScheduleKind::one_forward_one_backward;
   int microbatches = 1;
   std::vector<Durations> chunks = {};  ///< empty: all chunks alike
+  Program given = {};                  ///< computations only; for ScheduleKind::given
 };
 
 /// Computations only; `lower` adds the communication. Deterministic. One list scheduler makes every
 /// kind on every route: each rank, as soon as it is free, takes the ready action that its kind
 /// prefers, as long as the rank's live activations stay within `live_bounds` and room remains for
-/// the oldest microbatches to finish, so that no order can hang.
+/// the oldest microbatches to finish, so that no order can hang. A given order is returned as it
+/// is.
 Program generate(const ScheduleOptions& options, const Placement& placement);
 
 /// Most activations, one per (chunk, microbatch), that each rank holds at any time: from the start
-/// of a forward to the end of its weight gradient.
+/// of a forward to the end of its weight gradient. Empty where the order is given.
 std::vector<int> live_bounds(const ScheduleOptions& options, const Placement& placement);
 
 }  // namespace rondo

@@ -1,6 +1,7 @@
 #include "distributed/plan/search.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <set>
 #include <tuple>
@@ -12,6 +13,12 @@ namespace {
 /// Computations of one simulation, at most: beyond, the steady state is extrapolated.
 constexpr int most_computations = 24000;
 
+/// Times within this factor are equal: no prediction is that good, and copies cost memory for sure.
+constexpr float as_fast = 1.02F;
+
+/// Seven digits, so that the last bits of a sum do not decide.
+float digits(double seconds) { return static_cast<float>(seconds); }
+
 /// Of the ranks' chunks, per pipeline rank.
 struct Load {
   double busy_s = 0.0;        ///< all computations of one microbatch
@@ -22,8 +29,6 @@ struct Load {
   double sums_s = 0.0;        ///< all of them
   int64_t live_bytes = 0;     ///< of one microbatch
 };
-
-bool splits(ScheduleKind kind) { return kind == ScheduleKind::zero_bubble; }
 
 /// A message between the ranks of two neighbouring chunks.
 double hop_s(const Placement& placement, const Costs& costs, int from, int to) {
@@ -136,8 +141,16 @@ int64_t Candidate::most_memory() const {
   return *std::max_element(memory_bytes.begin(), memory_bytes.end());
 }
 
+bool splits_backward(const Choice& choice) {
+  if (choice.schedule != ScheduleKind::given) return choice.schedule == ScheduleKind::zero_bubble;
+  return std::any_of(choice.given.begin(), choice.given.end(), [](const RankProgram& list) {
+    return std::any_of(list.begin(), list.end(),
+                       [](const Action& action) { return action.op == Op::backward_weight; });
+  });
+}
+
 ScheduleOptions schedule_options(const Choice& choice, const PlacementCosts& costs) {
-  ScheduleOptions options{choice.schedule, choice.microbatches, {}};
+  ScheduleOptions options{choice.schedule, choice.microbatches, {}, choice.given};
   for (const ChunkCost& chunk : costs.costs.chunks) {
     options.chunks.push_back({chunk.forward_s, chunk.backward_input_s, chunk.backward_weight_s});
   }
@@ -146,7 +159,7 @@ ScheduleOptions schedule_options(const Choice& choice, const PlacementCosts& cos
 
 Candidate price(const Choice& choice, const CostModel& model) {
   const Placement& placement = choice.placement;
-  const bool split = splits(choice.schedule);
+  const bool split = splits_backward(choice);
   const PlacementCosts costs = model.placement(placement, choice.replicas, split);
   const std::vector<Load> ranks = loads(placement, costs, split);
   Candidate candidate;
@@ -175,12 +188,12 @@ void record(double pipeline_s, const std::vector<int64_t>& live_bytes, const Cos
 void simulate_candidate(const CostModel& model, Candidate& candidate) {
   const Choice& choice = candidate.choice;
   const Placement& placement = choice.placement;
-  const PlacementCosts costs = model.placement(placement, choice.replicas, splits(choice.schedule));
+  const PlacementCosts costs = model.placement(placement, choice.replicas, splits_backward(choice));
   // Whole rounds of the pipeline, at least two.
   const int round = placement.pipeline;
   const int rounds = std::max(2, most_computations / (3 * placement.chunks() * round));
-  const int most = rounds * round;
   const int m = choice.microbatches;
+  const int most = choice.schedule == ScheduleKind::given ? m : rounds * round;
   Sample part = sample(choice, costs, std::min(m, most));
   if (m > most) {
     const int fewer = (rounds + 1) / 2 * round;
@@ -193,30 +206,43 @@ void simulate_candidate(const CostModel& model, Candidate& candidate) {
   record(part.step_s, part.live_bytes, model, costs, candidate);
 }
 
+namespace {
+
+/// Fewest copies first, then fastest, of those that are as fast as the fastest.
+const Candidate* winner(const std::vector<Candidate>& list, float fastest) {
+  const Candidate* best = nullptr;
+  for (const Candidate& candidate : list) {
+    if (!candidate.simulated || !candidate.fits || digits(candidate.step_s) > as_fast * fastest) {
+      continue;
+    }
+    const auto key = [](const Candidate& c) {
+      return std::pair(c.copies.size(), digits(c.step_s));
+    };
+    if (best == nullptr || key(candidate) < key(*best)) best = &candidate;
+  }
+  return best;
+}
+
+}  // namespace
+
 const Candidate* search(const CostModel& model, std::vector<Candidate>& list) {
-  // Seven digits, so that the last bits of a sum do not decide.
-  const auto digits = [](double seconds_) { return static_cast<float>(seconds_); };
   std::vector<size_t> order(list.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     return digits(list[a].bound_s) < digits(list[b].bound_s);
   });
   std::set<std::pair<int, std::string>> seen;
-  const Candidate* best = nullptr;
+  float fastest = std::numeric_limits<float>::infinity();
   for (size_t i : order) {
     Candidate& candidate = list[i];
     if (!candidate.fits) continue;
-    const bool may_win = best == nullptr || digits(candidate.bound_s) <= digits(best->step_s);
+    const bool may_win = digits(candidate.bound_s) <= as_fast * fastest;
     const bool first = seen.insert({candidate.choice.placement.pipeline, candidate.route}).second;
     if (!may_win && !first) continue;
     simulate_candidate(model, candidate);
-    if (!candidate.fits) continue;
-    const auto key = [&](const Candidate& c) {
-      return std::tuple(digits(c.step_s), c.copies.size(), &c - list.data());
-    };
-    if (best == nullptr || key(candidate) < key(*best)) best = &candidate;
+    if (candidate.fits) fastest = std::min(fastest, digits(candidate.step_s));
   }
-  return best;
+  return winner(list, fastest);
 }
 
 }  // namespace rondo

@@ -22,6 +22,7 @@ struct PlanRequest {
   int passes = 0;              ///< 0: open
   std::vector<int> cuts = {};  ///< in half layers; empty: open
   std::string schedule = "auto";
+  Program given = {};  ///< the order of schedule "given"; its messages and sums are made anew
 };
 
 /// What the planner chooses.
@@ -30,6 +31,7 @@ struct Choice {
   ScheduleKind schedule = ScheduleKind::one_forward_one_backward;
   int replicas = 1;
   int microbatches = 1;  ///< per replica and step
+  Program given = {};    ///< computations of ScheduleKind::given
   bool operator==(const Choice&) const = default;
 };
 
@@ -67,6 +69,9 @@ Candidate price(const Choice& choice, const CostModel& costs);
 /// schedule. Throws UserError when there is none, with the reason and the nearest that can.
 std::vector<Candidate> candidates(const PlanRequest& request, const CostModel& costs);
 
+/// Whether weight gradients are computed apart from those of the inputs.
+bool splits_backward(const Choice& choice);
+
 /// How to generate the choice's schedule.
 ScheduleOptions schedule_options(const Choice& choice, const PlacementCosts& costs);
 
@@ -80,8 +85,8 @@ void record(double pipeline_s, const std::vector<int64_t>& live_bytes, const Cos
 void simulate_candidate(const CostModel& costs, Candidate& candidate);
 
 /// Simulates what may win, and the most promising of every pipeline and route: the rest, by its
-/// bound, cannot. The fastest that fits, of equal ones that with the fewest copies; null when none
-/// fits.
+/// bound, cannot. Of those that fit and are within 2 % of the fastest, the fastest of those with
+/// the fewest copies; null when none fits.
 const Candidate* search(const CostModel& costs, std::vector<Candidate>& candidates);
 
 }  // namespace rondo

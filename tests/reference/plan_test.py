@@ -67,6 +67,29 @@ class PlannedBytes(RondoTest):
             self.check({"distributed.pipeline": 2} | settings, 4)
         self.check({"distributed.pipeline": 1, "distributed.zero": 1}, 3 + 1)
 
+    def test_the_defaults_share_a_cycle_without_a_copy(self):
+        plan = json.loads(self.rondo("plan", "--world", 4, "--json", "/dev/stdout",
+                                     "sharing=cycle", "distributed.pipeline=4"))
+        self.assertEqual(plan["copies"], [])
+        self.assertEqual(plan["bytes"]["reduce"], 0)
+
+    def test_an_order_from_a_file_is_run_as_written(self):
+        settings = {"distributed.pipeline": 2, "distributed.route": "vee",
+                    "distributed.passes": 2}
+        generated = settings | {"distributed.schedule": "zero_bubble"}
+        self.rondo("plan", "--world", 2, "--csv", "order.csv", *words(SETTINGS | generated))
+        order = (self.folder / "order.csv").read_text()
+        self.assertIn("W", order)
+        self.assertNotIn("SEND", order)
+        losses = [[step["loss"] for step in self.train(name, SETTINGS | run, ranks=2)]
+                  for name, run in (("generated", generated), ("written", settings | {
+                      "distributed.schedule": "order.csv"}))]
+        self.assertEqual(losses[0], losses[1])
+        # PyTorch leaves cells empty where a rank waits.
+        (self.folder / "order.csv").write_text(
+            "".join(f"{line},,\n" for line in order.splitlines()))
+        self.check(settings | {"distributed.schedule": "order.csv"}, 2)
+
 
 if __name__ == "__main__":
     rondo_runs.main()
