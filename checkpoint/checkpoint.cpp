@@ -68,7 +68,7 @@ std::optional<std::string> newest_checkpoint(const std::string& dir) {
   return all.empty() ? std::nullopt : std::optional(all.front());
 }
 
-void prune_checkpoints(const std::string& dir, int64_t keep) {
+void prune_checkpoints(const std::string& dir, int64_t keep, int64_t keep_every) {
   const std::vector<StepFile> complete = step_files(dir, "");
   if (complete.empty()) return;
   for (const StepFile& partial : step_files(dir, "\\.[0-9]+\\.partial")) {
@@ -76,7 +76,8 @@ void prune_checkpoints(const std::string& dir, int64_t keep) {
   }
   if (keep < 1) return;
   for (size_t i = static_cast<size_t>(keep); i < complete.size(); ++i) {
-    fs::remove(complete[i].path);
+    const bool kept = keep_every > 0 && complete[i].step % keep_every == 0;
+    if (!kept) fs::remove(complete[i].path);
   }
 }
 

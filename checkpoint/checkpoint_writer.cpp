@@ -31,9 +31,9 @@ fs::path folder_of(const std::string& file) {
 }  // namespace
 
 CheckpointWriter::CheckpointWriter(std::string file, const CheckpointHeader& header,
-                                   const std::vector<DatasetSpec>& datasets, bool parallel)
+                                   const std::vector<DatasetSpec>& datasets, Writers writers)
     : file_(std::move(file)),
-      writers_(parallel),
+      writers_(std::move(writers)),
       partial_(partial_path(file_, writers_.of_first({getpid()}).front())) {
   for (const DatasetSpec& spec : datasets) progress_[spec.path].spec = spec;
   together([&] {
@@ -197,8 +197,8 @@ void CheckpointWriter::discard() {
 
 void save_checkpoint(const std::string& file, const CheckpointHeader& header,
                      const std::vector<DatasetSpec>& all, const std::vector<DatasetSlice>& mine,
-                     bool parallel) {
-  CheckpointWriter writer(file, header, all, parallel);
+                     Writers writers) {
+  CheckpointWriter writer(file, header, all, std::move(writers));
   for (const DatasetSlice& slice : mine) writer.write(slice);
   writer.commit();
 }

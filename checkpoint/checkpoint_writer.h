@@ -22,14 +22,13 @@ namespace rondo {
 /// the partial file, and the layout follows them. HDF5's own parallel writing cannot fail on one
 /// rank alone: the others would wait in its collective close for ever.
 ///
-/// With `parallel` (and MPI running) the constructor and `commit` are collective over
-/// MPI_COMM_WORLD with equal arguments, and every rank must reach `commit`. FILE must lie in a
-/// folder that all ranks see.
+/// The constructor and `commit` are collective over the writers with equal arguments, and every
+/// rank must reach `commit`. FILE must lie in a folder that all of them see.
 class CheckpointWriter {
  public:
   /// Creates the folder of `file` where it is missing.
   CheckpointWriter(std::string file, const CheckpointHeader& header,
-                   const std::vector<DatasetSpec>& datasets, bool parallel);
+                   const std::vector<DatasetSpec>& datasets, Writers writers);
   /// Removes the partial file when `commit` was not reached.
   ~CheckpointWriter();
   CheckpointWriter(const CheckpointWriter&) = delete;
@@ -72,9 +71,9 @@ class CheckpointWriter {
 };
 
 /// A whole checkpoint at once: `all` is the same on every rank, `mine` are the slices that this
-/// rank owns; over the ranks they cover every dataset exactly once. Collective when `parallel`.
+/// rank owns; over the writers they cover every dataset exactly once. Collective.
 void save_checkpoint(const std::string& file, const CheckpointHeader& header,
                      const std::vector<DatasetSpec>& all, const std::vector<DatasetSlice>& mine,
-                     bool parallel);
+                     Writers writers);
 
 }  // namespace rondo

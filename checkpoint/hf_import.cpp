@@ -131,7 +131,7 @@ void write_model(const std::string& file, const CheckpointHeader& header,
   for (const ParameterSpec& parameter : parameters) {
     datasets.push_back({parameter_dataset(parameter), parameter.shape, dtype});
   }
-  CheckpointWriter writer(file, header, datasets, false);
+  CheckpointWriter writer(file, header, datasets, Writers::alone());
   for (const ParameterSpec& parameter : parameters) {
     const torch::Tensor values = source(parameter).to(dtype).contiguous();
     writer.write({parameter_dataset(parameter), 0, values.view(-1)});

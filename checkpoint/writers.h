@@ -2,18 +2,24 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace rondo {
 
-/// MPI_COMM_WORLD, or this process alone: when `parallel` is false or MPI is not running.
+/// Ranks with a communicator of their own, so that they may write while the rest of the program
+/// communicates. Waiting sleeps: the cores belong to whoever computes. Copies are the same ranks.
 class Writers {
  public:
-  explicit Writers(bool parallel);
+  /// This process.
+  static Writers alone();
+  /// Every rank of the job; this process where MPI is not running. Collective; MPI must still be
+  /// running when the last copy goes.
+  static Writers world();
 
-  bool parallel() const { return parallel_; }
-  int rank() const { return rank_; }
+  bool parallel() const { return group_ != nullptr; }
+  int rank() const;
 
   /// Collective. When any rank brings an error, every rank throws the UserError of the lowest such
   /// rank; so none goes on alone.
@@ -26,9 +32,8 @@ class Writers {
   std::vector<uint64_t> sum(std::vector<uint64_t> values) const;
 
  private:
-  bool parallel_ = false;
-  int rank_ = 0;
-  int size_ = 1;
+  struct Group;
+  std::shared_ptr<const Group> group_;  ///< null: this process
 };
 
 }  // namespace rondo

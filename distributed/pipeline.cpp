@@ -4,6 +4,7 @@
 #include <chrono>
 #include <set>
 #include <stdexcept>
+#include <thread>
 #include <tuple>
 #include <utility>
 
@@ -32,6 +33,12 @@ struct Departure {
   size_t entry;  ///< on the timeline
 };
 
+/// A sum that was started.
+struct OpenSum {
+  int group;
+  size_t entry;  ///< on the timeline
+};
+
 int peer_chunk(const Action& action) {
   const bool down = action.op == Op::receive_activation || action.op == Op::send_gradient;
   return down ? action.chunk - 1 : action.chunk + 1;
@@ -49,7 +56,8 @@ struct Pipeline::Execution {
   std::map<std::pair<int, int>, Stage::Tape> tapes = {};  ///< by chunk and microbatch
   std::map<std::tuple<Flow, int, int>, Arrival> arrivals = {};
   std::vector<Departure> departures = {};
-  Tensor loss = {};  ///< [] float64; undefined without the last chunk
+  std::vector<OpenSum> sums = {};  ///< of a timed run, in order
+  Tensor loss = {};                ///< [] float64; undefined without the last chunk
   Run run = {};
   Clock::time_point start = Clock::now();
 
@@ -126,14 +134,28 @@ Pipeline::Run Pipeline::run(const RankProgram& program, const MicrobatchSource& 
     execute(action, execution);
     if (timed && is_compute(action.op)) execution.run.timeline.back().end_s = execution.now();
     execution.release_departed();
+    if (timed) note_sums(execution);
   }
   for (Departure& departure : execution.departures) departure.message->wait();
   execution.release_departed();
+  while (!execution.sums.empty()) {
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
+    note_sums(execution);
+  }
   if (!execution.arrivals.empty() || !execution.tapes.empty()) {
     throw std::logic_error("the program leaves something behind");
   }
   if (execution.loss.defined()) execution.run.loss = execution.loss.item<double>();
   return std::move(execution.run);
+}
+
+/// Enters on the timeline when a sum has ended.
+void Pipeline::note_sums(Execution& execution) {
+  std::erase_if(execution.sums, [&](const OpenSum& sum) {
+    if (!buffers_.sum_done(sum.group)) return false;
+    execution.run.timeline[sum.entry].end_s = execution.now();
+    return true;
+  });
 }
 
 void Pipeline::execute(const Action& action, Execution& execution) {
@@ -153,8 +175,12 @@ void Pipeline::execute(const Action& action, Execution& execution) {
     case Op::receive_activation:
     case Op::receive_gradient:
       return receive(action, execution);
-    case Op::reduce:
-      return buffers_.start_reduce(reduced_groups_.at(static_cast<size_t>(action.chunk)));
+    case Op::reduce: {
+      const int group = reduced_groups_.at(static_cast<size_t>(action.chunk));
+      buffers_.start_reduce(group);
+      if (execution.timed) execution.sums.push_back({group, execution.run.timeline.size() - 1});
+      return;
+    }
   }
 }
 

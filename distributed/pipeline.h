@@ -62,6 +62,7 @@ class Pipeline {
   struct Execution;
 
   void execute(const Action& action, Execution& execution);
+  void note_sums(Execution& execution);
   void forward(const Action& action, Execution& execution);
   void backward(const Action& action, Execution& execution);
   void send(const Action& action, Execution& execution);

@@ -104,6 +104,12 @@ void ReplicaBuffers::wait_for_sums() {
   }
 }
 
+bool ReplicaBuffers::sum_done(int group) {
+  return std::all_of(members_.begin(), members_.end(), [group](Member& member) {
+    return member.index != group || !member.sum || member.sum->done();
+  });
+}
+
 void ReplicaBuffers::wait_for_values(int group) {
   for (Member& member : members_) {
     if (member.index != group || !member.values) continue;

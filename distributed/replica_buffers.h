@@ -45,6 +45,9 @@ class ReplicaBuffers {
   /// and may not be touched from now on.
   void start_reduce(int group);
 
+  /// Whether no sum of that group is under way.
+  bool sum_done(int group);
+
   /// Starts the sums of all groups.
   void reduce();
 

@@ -110,12 +110,24 @@ Complaint recurring_passes(const Config& c) {
     return "train.passes and train.backprop_passes need layers that come again, as under "
            "sharing=cycle with a depth of several times sharing.unique";
   }
+  if (c.train.backprop_passes > found->passes) {
+    return fmt::format(
+        "train.backprop_passes = {}: the model makes {} passes; set it to 1..{}, or 0 "
+        "for all",
+        c.train.backprop_passes, found->passes, found->passes);
+  }
   const int highest = PassSchedule::parse(c.train.passes).highest();
   if (highest <= found->passes) return std::nullopt;
   return fmt::format(
       "train.passes = {}: the model makes {} passes at most; set it to uniform:1..{} "
       "or raise model.depth",
       c.train.passes, found->passes, found->passes);
+}
+
+Complaint traced_step(const Config& c) {
+  if (c.log.trace_step <= c.train.steps) return std::nullopt;
+  return fmt::format("log.trace_step = {} is behind the last step, train.steps = {}",
+                     c.log.trace_step, c.train.steps);
 }
 
 std::vector<Check> checks() {
@@ -125,6 +137,7 @@ std::vector<Check> checks() {
       {{"model.kv_heads", "model.heads"}, head_groups},
       {{"model.family", "model.positions", "data.sequence"}, learned_positions},
       {{"train.micro_batch", "train.global_batch"}, whole_batches},
+      {{"log.trace_step", "train.steps"}, traced_step},
       {{"data.path", "data.blend"}, one_corpus},
       {{"data.validation", "data.validation_path"}, one_validation},
       {{"model.depth", "sharing.strategy", "sharing.unique", "sharing.map", "sharing.prelude",

@@ -66,10 +66,14 @@ struct DistributedConfig {
 };
 
 struct CheckpointConfig {
-  std::string dir;              ///< empty = <log.dir>/checkpoints
-  int64_t every = 0;            ///< steps; 0 = only at the end
-  int64_t keep = 3;             ///< newest files kept
-  std::string resume = "auto";  ///< auto, never, or a file
+  std::string dir;                ///< empty = <log.dir>/checkpoints
+  int64_t every = 0;              ///< steps; 0 = only at the end
+  int64_t keep = 3;               ///< newest files kept …
+  int64_t keep_every = 0;         ///< … and those of every so many steps; 0 = none
+  std::string resume = "auto";    ///< auto, never, or a file
+  bool async = true;              ///< training goes on while a copy is written
+  std::string on_error = "stop";  ///< stop, continue: when a save failed that is not the last
+  bool verify = true;             ///< compare checksums before a file is loaded
 };
 
 struct LogConfig {

@@ -1,9 +1,11 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <optional>
 
+#include "base/counted.h"
 #include "base/user_error.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "data/partial_file.h"
@@ -11,6 +13,7 @@
 #include "launcher/command_line.h"
 #include "launcher/commands.h"
 #include "launcher/compose.h"
+#include "launcher/config_stored.h"
 #include "launcher/plan_report.h"
 #include "launcher/plan_request.h"
 #include "launcher/timeline.h"
@@ -54,31 +57,47 @@ void write_text(const std::string& file, const std::string& text) {
   write_whole(file, text);
 }
 
-PlanRequest request_of(const PlanWords& words) {
-  Config config = parse_config(compose(words.config_dir, words.overrides));
+/// What the plan leaves out of what the config asks for; empty where that is nothing.
+std::string left_out(const Config& config) {
+  if (config.train.passes.empty() && config.train.backprop_passes == 0) return "";
+  return "this is a step over the whole depth: under train.passes or train.backprop_passes steps "
+         "are "
+         "shorter, and send less\n";
+}
+
+struct Asked {
+  PlanRequest request;
+  std::string note;  ///< a line, or empty
+};
+
+Asked asked(const PlanWords& words) {
+  const Resolved resolved = compose(words.config_dir, words.overrides);
+  Config config = parse_config(resolved);
   if (words.gpus_per_node > 0) config.cluster.gpus_per_node = words.gpus_per_node;
   if (config.cluster.measured) {
     throw UserError(
         "cluster.measured: rondo plan starts no ranks to measure on; choose cluster=cpu, a100 or "
         "h100, or let rondo train measure");
   }
-  PlanRequest request = plan_request(config, words.world);
-  if (config.train.init.empty()) return request;
+  if (config.train.init.empty()) return {plan_request(config, words.world), left_out(config)};
   // The model and the map of the checkpoint to start from then stand.
-  const CheckpointHeader header = CheckpointReader(config.train.init).header();
-  request.workload.model = header.model;
-  request.workload.map = header.sharing;
-  request.workload.relaxation_rank = header.relaxation_rank;
-  return request;
+  const std::string& file = config.train.init;
+  const CheckpointHeader header = CheckpointReader(file).header();
+  adopt_model(config, resolved,
+              {file, header.config, header.model, header.sharing, header.relaxation_rank});
+  const ModelDefinition model{header.model, header.sharing, header.relaxation_rank};
+  return {plan_request(config, model, words.world), left_out(config)};
 }
 
 Timeline timeline_of(const Plan& plan) {
   const Choice& choice = plan.chosen.choice;
   return {choice.placement, plan.simulation.timeline, plan.update_s,
-          fmt::format("{} ranks, {} of {} passes, {}, {} microbatches: {:.4g} ms, bubble {:.1f} %",
-                      choice.placement.pipeline, plan.chosen.route, choice.placement.passes(),
-                      schedule_name(choice.schedule), choice.microbatches, 1e3 * plan.chosen.step_s,
-                      100.0 * plan.chosen.bubble)};
+          fmt::format("{}, {} of {}, {}, {}: {:.4g} ms, bubble {:.1f} %",
+                      counted(choice.placement.pipeline, "rank"), plan.chosen.route,
+                      counted(choice.placement.passes(), "pass", "passes"),
+                      schedule_name(choice.schedule),
+                      counted(choice.microbatches, "microbatch", "microbatches"),
+                      1e3 * plan.chosen.step_s, std::max(0.0, 100.0 * plan.chosen.bubble))};
 }
 
 }  // namespace
@@ -105,7 +124,7 @@ int plan_command(const Arguments& arguments) {
       "theirs; distributed.schedule=FILE.csv runs it, or another");
   app.footer(examples);
   if (!parse_words(app, arguments)) return 0;
-  const PlanRequest request = request_of(words);
+  const auto [request, note] = asked(words);
   const Plan plan = make_plan(request);
   if (!words.svg.empty()) write_text(words.svg, timeline_svg(timeline_of(plan)));
   if (!words.trace.empty()) write_text(words.trace, timeline_trace(timeline_of(plan)));
@@ -113,7 +132,7 @@ int plan_command(const Arguments& arguments) {
   if (!words.json.empty()) write_text(words.json, plan_json(request, plan));
   const bool piped = is_device(words.json) || is_device(words.svg) || is_device(words.trace) ||
                      is_device(words.csv);
-  if (!piped) std::cout << plan_report(request, plan) << std::flush;
+  if (!piped) std::cout << plan_report(request, plan) << note << std::flush;
   return 0;
 }
 

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/counted.h"
+
 namespace rondo {
 namespace {
 
@@ -101,15 +103,25 @@ json groups_json(const Plan& plan) {
   return list;
 }
 
+/// "4 blocks", or the slots' own numbers where they differ.
+std::string blocks(const SharingMap& map) {
+  const int attention = map.unique(Slot::attention);
+  const bool alike = std::all_of(all_slots.begin(), all_slots.end(),
+                                 [&](Slot slot) { return map.unique(slot) == attention; });
+  if (alike) return counted(attention, "block");
+  std::vector<std::string> slots;
+  for (Slot slot : all_slots)
+    slots.push_back(fmt::format("{} {}", map.unique(slot), slot_name(slot)));
+  return fmt::format("{}", fmt::join(slots, ", "));
+}
+
 std::string heading(const PlanRequest& request, const Plan& plan) {
   const ModelSpec& model = request.workload.model;
-  return fmt::format(
-             "{} layers of {} with {} blocks on {} ranks, {} a node; {} sequences of {} tokens a "
-             "step, {} a "
-             "microbatch\n",
-             model.depth, model.hidden, request.workload.map.unique(Slot::attention), request.world,
-             request.machine.ranks_per_node, request.global_batch, request.workload.sequence,
-             request.workload.micro_batch) +
+  return fmt::format("{} of {} with {} on {}, {} a node; {} of {} tokens a step, {} a microbatch\n",
+                     counted(model.depth, "layer"), model.hidden, blocks(request.workload.map),
+                     counted(request.world, "rank"), request.machine.ranks_per_node,
+                     counted(request.global_batch, "sequence"), request.workload.sequence,
+                     request.workload.micro_batch) +
          fmt::format("{} candidates, {} simulated; bytes are those that all ranks send in a step\n",
                      plan.candidates.size(),
                      std::count_if(plan.candidates.begin(), plan.candidates.end(),
@@ -124,7 +136,7 @@ std::string row(const Candidate& candidate, const Plan& plan) {
       "{} {:>8} {:>6} {:<11} {:<11} {:>10.4g} {:>8} {:>6} {:>11.4g} {:>9.4g} {:>9.4g} {:>9.4g}{}\n",
       won ? '>' : ' ', choice.placement.pipeline, choice.placement.passes(), candidate.route,
       schedule_name(choice.schedule), 1e3 * candidate.step_s,
-      fmt::format("{:.1f} %", 100.0 * candidate.bubble), candidate.copies.size(),
+      fmt::format("{:.1f} %", std::max(0.0, 100.0 * candidate.bubble)), candidate.copies.size(),
       giga(candidate.bytes.activation), giga(candidate.bytes.reduce), giga(candidate.bytes.gather),
       giga(candidate.most_memory()), note);
 }
@@ -195,9 +207,10 @@ std::string plan_report(const PlanRequest& request, const Plan& plan) {
   text += fmt::format("\n{}\n", explain(plan));
   text += fmt::format(
       "a step takes {:.4g} ms: pipeline {:.4g}, optimizer {:.4g}; weights come back within {:.4g} "
-      "of the next; replicas: {}, of {} microbatches each\n\n",
+      "of the next; replicas: {}, of {} each\n\n",
       1e3 * plan.chosen.step_s, 1e3 * plan.simulation.step_s, 1e3 * plan.update_s,
-      1e3 * plan.gather_s, plan.chosen.choice.replicas, plan.chosen.choice.microbatches);
+      1e3 * plan.gather_s, plan.chosen.choice.replicas,
+      counted(plan.chosen.choice.microbatches, "microbatch", "microbatches"));
   return text + ranks_table(request, plan);
 }
 

@@ -7,7 +7,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include "checkpoint/checkpoint_writer.h"
 #include "distributed/plan/lower.h"
 #include "distributed/plan/schedule.h"
 #include "model/initial_values.h"
@@ -39,8 +38,6 @@ std::unique_ptr<Communicator> own_pipeline(const WorldLayout& layout, Communicat
   auto made = world.subgroups(groups);
   return std::move(made[static_cast<size_t>(layout.replica(world.rank()))]);
 }
-
-torch::Tensor on_host(const torch::Tensor& t) { return t.cpu().contiguous(); }
 
 }  // namespace
 
@@ -147,26 +144,25 @@ void Replica::load(const CheckpointReader& reader, bool optimizer) {
   buffers_.publish_values();
 }
 
-void Replica::save(const std::string& file, const CheckpointHeader& header) {
+Save Replica::snapshot(const std::string& file, const CheckpointHeader& header) {
   check_ties(engine({}).pipeline->layers(), model_.sharing);
   buffers_.check_replicas_equal();
-  std::vector<DatasetSpec> all;
+  Save save{.file = file, .header = header};
   for (const ParameterSpec& spec : parameters_) {
     for (const std::string& path :
          {parameter_dataset(spec), exp_avg_dataset(spec), exp_avg_sq_dataset(spec)}) {
-      all.push_back({path, spec.shape, store_.precision().master});
+      save.all.push_back({path, spec.shape, store_.precision().master});
     }
   }
-  std::vector<DatasetSlice> mine;
   for (const OwnedSlice& slice : buffers_.checkpoint_slices()) {
     const auto write = [&](const std::string& dataset, const torch::Tensor& values) {
-      mine.push_back({dataset, slice.begin, on_host(values)});
+      save.mine.push_back({dataset, slice.begin, values});
     };
     write(parameter_dataset(slice.parameter), slice.master);
     write(exp_avg_dataset(slice.parameter), slice.exp_avg);
     write(exp_avg_sq_dataset(slice.parameter), slice.exp_avg_sq);
   }
-  save_checkpoint(file, header, all, mine, /*parallel=*/true);
+  return save;
 }
 
 }  // namespace rondo

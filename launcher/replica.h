@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "checkpoint/background_save.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "distributed/comm/world.h"
@@ -53,6 +54,9 @@ class Replica {
   /// over this replica's ranks.
   Pipeline::Run train(const MicrobatchSource& source, const TrainOptions& options);
 
+  /// Of a step of `depth`.
+  const Placement& placement(const StepDepth& depth) { return engine(depth).step.placement; }
+
   /// Layers that a step of `depth` executes, as a share of all.
   double executed_share(const StepDepth& depth) const;
 
@@ -69,8 +73,9 @@ class Replica {
   /// Reads the weights, and with `optimizer` what AdamW knows of them. Collective.
   void load(const CheckpointReader& reader, bool optimizer);
 
-  /// Writes everything that `load` reads. Collective.
-  void save(const std::string& file, const CheckpointHeader& header);
+  /// Everything that `load` reads, as views of this rank's share; proves first that the replicas
+  /// are equal and the ties hold. Collective.
+  Save snapshot(const std::string& file, const CheckpointHeader& header);
 
  private:
   /// The engine for one depth, over the same weights.

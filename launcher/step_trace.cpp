@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "data/partial_file.h"
-#include "launcher/timeline.h"
 
 namespace rondo {
 namespace {
@@ -23,7 +22,7 @@ int64_t longest(int64_t count, Communicator& world) {
 }  // namespace
 
 std::vector<std::vector<TimedAction>> gather_timelines(const std::vector<TimedAction>& mine,
-                                                       int pipeline, Communicator& world) {
+                                                       Communicator& world) {
   const int64_t most = longest(static_cast<int64_t>(mine.size()), world);
   const int64_t part = (most + 1) * fields;  // behind the actions, one row of −1
   std::vector<double> all(static_cast<size_t>(part * world.size()), -1.0);
@@ -35,7 +34,7 @@ std::vector<std::vector<TimedAction>> gather_timelines(const std::vector<TimedAc
   }
   world.all_gather({all.data(), static_cast<int64_t>(all.size()), ElementType::float64});
   std::vector<std::vector<TimedAction>> lists;
-  for (int rank = 0; world.rank() == 0 && rank < pipeline; ++rank) {
+  for (int rank = 0; world.rank() == 0 && rank < world.size(); ++rank) {
     lists.emplace_back();
     for (const double* row = all.data() + part * rank; row[0] >= 0.0; row += fields) {
       const Action action{static_cast<Op>(static_cast<int>(row[0])), static_cast<int>(row[1]),
@@ -46,20 +45,13 @@ std::vector<std::vector<TimedAction>> gather_timelines(const std::vector<TimedAc
   return lists;
 }
 
-std::string write_step_trace(const std::string& folder, int64_t step, const Placement& placement,
-                             const std::vector<std::vector<TimedAction>>& measured,
-                             const std::vector<std::vector<TimedAction>>& simulated) {
-  const std::string stem = fmt::format("{}/trace-{:08}", folder, step);
-  const auto write = [&](const std::string& kind,
-                         const std::vector<std::vector<TimedAction>>& ranks) {
-    const Timeline timeline{
-        .placement = placement, .ranks = ranks, .title = fmt::format("step {}, {}", step, kind)};
-    write_whole(fmt::format("{}-{}.json", stem, kind), timeline_trace(timeline));
-    write_whole(fmt::format("{}-{}.svg", stem, kind), timeline_svg(timeline));
-  };
-  write("measured", measured);
-  write("simulated", simulated);
-  return stem;
+std::string write_step_trace(const std::string& folder, int64_t step, const std::string& kind,
+                             Timeline timeline) {
+  const std::string stem = fmt::format("{}/trace-{:08}-{}", folder, step, kind);
+  timeline.title = fmt::format("step {}, {}", step, kind);
+  write_whole(stem + ".json", timeline_trace(timeline));
+  write_whole(stem + ".svg", timeline_svg(timeline));
+  return stem + ".json";
 }
 
 std::string compare_step_time(double predicted_s, std::vector<double> measured_s) {

@@ -5,20 +5,19 @@
 #include <vector>
 
 #include "distributed/comm/communicator.h"
-#include "distributed/plan/plan.h"
+#include "launcher/timeline.h"
 
 namespace rondo {
 
-/// The timelines of the first replica's ranks, by pipeline rank, on rank 0; empty on the others.
-/// `mine` is this rank's. Collective over the world.
+/// The timelines of all ranks, in order, on rank 0; empty on the others. `mine` is this rank's.
+/// Collective over the world.
 std::vector<std::vector<TimedAction>> gather_timelines(const std::vector<TimedAction>& mine,
-                                                       int pipeline, Communicator& world);
+                                                       Communicator& world);
 
-/// Writes trace-<step>-measured.json and -simulated.json (for Chrome or Perfetto) and the same as
-/// .svg into `folder`; returns their common beginning. Throws UserError.
-std::string write_step_trace(const std::string& folder, int64_t step, const Placement& placement,
-                             const std::vector<std::vector<TimedAction>>& measured,
-                             const std::vector<std::vector<TimedAction>>& simulated);
+/// Writes <folder>/trace-<step>-<kind>.json (for Chrome or Perfetto) and the same as .svg; returns
+/// the first. Throws UserError.
+std::string write_step_trace(const std::string& folder, int64_t step, const std::string& kind,
+                             Timeline timeline);
 
 /// "predicted 12.3 ms a step, measured 13.1 (median of 40): 6 % off".
 std::string compare_step_time(double predicted_s, std::vector<double> measured_s);

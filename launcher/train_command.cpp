@@ -118,7 +118,8 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
       adopt_model(config, planned.resolved,
                   {start.file, start.config, model.spec, model.sharing, model.relaxation_rank});
     }
-    const bool verified = config.checkpoint.resume == "auto" && start.resume;
+    const bool verified =
+        !config.checkpoint.verify || (config.checkpoint.resume == "auto" && start.resume);
     if (!start.file.empty() && !verified && is_first) {
       CheckpointReader(start.file).verify(start.resume ? "/" : all_parameters);
     }

@@ -104,7 +104,11 @@ Trainer::Trainer(const Config& config, const Start& start, const Plan& plan, Cor
                 .recompute = config.train.recompute == "layer",
                 .zero = config.distributed.zero,
                 .device = ranks.device()},
-               ranks.world()) {
+               ranks.world()),
+      saves_(Writers::world(), [config] {
+        const CheckpointConfig& kept = config.checkpoint;
+        prune_checkpoints(checkpoint_dir(config), kept.keep, kept.keep_every);
+      }) {
   if (start.file.empty()) {
     replica_.draw(config.train.seed);
     return;
@@ -147,6 +151,7 @@ StepMetrics Trainer::train_step(int64_t step) {
   replica_.buffers().clear_gradients();
   const StepDepth depth = depth_of(step);
   const double loss = forward_backward(step, depth);
+  const double pipeline_s = seconds_since(start);
   StepMetrics metrics{.step = step, .lr = config_.optimizer.rate.at(step)};
   if (depth.passes > 0) metrics.passes = depth.passes;
   metrics.grad_norm = replica_.buffers().gradient_norm();
@@ -165,13 +170,18 @@ StepMetrics Trainer::train_step(int64_t step) {
                              .eps = optimizer.eps,
                              .weight_decay = optimizer.weight_decay},
                             metrics.lr, step, factor);
+  update_s_ = seconds_since(start) - pipeline_s;
   const SentBytes sent = replica_.traffic() - before;
-  std::array<double, 5> sums = {loss, signals_.requested() ? 1.0 : 0.0,
+  std::array<double, 6> sums = {loss,
+                                signals_.requested() ? 1.0 : 0.0,
                                 static_cast<double>(sent.activation),
-                                static_cast<double>(sent.reduce), static_cast<double>(sent.gather)};
+                                static_cast<double>(sent.reduce),
+                                static_cast<double>(sent.gather),
+                                saves_.ended() ? 1.0 : 0.0};
   sum_over_ranks(world_, sums);
   metrics.loss = sums[0];
   stopping_ = sums[1] > 0.0;
+  save_ended_ = sums[5] == world_.size();
   metrics.sent_bytes = {static_cast<int64_t>(sums[2]), static_cast<int64_t>(sums[3]),
                         static_cast<int64_t>(sums[4])};
   if (step % config_.log.every == 0 || step == 1 || step == config_.train.steps) {
@@ -205,18 +215,24 @@ double Trainer::mfu(const StepMetrics& metrics) const {
 }
 
 void Trainer::write_trace(RunLog* log) {
-  const auto measured = gather_timelines(timeline_, plan_.placement().pipeline, world_.host);
+  const int64_t step = config_.log.trace_step;
+  const StepDepth depth = depth_of(step);
+  Timeline measured{.placement = replica_.placement(depth),
+                    .ranks = gather_timelines(timeline_, world_.host),
+                    .update_s = update_s_};
   agree(world_.host, [&] {
     if (log == nullptr) return;
-    const StepDepth depth = depth_of(config_.log.trace_step);
-    if (depth.passes > 0) {
-      log->say("log.trace_step: the simulated timeline is that of the whole depth");
+    const std::string& folder = config_.log.dir;
+    const std::string file = write_step_trace(folder, step, "measured", std::move(measured));
+    log->say(fmt::format("timeline of step {} in {} and beside it as .svg", step, file));
+    if (!(depth == StepDepth{})) {
+      log->say("no simulated timeline: the plan's is that of the whole depth");
+      return;
     }
-    const std::string stem =
-        write_step_trace(config_.log.dir, config_.log.trace_step, plan_.placement(), measured,
-                         plan_.simulation.timeline);
-    log->say(fmt::format("timeline of step {} in {}-measured and -simulated .svg, .json",
-                         config_.log.trace_step, stem));
+    write_step_trace(folder, step, "simulated",
+                     {.placement = plan_.placement(),
+                      .ranks = plan_.simulation.timeline,
+                      .update_s = plan_.update_s});
   });
 }
 
@@ -224,8 +240,7 @@ void Trainer::say(RunLog* log, const std::string& line) const {
   if (log != nullptr) log->say(line);
 }
 
-void Trainer::save(int64_t step, RunLog* log) {
-  const Clock::time_point start = Clock::now();
+Save Trainer::snapshot(int64_t step) {
   const std::string file = checkpoint_file(checkpoint_dir(config_), step);
   const CheckpointHeader header = {.step = step,
                                    .tokens = tokens_,
@@ -234,18 +249,39 @@ void Trainer::save(int64_t step, RunLog* log) {
                                    .sharing = replica_.model().sharing,
                                    .relaxation_rank = replica_.model().relaxation_rank,
                                    .data = {}};
+  return replica_.snapshot(file, header);
+}
+
+/// Tells what became of a save. Without the last one there is nothing to go on to.
+void Trainer::settle(const std::function<std::optional<Saved>()>& save, bool last, RunLog* log) {
   try {
-    replica_.save(file, header);
+    const std::optional<Saved> saved = save();
+    if (!saved) return;
+    say(log, fmt::format("saved {} in {}, of which training waited {}", saved->file,
+                         format_duration(saved->seconds), format_duration(saved->stall_s)));
   } catch (const UserError& error) {  // the same on every rank
-    throw AgreedError(world_.rank() == 0 ? error.what() : "");
+    const bool goes_on = !last && config_.checkpoint.on_error == "continue";
+    if (!goes_on) throw AgreedError(world_.rank() == 0 ? error.what() : "");
+    say(log, fmt::format("{}; training goes on without it (checkpoint.on_error=continue)",
+                         error.what()));
   }
-  if (world_.rank() == 0) prune_checkpoints(checkpoint_dir(config_), config_.checkpoint.keep);
-  say(log, fmt::format("saved {} in {}", file, format_duration(seconds_since(start))));
+}
+
+void Trainer::save(int64_t step, RunLog* log) {
+  settle([&] { return saves_.finish(); }, /*last=*/false, log);
+  const bool last = stopping_ || step == config_.train.steps;
+  const Save save = snapshot(step);
+  if (config_.checkpoint.async && !last) {
+    saves_.start(save);
+  } else {
+    settle([&] { return saves_.run(save); }, last, log);
+  }
 }
 
 void Trainer::compare_with_plan(RunLog* log) const {
   constexpr size_t warm_up = 2;  // steps in which memory is touched for the first time
-  if (step_seconds_.size() <= 2 * warm_up || passes_.varies()) return;
+  const bool whole = !passes_.varies() && config_.train.backprop_passes == 0;
+  if (step_seconds_.size() <= 2 * warm_up || !whole) return;
   say(log, compare_step_time(plan_.chosen.step_s,
                              {step_seconds_.begin() + warm_up, step_seconds_.end()}));
 }
@@ -270,6 +306,7 @@ TrainResult Trainer::run() {
       say(log, fmt::format("step {}: held-out loss {:.4f}", step, *metrics.validation_loss));
       result.validation_loss = metrics.validation_loss;
     }
+    if (save_ended_) settle([&] { return saves_.finish(); }, /*last=*/false, log);
     if (saves_after(step)) save(step, log);
     result.step = step;
     result.loss = metrics.loss;

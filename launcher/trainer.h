@@ -1,6 +1,7 @@
 // The training loop.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,7 +49,9 @@ class Trainer {
   StepDepth depth_of(int64_t step) const;
   void write_trace(RunLog* log);
   void compare_with_plan(RunLog* log) const;
+  Save snapshot(int64_t step);
   void save(int64_t step, RunLog* log);
+  void settle(const std::function<std::optional<Saved>()>& save, bool last, RunLog* log);
   void say(RunLog* log, const std::string& line) const;
   bool evaluates_after(int64_t step) const;
   bool saves_after(int64_t step) const;
@@ -65,7 +68,10 @@ class Trainer {
   int64_t done_steps_ = 0;
   int64_t tokens_ = 0;
   bool stopping_ = false;
+  bool save_ended_ = false;  ///< on every rank
+  BackgroundSave saves_;
   std::vector<TimedAction> timeline_;  ///< of log.trace_step, on this rank
+  double update_s_ = 0.0;              ///< of the last step: norm, clipping, optimizer
   std::vector<double> step_seconds_;
 };
 

@@ -51,18 +51,27 @@ std::optional<int> microbatches(const PlanRequest& request, int pipeline) {
 /// The pipeline lengths that are open.
 std::vector<int> pipelines(const PlanRequest& request) {
   const int wanted = request.pipeline;
-  const std::vector<int> whole = divisors(request.world);
+  const int depth = request.workload.map.depth();
+  const int pieces = request.workload.parts().whole_layers ? depth : 2 * depth;
+  std::vector<int> whole;
   std::vector<int> possible;
-  int longest = 1;
-  for (int pipeline : whole) {
-    if (pipeline > 2 * request.workload.map.depth()) break;
-    longest = pipeline;
+  for (int pipeline : divisors(request.world)) {
+    if (pipeline > pieces) break;
+    whole.push_back(pipeline);
     if (microbatches(request, pipeline)) possible.push_back(pipeline);
   }
+  const int longest = whole.back();
+  const std::vector<int>& able = possible.empty() ? whole : possible;
   if (wanted != 0 && request.world % wanted != 0) {
     throw UserError(
         fmt::format("distributed.pipeline = {} does not divide the {} ranks; nearest that can: {}",
-                    wanted, request.world, nearest(whole, wanted)));
+                    wanted, request.world, nearest(able, wanted)));
+  }
+  if (wanted > pieces) {
+    throw UserError(
+        fmt::format("distributed.pipeline = {}: {} layers can be cut for {} ranks at most; nearest "
+                    "that can: {}",
+                    wanted, depth, pieces, nearest(able, wanted)));
   }
   if (wanted != 0 && microbatches(request, wanted)) return {wanted};
   if (wanted == 0 && !possible.empty()) return possible;
@@ -151,9 +160,14 @@ std::vector<std::pair<std::string, int>> routes(const PlanRequest& request, int 
   for (const char* route : {"loop", "vee", "mixed"}) {
     // One rank gains nothing from more than one chunk, unless it is asked for.
     if (open && (request.passes > 1 || (request.passes == 0 && pipeline > 1))) add(route, 2);
-    if (request.route == route) add(route, 1);
+    if (request.route == route) add(route, pipeline > 1 ? 2 : 1);
   }
-  if (!open && list.empty()) list.emplace_back(request.route, request.passes);
+  if (!list.empty()) return list;
+  // Refused, or obeyed, where the placement is made: a loop has two passes at least.
+  const bool needs_two =
+      request.passes == 0 &&
+      (request.route == "loop" || request.route == "vee" || request.route == "mixed");
+  list.emplace_back(request.route, needs_two ? 2 : request.passes);
   return list;
 }
 

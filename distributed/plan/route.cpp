@@ -12,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/counted.h"
 #include "base/user_error.h"
 #include "distributed/plan/placement.h"
 
@@ -89,9 +90,9 @@ std::string mixed(int passes, int pipeline, const SharingMap& map) {
     return std::string(static_cast<size_t>(passes) - minus, '+') + std::string(minus, '-');
   }
   throw UserError(fmt::format(
-      "distributed.route = mixed: with {} passes over {} ranks no pass begins where the layers "
-      "that run backwards do; nearest that can: route={}",
-      passes, pipeline, alternating(passes)));
+      "distributed.route = mixed: with {} over {} no pass begins where the layers that run "
+      "backwards do; nearest that can: route={}",
+      counted(passes, "pass", "passes"), counted(pipeline, "rank"), alternating(passes)));
 }
 
 /// Shares of the whole depth, or of its shared middle when that saves copies.
@@ -130,10 +131,10 @@ void check_cuts(const std::vector<int>& cuts, const Placement& placement, int de
   const std::vector<int> nearest =
       share_cuts(placement, {0, 2 * depth}, depth, 1, equal_weights(placement.pipeline));
   throw UserError(fmt::format(
-      "distributed.cuts = [{}]: {} passes over {} ranks need {} rising cut points from 0 to {} "
+      "distributed.cuts = [{}]: {} over {} need {} rising cut points from 0 to {} "
       "(in half layers); nearest that can: [{}]",
-      fmt::join(cuts, ", "), placement.passes(), placement.pipeline, expected, 2 * depth,
-      fmt::join(nearest, ", ")));
+      fmt::join(cuts, ", "), counted(placement.passes(), "pass", "passes"),
+      counted(placement.pipeline, "rank"), expected, 2 * depth, fmt::join(nearest, ", ")));
 }
 
 /// As few passes as give the fewest copies.

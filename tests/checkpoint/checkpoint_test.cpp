@@ -19,7 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 
 void save_example(const std::string& file) {
-  save_checkpoint(file, example_header(), example_datasets(), example_slices(0, 1), false);
+  save_checkpoint(file, example_header(), example_datasets(), example_slices(0, 1),
+                  Writers::alone());
 }
 
 std::string open_error(const std::string& file) {
@@ -65,7 +66,7 @@ TEST(Checkpoint, KeepsNotANumberAndSignedZero) {
   const auto bits = torch::tensor({0x7fc00123, -0x7fffffff - 1, 1, 0x7f800000}, torch::kInt32);
   save_checkpoint(folder.file("a.h5"), example_header(),
                   {{"/parameters/x", {2, 2}, torch::kFloat32}},
-                  {{"/parameters/x", 0, bits.view(torch::kFloat32)}}, false);
+                  {{"/parameters/x", 0, bits.view(torch::kFloat32)}}, Writers::alone());
   const CheckpointReader reader(folder.file("a.h5"));
   EXPECT_TRUE(torch::equal(reader.read("/parameters/x").view({-1}).view(torch::kInt32), bits));
 }
@@ -77,8 +78,9 @@ TEST(Checkpoint, AFailedSaveLeavesThePreviousFileAndNothingElse) {
   const std::string before = read_file(file);
   auto slices = example_slices(0, 1);
   slices[3].begin = 1;
-  const std::string error = error_of<UserError>(
-      [&] { save_checkpoint(file, example_header(), example_datasets(), slices, false); });
+  const std::string error = error_of<UserError>([&] {
+    save_checkpoint(file, example_header(), example_datasets(), slices, Writers::alone());
+  });
   expect_contains(error, file);
   expect_contains(error, slices[3].path);
   EXPECT_EQ(read_file(file), before);
@@ -88,8 +90,9 @@ TEST(Checkpoint, AFailedSaveLeavesThePreviousFileAndNothingElse) {
 TEST(Checkpoint, ADiskWithoutRoomIsNoticedBeforeAnythingIsWritten) {
   const TemporaryFolder folder;
   const DatasetSpec huge = {"/parameters/embedding/weight", {int64_t{1} << 40, 1 << 10}};
-  const std::string error = error_of<UserError>(
-      [&] { save_checkpoint(folder.file("huge.h5"), example_header(), {huge}, {}, false); });
+  const std::string error = error_of<UserError>([&] {
+    save_checkpoint(folder.file("huge.h5"), example_header(), {huge}, {}, Writers::alone());
+  });
   expect_contains(error, "it takes 4503599627 MB and the disk of " + folder.path());
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
@@ -99,7 +102,7 @@ TEST(Checkpoint, AFullDiskLeavesThePreviousFileAndNothingElse) {
   const std::string file = folder.file("step-00000100.h5");
   save_example(file);
   const std::string before = read_file(file);
-  CheckpointWriter writer(file, example_header(), example_datasets(), false);
+  CheckpointWriter writer(file, example_header(), example_datasets(), Writers::alone());
   {
     const FullDisk full;
     for (const DatasetSlice& slice : example_slices(0, 1)) writer.write(slice);
@@ -118,7 +121,7 @@ TEST(Checkpoint, RefusesToSaveADatasetThatNobodyWroteWhole) {
   slices.pop_back();
   expect_contains(error_of<UserError>([&] {
                     save_checkpoint(folder.file("a.h5"), example_header(), example_datasets(),
-                                    slices, false);
+                                    slices, Writers::alone());
                   }),
                   forgotten + ": 0 of ");
   EXPECT_TRUE(fs::is_empty(folder.path()));
@@ -129,7 +132,8 @@ TEST(Checkpoint, RefusesSlicesOfAnotherTypeOrLayout) {
   const DatasetSpec spec{"/parameters/x", {4}, torch::kFloat32};
   const auto save = [&](const std::string& path, const torch::Tensor& values) {
     return error_of<UserError>([&] {
-      save_checkpoint(folder.file("a.h5"), example_header(), {spec}, {{path, 0, values}}, false);
+      save_checkpoint(folder.file("a.h5"), example_header(), {spec}, {{path, 0, values}},
+                      Writers::alone());
     });
   };
   expect_contains(save("/parameters/x", torch::ones({4}, torch::kFloat64)), "a slice is 1-d");
@@ -142,7 +146,8 @@ TEST(Checkpoint, RefusesSlicesOfAnotherTypeOrLayout) {
 TEST(Checkpoint, AnAbandonedWriterLeavesNothing) {
   const TemporaryFolder folder;
   {
-    CheckpointWriter writer(folder.file("a.h5"), example_header(), example_datasets(), false);
+    CheckpointWriter writer(folder.file("a.h5"), example_header(), example_datasets(),
+                            Writers::alone());
     EXPECT_TRUE(has_partial(folder.path()));
   }
   EXPECT_TRUE(fs::is_empty(folder.path()));
@@ -205,7 +210,7 @@ TEST(Checkpoint, NamesADatasetWhoseBytesChanged) {
   const std::string file = folder.file("a.h5");
   const DatasetSpec spec{"/parameters/x", {1000}, torch::kFloat32};
   save_checkpoint(file, example_header(), {spec}, {{spec.path, 0, torch::full({1000}, 1.5f)}},
-                  false);
+                  Writers::alone());
   std::string bytes = read_file(file);
   const float value = 1.5f;
   const std::string pattern(reinterpret_cast<const char*>(&value), sizeof(value));
@@ -284,6 +289,16 @@ TEST(CheckpointFolder, PrunesAllButTheNewestAndWhatEarlierSavesLeft) {
   EXPECT_FALSE(fs::exists(checkpoint_file(folder.path(), 30) + ".7.partial"));
   EXPECT_TRUE(fs::exists(checkpoint_file(folder.path(), 50) + ".7.partial"));
   EXPECT_TRUE(fs::exists(folder.file("mine.h5")));
+}
+
+TEST(Checkpoint, KeepsTheNewestAndEveryKthStep) {
+  const TemporaryFolder folder;
+  for (int64_t step : {10, 20, 30, 40, 50}) write_file(checkpoint_file(folder.path(), step), "");
+  prune_checkpoints(folder.path(), 1, 20);
+  EXPECT_EQ(list_checkpoints(folder.path()),
+            (std::vector<std::string>{checkpoint_file(folder.path(), 50),
+                                      checkpoint_file(folder.path(), 40),
+                                      checkpoint_file(folder.path(), 20)}));
 }
 
 TEST(ModelJson, RefusesWhatIsNoModelOrMap) {

@@ -13,7 +13,7 @@ int main(int argc, char** argv) try {
   const std::vector<std::string> words(argv + 1, argv + argc);
   if (words.size() == 2 && words[0] == "write") {
     rondo::save_checkpoint(words[1], rondo::example_header(), rondo::example_datasets(),
-                           rondo::example_slices(0, 1), false);
+                           rondo::example_slices(0, 1), rondo::Writers::alone());
     return 0;
   }
   if (words.size() == 6 && words[0] == "import") {

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/user_error.h"
+#include "checkpoint/background_save.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "tests/checkpoint/example_checkpoint.h"
@@ -52,7 +53,7 @@ class SharedFolder {
 
 std::string save_error(const std::string& file, const std::vector<DatasetSlice>& mine) {
   std::string error = error_of<UserError>(
-      [&] { save_checkpoint(file, example_header(), example_datasets(), mine, true); });
+      [&] { save_checkpoint(file, example_header(), example_datasets(), mine, Writers::world()); });
   MPI_Barrier(MPI_COMM_WORLD);
   return error;
 }
@@ -99,7 +100,7 @@ TEST(ParallelSave, IsTheSameFileAsOneProcessWrites) {
   EXPECT_EQ(save_error(folder.file("a.h5"), example_slices(rank(), size())), "");
   if (rank() > 0) return;
   save_checkpoint(folder.file("b.h5"), example_header(), example_datasets(), example_slices(0, 1),
-                  false);
+                  Writers::alone());
   const auto a = Hdf5File::open(folder.file("a.h5"));
   const auto b = Hdf5File::open(folder.file("b.h5"));
   for (const DatasetSpec& spec : example_datasets()) {
@@ -129,7 +130,7 @@ TEST(ParallelSave, OneRanksFullDiskFailsAllRanksAndKeepsThePreviousFile) {
   const std::string file = folder.file("a.h5");
   ASSERT_EQ(save_error(file, example_slices(rank(), size())), "");
   const int culprit = size() - 1;
-  CheckpointWriter writer(file, example_header(), example_datasets(), true);
+  CheckpointWriter writer(file, example_header(), example_datasets(), Writers::world());
   {
     std::optional<FullDisk> full;
     if (rank() == culprit) full.emplace();
@@ -159,6 +160,58 @@ TEST(ParallelSave, AFolderThatCannotBeMadeFailsAllRanks) {
   const std::string error = save_error(folder.file("taken/a.h5"), example_slices(rank(), size()));
   EXPECT_NE(error.find("Not a directory"), std::string::npos) << error;
   expect_equal_on_all_ranks(error);
+}
+
+Save example_save(const std::string& file) {
+  return {file, example_header(), example_datasets(), example_slices(rank(), size())};
+}
+
+TEST(BackgroundSave, WritesWhatTheValuesWereWhenItStarted) {
+  const SharedFolder folder;
+  int finished = 0;
+  BackgroundSave saves(Writers::world(), [&] { ++finished; });
+  for (const char* name : {"a.h5", "b.h5"}) {  // the second into the copies of the first
+    Save save = example_save(folder.file(name));
+    saves.start(save);
+    for (DatasetSlice& slice : save.mine) slice.values.fill_(-1.0);
+  }
+  const std::optional<Saved> saved = saves.finish();
+  ASSERT_TRUE(saved);
+  EXPECT_EQ(saved->file, folder.file("b.h5"));
+  EXPECT_EQ(saves.finish().has_value(), false);
+  EXPECT_EQ(finished, rank() == 0 ? 2 : 0);
+  MPI_Barrier(MPI_COMM_WORLD);
+  expect_example(folder.file("a.h5"));
+  expect_example(folder.file("b.h5"));
+}
+
+TEST(BackgroundSave, TellsEveryRankOnceThatOneFailed) {
+  const SharedFolder folder;
+  BackgroundSave saves(Writers::world(), [] { FAIL() << "nothing was saved"; });
+  Save save = example_save(folder.file("a.h5"));
+  const int culprit = size() - 1;
+  if (rank() == culprit) save.mine[2].begin += 1;
+  saves.start(save);
+  const std::string error = error_of<UserError>([&] { saves.finish(); });
+  EXPECT_NE(error.find(example_datasets()[2].path), std::string::npos) << error;
+  expect_equal_on_all_ranks(error);
+  EXPECT_EQ(saves.finish().has_value(), false);
+  MPI_Barrier(MPI_COMM_WORLD);
+  EXPECT_FALSE(has_partial(fs::path(folder.file("a.h5")).parent_path()));
+}
+
+TEST(BackgroundSave, FailsBeforeTheNextOneStarts) {
+  const SharedFolder folder;
+  BackgroundSave saves(Writers::world(), [] {});
+  Save broken = example_save(folder.file("a.h5"));
+  broken.mine.clear();
+  saves.start(broken);
+  const Save good = example_save(folder.file("b.h5"));
+  EXPECT_NE(error_of<UserError>([&] { saves.start(good); }), "");
+  EXPECT_EQ(saves.run(good).file, folder.file("b.h5"));
+  MPI_Barrier(MPI_COMM_WORLD);
+  EXPECT_FALSE(fs::exists(folder.file("a.h5")));
+  expect_example(folder.file("b.h5"));
 }
 
 }  // namespace

@@ -238,7 +238,7 @@ TEST(Placement, RefusesWhatCannotBeAndNamesTheNearestThatCan) {
             "distributed.route = mixed: with 2 passes over 4 ranks no pass begins where the layers "
             "that run backwards do; nearest that can: route=+-");
   EXPECT_EQ(message_of({2, "+", 0, false, {0, 24, 24}}, model),
-            "distributed.cuts = [0, 24, 24]: 1 passes over 2 ranks need 3 rising cut points from 0 "
+            "distributed.cuts = [0, 24, 24]: 1 pass over 2 ranks need 3 rising cut points from 0 "
             "to 24 (in half layers); nearest that can: [0, 12, 24]");
 }
 

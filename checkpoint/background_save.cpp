@@ -1,0 +1,75 @@
+#include "checkpoint/background_save.h"
+
+#include <torch/torch.h>
+
+#include <utility>
+
+#include "checkpoint/checkpoint_writer.h"
+
+namespace rondo {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+BackgroundSave::BackgroundSave(Writers writers, std::function<void()> behind)
+    : writers_(std::move(writers)), behind_(std::move(behind)) {}
+
+BackgroundSave::~BackgroundSave() {
+  if (under_way_.valid()) under_way_.wait();
+}
+
+void BackgroundSave::write(const Save& save) const {
+  save_checkpoint(save.file, save.header, save.all, save.mine, writers_);
+  if (writers_.rank() == 0) behind_();
+}
+
+void BackgroundSave::start(const Save& save) {
+  const Clock::time_point begin = Clock::now();
+  finish();
+  copies_.resize(save.mine.size());
+  Save copy{save.file, save.header, save.all, {}};
+  for (size_t i = 0; i < save.mine.size(); ++i) {
+    const DatasetSlice& slice = save.mine[i];
+    torch::Tensor& kept = copies_[i];
+    const bool reusable = kept.defined() && kept.numel() == slice.values.numel() &&
+                          kept.scalar_type() == slice.values.scalar_type();
+    if (!reusable)
+      kept = torch::empty(slice.values.sizes(), slice.values.options().device(torch::kCPU));
+    kept.copy_(slice.values);
+    copy.mine.push_back({slice.path, slice.begin, kept});
+  }
+  const double stall_s = seconds_since(begin);
+  under_way_ = std::async(std::launch::async, [this, begin, stall_s, job = std::move(copy)] {
+    write(job);
+    return Saved{job.file, seconds_since(begin), stall_s};
+  });
+}
+
+Saved BackgroundSave::run(const Save& save) {
+  const Clock::time_point begin = Clock::now();
+  finish();
+  Save on_host = save;
+  for (DatasetSlice& slice : on_host.mine) slice.values = slice.values.cpu().contiguous();
+  write(on_host);
+  const double seconds = seconds_since(begin);
+  return {save.file, seconds, seconds};
+}
+
+bool BackgroundSave::ended() const {
+  return under_way_.valid() &&
+         under_way_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+}
+
+std::optional<Saved> BackgroundSave::finish() {
+  if (!under_way_.valid()) return std::nullopt;
+  const Clock::time_point begin = Clock::now();
+  Saved saved = under_way_.get();
+  saved.stall_s += seconds_since(begin);
+  return saved;
+}
+
+}  // namespace rondo
