@@ -216,4 +216,86 @@ ModelSpec read_hugging_face_config(const std::string& dir) {
   return model;
 }
 
+namespace {
+
+/// What all but GPT-2 call alike.
+Json sizes_json(const ModelSpec& model) {
+  return {{"hidden_size", model.hidden},
+          {"num_hidden_layers", model.depth},
+          {"num_attention_heads", model.heads},
+          {"intermediate_size", model.ffn},
+          {"vocab_size", model.vocab},
+          {"max_position_embeddings", 8192},
+          {"rope_theta", model.rope_theta},
+          {"rope_parameters", {{"rope_type", "default"}, {"rope_theta", model.rope_theta}}}};
+}
+
+Json llama_json(const ModelSpec& model) {
+  Json json = sizes_json(model);
+  json["num_key_value_heads"] = model.kv_heads;
+  json["head_dim"] = model.head_dim;
+  json["rms_norm_eps"] = model.norm_eps;
+  const bool gemma = model.family == "gemma";
+  json["hidden_act"] = gemma ? "gelu_pytorch_tanh" : "silu";
+  if (gemma) json["hidden_activation"] = "gelu_pytorch_tanh";
+  json["attention_bias"] = false;
+  if (model.family == "llama") json["mlp_bias"] = false;
+  if (model.family.starts_with("qwen")) json["use_sliding_window"] = false;
+  return json;
+}
+
+Json gpt_neox_json(const ModelSpec& model) {
+  Json json = sizes_json(model);
+  json["hidden_act"] = "gelu";
+  json["layer_norm_eps"] = model.norm_eps;
+  json["rotary_pct"] = model.rotary_fraction;
+  json["rotary_emb_base"] = model.rope_theta;
+  json["rope_parameters"]["partial_rotary_factor"] = model.rotary_fraction;
+  json["use_parallel_residual"] = true;
+  json["attention_bias"] = true;
+  return json;
+}
+
+Json gpt2_json(const ModelSpec& model) {
+  return {{"n_embd", model.hidden},
+          {"n_layer", model.depth},
+          {"n_head", model.heads},
+          {"n_inner", model.ffn},
+          {"vocab_size", model.vocab},
+          {"n_positions", model.positions},
+          {"layer_norm_epsilon", model.norm_eps},
+          {"activation_function", "gelu_new"}};
+}
+
+struct Written {
+  const char* architecture;
+  Json (*sizes)(const ModelSpec&);
+};
+
+const std::map<std::string, Written>& written_types() {
+  static const std::map<std::string, Written> types = {
+      {"llama", {"LlamaForCausalLM", llama_json}},
+      {"qwen2", {"Qwen2ForCausalLM", llama_json}},
+      {"qwen3", {"Qwen3ForCausalLM", llama_json}},
+      {"gemma", {"GemmaForCausalLM", llama_json}},
+      {"gpt_neox", {"GPTNeoXForCausalLM", gpt_neox_json}},
+      {"gpt2", {"GPT2LMHeadModel", gpt2_json}}};
+  return types;
+}
+
+}  // namespace
+
+std::string hugging_face_config(const ModelSpec& model, torch::Dtype dtype) {
+  const Written& type = written_types().at(model.family);
+  Json json = type.sizes(model);
+  json["architectures"] = {type.architecture};
+  json["model_type"] = model.family;
+  json["tie_word_embeddings"] = model.tie_embeddings;
+  json["torch_dtype"] = dtype == torch::kFloat64    ? "float64"
+                        : dtype == torch::kBFloat16 ? "bfloat16"
+                        : dtype == torch::kFloat16  ? "float16"
+                                                    : "float32";
+  return json.dump(2) + "\n";
+}
+
 }  // namespace rondo

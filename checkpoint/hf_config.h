@@ -1,6 +1,8 @@
 // The config.json of a Hugging Face model.
 #pragma once
 
+#include <torch/types.h>
+
 #include <string>
 
 #include "model/model_spec.h"
@@ -12,5 +14,8 @@ namespace rondo {
 /// represent: biases or activations that are not the family's, a scaled or interleaved rotary
 /// embedding, sliding windows.
 ModelSpec read_hugging_face_config(const std::string& dir);
+
+/// The text of a config.json that says the same, for tensors of `dtype`.
+std::string hugging_face_config(const ModelSpec& model, torch::Dtype dtype);
 
 }  // namespace rondo

@@ -1,6 +1,7 @@
 #include "checkpoint/hf_names.h"
 
 #include <fmt/format.h>
+#include <torch/torch.h>
 
 #include <algorithm>
 #include <array>
@@ -119,6 +120,21 @@ torch::Tensor take_part(const HfTensor& from, const torch::Tensor& theirs, const
   const torch::Tensor heads =
       stacked.unflatten(0, {model.heads, int64_t{from.parts}, model.head_dim});
   return heads.select(1, from.part).flatten(0, 1);
+}
+
+torch::Tensor put_parts(const HfTensor& to, const std::vector<torch::Tensor>& ours,
+                        const ModelSpec& model) {
+  torch::Tensor stacked = ours.front();
+  if (to.parts > 1 && to.by_head) {
+    std::vector<torch::Tensor> heads;
+    for (const torch::Tensor& part : ours) {
+      heads.push_back(part.unflatten(0, {model.heads, model.head_dim}));
+    }
+    stacked = torch::stack(heads, 1).flatten(0, 2);  // [heads · parts · head_dim, …]
+  } else if (to.parts > 1) {
+    stacked = torch::cat(ours);
+  }
+  return to.transposed && stacked.dim() == 2 ? stacked.t() : stacked;
 }
 
 bool hf_ignores(const std::string& name) {

@@ -29,6 +29,10 @@ std::vector<int64_t> hf_shape(const HfTensor& from, const std::vector<int64_t>& 
 /// Ours, in its shape, from theirs in the shape above.
 torch::Tensor take_part(const HfTensor& from, const torch::Tensor& theirs, const ModelSpec& model);
 
+/// The inverse: theirs, from ours in the order of the parameter list.
+torch::Tensor put_parts(const HfTensor& to, const std::vector<torch::Tensor>& ours,
+                        const ModelSpec& model);
+
 /// Whether theirs may be left unread: a buffer that older versions stored, or the head of a model
 /// whose embeddings are tied.
 bool hf_ignores(const std::string& name);

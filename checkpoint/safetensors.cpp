@@ -117,6 +117,13 @@ SafetensorsFile::Entry parse_entry(const Json& json, const std::string& where) {
 
 }  // namespace
 
+std::string safetensors_type(torch::Dtype dtype) {
+  for (const auto& [name, type] : stored_types()) {
+    if (type.dtype == dtype) return name;
+  }
+  throw std::invalid_argument("safetensors do not hold this type");
+}
+
 SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path) {
   Mapped mapped = map_file(path);
   mapping_ = std::move(mapped.bytes);

@@ -12,6 +12,9 @@
 
 namespace rondo {
 
+/// "F32", "F64", "BF16" or "F16".
+std::string safetensors_type(torch::Dtype dtype);
+
 /// One memory-mapped file. Errors are UserErrors that name the file and the tensor.
 class SafetensorsFile {
  public:

@@ -257,8 +257,8 @@ void Trainer::settle(const std::function<std::optional<Saved>()>& save, bool las
   try {
     const std::optional<Saved> saved = save();
     if (!saved) return;
-    say(log, fmt::format("saved {} in {}, of which training waited {}", saved->file,
-                         format_duration(saved->seconds), format_duration(saved->stall_s)));
+    say(log, fmt::format("saved {} in {:.3g} s, of which training waited {:.3g} s", saved->file,
+                         saved->seconds, saved->stall_s));
   } catch (const UserError& error) {  // the same on every rank
     const bool goes_on = !last && config_.checkpoint.on_error == "continue";
     if (!goes_on) throw AgreedError(world_.rank() == 0 ? error.what() : "");

@@ -26,6 +26,8 @@ double deviation(const ParameterSpec& spec, int64_t depth) {
   return into_stream ? 0.02 / std::sqrt(2.0 * static_cast<double>(depth)) : 0.02;
 }
 
+}  // namespace
+
 torch::Tensor initial_value(const ParameterSpec& spec, const ModelDefinition& model,
                             uint64_t seed) {
   const auto wide = torch::dtype(torch::kFloat64);
@@ -38,8 +40,6 @@ torch::Tensor initial_value(const ParameterSpec& spec, const ModelDefinition& mo
   const at::Generator generator = at::detail::createCPUGenerator(stream_of(seed, spec.path()));
   return torch::empty(spec.shape, wide).normal_(0.0, sigma, generator);
 }
-
-}  // namespace
 
 void draw_initial_values(ComponentStore& store, const ModelDefinition& model, uint64_t seed) {
   const torch::NoGradGuard no_grad;

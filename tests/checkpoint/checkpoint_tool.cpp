@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint_writer.h"
-#include "checkpoint/hf_import.h"
+#include "checkpoint/convert.h"
 #include "tests/checkpoint/example_checkpoint.h"
 
 int main(int argc, char** argv) try {
@@ -17,13 +17,14 @@ int main(int argc, char** argv) try {
     return 0;
   }
   if (words.size() == 6 && words[0] == "import") {
-    rondo::HfImportOptions options;
-    options.from = words[1];
+    rondo::ConvertOptions options;
+    options.from = "hf:" + words[1];
     options.to = words[2];
-    options.sharing.strategy = words[3];
-    options.sharing.unique = std::stoi(words[4]);
+    options.sharing.emplace();
+    options.sharing->strategy = words[3];
+    options.sharing->unique = std::stoi(words[4]);
     options.init = rondo::parse_sharing_init(words[5]);
-    rondo::convert_hugging_face(options);
+    rondo::convert(options);
     return 0;
   }
   return 2;

@@ -1,11 +1,10 @@
-#include "checkpoint/hf_import.h"
-
 #include <gtest/gtest.h>
 
 #include <filesystem>
 
 #include "base/user_error.h"
 #include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/convert.h"
 #include "checkpoint/hf_config.h"
 #include "tests/checkpoint/safetensors_example.h"
 
@@ -122,7 +121,9 @@ TEST(SharingInitialisation, PicksTheLayersOfEachScheme) {
   };
   using Layers = std::vector<std::vector<int>>;
   EXPECT_EQ(layers(SharingInit::stepwise), (Layers{{0}, {3}, {7}}));
+  EXPECT_EQ(layers(SharingInit::stepwise_rounded), (Layers{{0}, {4}, {7}}));
   EXPECT_EQ(layers(SharingInit::lower), (Layers{{0}, {1}, {2}}));
+  EXPECT_EQ(layers(SharingInit::random), (Layers{{}, {}, {}}));
   EXPECT_EQ(layers(SharingInit::upper), (Layers{{5}, {6}, {7}}));
   EXPECT_EQ(layers(SharingInit::average), (Layers{{0, 1, 2}, {3, 4, 5}, {6, 7}}));
 }
@@ -141,18 +142,18 @@ TEST(SharingInitialisation, NamesTheSchemesThereAre) {
   EXPECT_EQ(parse_sharing_init("upper"), SharingInit::upper);
   EXPECT_NE(error_of<UserError>([] {
               parse_sharing_init("steps");
-            }).find("use stepwise, average, lower or upper"),
+            }).find("use one of stepwise, stepwise_rounded, lower"),
             std::string::npos);
 }
 
 TEST(HuggingFaceImport, WritesASharedModel) {
   const TemporaryFolder folder;
   write_tiny(folder, tiny_config(), tiny_tensors(4));
-  convert_hugging_face({.from = folder.path(),
-                        .to = folder.file("a.h5"),
-                        .sharing = {.strategy = "cycle", .unique = 2},
-                        .init = SharingInit::average,
-                        .dtype = torch::kFloat64});
+  convert({.from = "hf:" + folder.path(),
+           .to = folder.file("a.h5"),
+           .sharing = SharingOptions{.strategy = "cycle", .unique = 2},
+           .init = SharingInit::average,
+           .dtype = torch::kFloat64});
   const CheckpointReader reader(folder.file("a.h5"));
   const CheckpointHeader& header = reader.header();
   EXPECT_EQ(header.step, 0);
@@ -179,7 +180,7 @@ TEST(HuggingFaceImport, RefusesTensorsThatDoNotMatchTheConfigAndLeavesNothing) {
   const auto complaint = [&](const Json& config, const auto& tensors) {
     write_tiny(folder, config, tensors);
     const std::string error = error_of<UserError>(
-        [&] { convert_hugging_face({.from = folder.path(), .to = folder.file("a.h5")}); });
+        [&] { convert({.from = "hf:" + folder.path(), .to = folder.file("a.h5")}); });
     EXPECT_FALSE(std::filesystem::exists(folder.file("a.h5")));
     EXPECT_FALSE(has_partial(folder.path()));
     return error;
@@ -205,7 +206,7 @@ TEST(HuggingFaceImport, RefusesTensorsThatDoNotMatchTheConfigAndLeavesNothing) {
   tensors = tiny_tensors(4);
   tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch::ones({2});
   write_tiny(folder, untied, tensors);
-  convert_hugging_face({.from = folder.path(), .to = folder.file("a.h5")});
+  convert({.from = "hf:" + folder.path(), .to = folder.file("a.h5")});
   EXPECT_TRUE(torch::equal(CheckpointReader(folder.file("a.h5")).read("/parameters/head/weight"),
                            torch::full({16, 8}, 30.0)));
 }

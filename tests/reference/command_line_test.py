@@ -77,8 +77,9 @@ class CommandLine(WithCorpus):
                      ["/proc/x", r"checkpoint\.dir"])
 
     def test_a_folder_is_no_place_to_convert_to(self):
-        self.convert_refuses(r"--to hf:out: this version writes FILE\.h5", to="hf:out")
         self.convert_refuses("--to hf: names a folder", to="hf")
+        self.convert_refuses("hf is there already", to="hf:hf")
+        self.convert_refuses("--precision", "bfloat16", "--to hf: takes less")
 
     def test_a_folder_of_groups_is_searched_before_the_built_in_ones(self):
         (self.folder / "mine" / "run").mkdir(parents=True)

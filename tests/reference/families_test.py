@@ -4,18 +4,13 @@ import json
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM
-from transformers.utils import logging as transformers_logging
 
+import hf_models
 import rondo_runs
+from hf_models import LLAMA_LIKE, VOCAB
 from rondo_runs import RondoTest, random_tokens, write_corpus
 
-torch.set_num_threads(1)
-transformers_logging.disable_progress_bar()
-VOCAB, SEQUENCE, BATCH, STEPS = 64, 16, 4, 4
-LLAMA_LIKE = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3,
-              "num_attention_heads": 4, "vocab_size": VOCAB, "initializer_range": 0.1}
-GQA = LLAMA_LIKE | {"num_key_value_heads": 2}
+SEQUENCE, BATCH, STEPS = 16, 4, 4
 # transformers computes norms and rotary angles in float32, whatever the model's type.
 TOLERANCE = 1e-7
 
@@ -27,20 +22,9 @@ class Families(RondoTest):
         self.tokens = random_tokens(STEPS * BATCH * SEQUENCE + 40, VOCAB)
         write_corpus(self.folder / "corpus", [self.tokens])
 
-    def make_model(self, config):
-        """A folder with a random model; biases and gains are random too."""
-        torch.manual_seed(1)
-        model = AutoModelForCausalLM.from_config(config).float()
-        with torch.no_grad():
-            for value in model.parameters():
-                if value.dim() == 1:
-                    value.add_(0.2 * torch.randn_like(value))
-        model.save_pretrained(self.folder / "hf")
-
     def expected(self):
         """Loss and gradient norm of each step of AdamW."""
-        model = AutoModelForCausalLM.from_pretrained(self.folder / "hf", dtype=torch.float64)
-        model.eval()  # no dropout
+        model = hf_models.load(self.folder / "hf")
         matrices = [p for p in model.parameters() if p.dim() >= 2]
         vectors = [p for p in model.parameters() if p.dim() < 2]
         optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.1},
@@ -58,7 +42,7 @@ class Families(RondoTest):
             yield loss.item(), norm.item()
 
     def check(self, config, run="run"):
-        self.make_model(config)
+        hf_models.save_random_model(config, self.folder / "hf")
         self.rondo("convert", "--from", "hf:hf", "--to", "start.h5", "--sharing", "none",
                    "--precision", "float64")
         metrics = self.train(run, {
@@ -84,24 +68,12 @@ class Families(RondoTest):
                                                       tie_word_embeddings=False),
                            run=f"run-{fraction}")
 
-    def test_gpt2(self):
-        self.check(transformers.GPT2Config(n_embd=32, n_layer=3, n_head=4, vocab_size=VOCAB,
-                                           n_positions=24, initializer_range=0.1,
-                                           bos_token_id=None, eos_token_id=None))
-
-    def test_gemma(self):
-        # Else the embedding's row of the padding token would start at zero and get no gradient.
-        self.check(transformers.GemmaConfig(**LLAMA_LIKE, num_key_value_heads=1, head_dim=12,
-                                            pad_token_id=None))
-
-    def test_qwen2(self):
-        self.check(transformers.Qwen2Config(**GQA, tie_word_embeddings=True))
-
-    def test_qwen3(self):
-        self.check(transformers.Qwen3Config(**GQA, head_dim=12))
-
-    def test_mistral(self):
-        self.check(transformers.MistralConfig(**GQA, sliding_window=None))
+    def test_the_others(self):
+        for family, config in hf_models.configs().items():
+            if family == "gpt_neox":
+                continue
+            with self.subTest(family=family):
+                self.check(config, run=f"run-{family}")
 
 
 if __name__ == "__main__":

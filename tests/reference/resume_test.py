@@ -163,6 +163,42 @@ class Resume(RondoTest):
         for name, value in read_checkpoint(self.checkpoint_file("run", STEPS)).items():
             np.testing.assert_array_equal(value, before[name])
 
+    def blocked(self, run, settings, ranks):
+        """A run in which no file can take the name of step 10's checkpoint."""
+        (self.checkpoint_file(run, 10) / "in the way").mkdir(parents=True)
+        return self.run_rondo(*self.train_words(run, settings), ranks=ranks)
+
+    def test_a_save_that_fails_behind_the_training_ends_it_with_the_reason(self):
+        for ranks in (0, 2):
+            for background in (True, False):
+                with self.subTest(ranks=ranks, background=background):
+                    run = f"stop-{ranks}-{background}"
+                    done = self.blocked(run, {"checkpoint.async": background}, ranks)
+                    self.assertEqual(done.returncode, 2, done.stderr)
+                    self.assertRegex(done.stderr, r"rondo: cannot write .*step-00000010\.h5")
+                    self.assertFalse(self.checkpoint_file(run, STEPS).exists())
+                    self.assertFalse(list((self.folder / run).rglob("*.partial")))
+
+    def test_a_save_that_fails_is_told_and_the_run_goes_on_where_it_may(self):
+        done = self.blocked("run", {"checkpoint.on_error": "continue"}, 2)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"cannot write .*step-00000010\.h5.*training goes on")
+        self.train("straight", SETTINGS, ranks=2)
+        self.assert_same_metrics("run", "straight")
+        self.assertTrue(self.checkpoint_file("run", STEPS).is_file())
+
+    def test_the_way_of_saving_changes_no_bit(self):
+        self.train("background", SETTINGS | {"checkpoint.every": 2, "checkpoint.keep_every": 8})
+        self.train("blocking", SETTINGS | {"checkpoint.async": False})
+        self.assert_bitwise_equal("background", "blocking")
+        kept = sorted(file.name for file in (self.folder / "background").rglob("*.h5"))
+        self.assertEqual(kept, [f"step-{step:08}.h5" for step in (8, 16, 18, 20)])
+        # Step 10 was written while step 11 changed the weights.
+        self.train("both", SETTINGS | {"checkpoint.keep_every": 10})
+        ours, theirs = (read_checkpoint(self.checkpoint_file(r, 10)) for r in ("both", "blocking"))
+        for name, expected in theirs.items():
+            self.assertEqual(ours[name].tobytes(), expected.tobytes(), name)
+
     def test_a_finished_run_says_that_nothing_is_left(self):
         self.train("run", SETTINGS)
         self.assertIn("nothing to do: step 20",

@@ -1,0 +1,131 @@
+#include "checkpoint/convert.h"
+
+#include <fmt/format.h>
+
+#include <numeric>
+#include <utility>
+
+#include "base/user_error.h"
+#include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/hf_config.h"
+#include "checkpoint/hf_export.h"
+#include "checkpoint/model_json.h"
+
+namespace rondo {
+namespace {
+
+constexpr std::string_view hugging_face = "hf:";
+
+bool is_hugging_face(const std::string& name) { return name.starts_with(hugging_face); }
+
+std::string folder_of(const std::string& name) { return name.substr(hugging_face.size()); }
+
+UntiedModel open(const std::string& name, bool with_adapters) {
+  return is_hugging_face(name) ? open_hugging_face(folder_of(name))
+                               : open_checkpoint(name, with_adapters);
+}
+
+int depth_of(const std::string& name) {
+  const ModelSpec spec = is_hugging_face(name) ? read_hugging_face_config(folder_of(name))
+                                               : CheckpointReader(name).header().model;
+  return static_cast<int>(spec.depth);
+}
+
+SharingMap target_map(const ConvertOptions& options, const UntiedModel& base) {
+  const int depth = static_cast<int>(base.spec.depth);
+  SharingMap map = options.untie     ? make_sharing_map({}, depth)
+                   : options.sharing ? make_sharing_map(*options.sharing, depth)
+                                     : base.map;
+  if (options.norms != NormHandling::per_layer) return map;
+  for (Slot slot : {Slot::attention_norm, Slot::feed_forward_norm}) {
+    std::iota(map.of(slot).begin(), map.of(slot).end(), 0);
+  }
+  return map;
+}
+
+/// Base, original and map of what is asked for; `keeps_base`: the components stay what they are in
+/// the file, and so may its adapters.
+Conversion plan_conversion(const ConvertOptions& options, bool keeps_base) {
+  Conversion plan;
+  // A map that cannot be is refused before a tensor is looked for.
+  if (options.sharing) make_sharing_map(*options.sharing, depth_of(options.from));
+  plan.base = open(options.from, /*with_adapters=*/!keeps_base);
+  plan.original = open(options.original.empty() ? options.from : options.original, true);
+  if (!(plan.original.spec == plan.base.spec)) {
+    throw UserError(fmt::format("{} is another model than {}: its sizes differ", plan.original.name,
+                                plan.base.name));
+  }
+  plan.map = target_map(options, plan.base);
+  const bool untied = plan.base.map == make_sharing_map({}, static_cast<int>(plan.base.spec.depth));
+  plan.init = options.init.value_or(untied ? SharingInit::stepwise : SharingInit::average);
+  if (!options.sharing) plan.init = SharingInit::average;
+  plan.adapter = options.adapter;
+  plan.seed = options.seed;
+  plan.relaxation_rank =
+      options.relaxation_rank.value_or(keeps_base ? plan.base.relaxation_rank : 0);
+  plan.copies_adapters = keeps_base && options.original.empty() &&
+                         options.norms == NormHandling::shared && plan.relaxation_rank > 0 &&
+                         plan.relaxation_rank == plan.base.relaxation_rank;
+  if (options.norms == NormHandling::folded) {
+    plan.base = with_folded_gains(std::move(plan.base));
+    plan.original = with_folded_gains(std::move(plan.original));
+  }
+  return plan;
+}
+
+/// Moments are those of the same weights, or a mean of them; nothing else has a meaning.
+bool keeps_optimizer(const Conversion& plan) {
+  return plan.base.exp_avg != nullptr && plan.init != SharingInit::random &&
+         (plan.relaxation_rank == 0 ? plan.base.relaxation_rank == 0 : plan.copies_adapters);
+}
+
+CheckpointHeader header_of(const Conversion& plan, bool optimizer) {
+  CheckpointHeader header = plan.base.header;
+  header.sharing = plan.map;
+  header.relaxation_rank = plan.relaxation_rank;
+  if (!(plan.map == plan.base.map)) header.config = model_to_toml(header.model);
+  if (!optimizer) header.step = header.tokens = 0;
+  return header;
+}
+
+Converted to_hugging_face(const ConvertOptions& options) {
+  if (options.sharing || options.relaxation_rank || options.norms != NormHandling::shared) {
+    throw UserError(
+        "--to hf: writes the layers as they are; share or relax into a FILE.h5 first, then convert "
+        "that one");
+  }
+  check_new_folder(folder_of(options.to));
+  const UntiedModel model = open(options.from, /*with_adapters=*/true);
+  Converted result{model.header, {}, {}};
+  result.header.sharing = make_sharing_map({}, static_cast<int>(model.spec.depth));
+  result.header.relaxation_rank = 0;
+  if (model.exp_avg) result.notes.emplace_back("the optimizer state is left out");
+  if (!options.dry_run) {
+    export_hugging_face(folder_of(options.to), model, options.dtype, options.progress);
+  }
+  return result;
+}
+
+}  // namespace
+
+Converted convert(const ConvertOptions& options) {
+  if (is_hugging_face(options.to)) return to_hugging_face(options);
+  const bool keeps_base = !options.sharing && !options.untie && !options.strict;
+  if ((options.strict || options.untie) && options.relaxation_rank.value_or(0) > 0) {
+    throw UserError("--strict and --untie leave no adapters; drop --relax");
+  }
+  Conversion plan = plan_conversion(options, keeps_base);
+  const bool optimizer = keeps_optimizer(plan);
+  Converted result{header_of(plan, optimizer), {}, {}};
+  if (plan.base.header.step > 0 && !optimizer) {
+    result.notes.emplace_back(
+        "the optimizer state is left out: it has no meaning for the new weights");
+  }
+  if (options.dry_run) return result;
+  Converter converter(std::move(plan));
+  write_converted(options.to, result.header, converter, options.dtype, optimizer, options.progress);
+  result.distances = converter.distances();
+  return result;
+}
+
+}  // namespace rondo

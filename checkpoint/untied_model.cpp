@@ -1,0 +1,175 @@
+#include "checkpoint/untied_model.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <memory>
+#include <set>
+
+#include "base/user_error.h"
+#include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/hf_config.h"
+#include "checkpoint/hf_names.h"
+#include "checkpoint/model_json.h"
+#include "checkpoint/safetensors.h"
+#include "model/families.h"
+
+namespace rondo {
+namespace {
+
+/// Every tensor of the folder must be one that the model has: a bias that nobody reads would make
+/// another function without a word.
+void check_no_other_tensors(const SafetensorsFolder& folder, const std::string& dir,
+                            const ModelSpec& model) {
+  const SharingMap untied = make_sharing_map({}, static_cast<int>(model.depth));
+  std::set<std::string> known;
+  for (const ParameterSpec& parameter : parameter_list(model, untied, 0)) {
+    known.insert(hf_tensor(model, parameter).name);
+  }
+  for (const std::string& name : folder.names()) {
+    if (known.count(name) > 0 || hf_ignores(name)) continue;
+    throw UserError(fmt::format("{} has tensor {}, which the model of its config.json does not use",
+                                dir, name));
+  }
+}
+
+torch::Tensor read_shaped(const SafetensorsFolder& folder, const std::string& dir,
+                          const std::string& name, const std::vector<int64_t>& shape) {
+  torch::Tensor tensor = folder.read(name);
+  if (tensor.sizes() != torch::IntArrayRef(shape)) {
+    throw UserError(fmt::format("{}: tensor {} has shape {}, config.json asks for {}", dir, name,
+                                tensor.sizes().vec(), shape));
+  }
+  if (!tensor.is_floating_point()) {
+    throw UserError(fmt::format("{}: tensor {} does not hold floats", dir, name));
+  }
+  return tensor;
+}
+
+/// "q_proj" of "q_proj/weight"; nothing for biases and norms.
+std::optional<std::string> linear_of(const ParameterSpec& parameter) {
+  const size_t end = parameter.name.rfind("/weight");
+  if (end == std::string::npos || parameter.shape.size() != 2) return std::nullopt;
+  return parameter.name.substr(0, end);
+}
+
+/// Where the file keeps what a layer uses.
+ParameterSpec stored(const ParameterSpec& parameter, const SharingMap& map) {
+  const auto where = slot_component(parameter.component);
+  if (!where) return parameter;
+  return in_component(parameter, where->slot, map.id(where->slot, where->id));
+}
+
+/// B·A of the layer's own adapter, [out, in] float64; undefined where the parameter has none.
+torch::Tensor low_rank_term(const CheckpointReader& reader, const ParameterSpec& parameter) {
+  const auto where = slot_component(parameter.component);
+  const auto linear = linear_of(parameter);
+  if (!where || !linear) return {};
+  const std::string path = fmt::format("{}adapters/{}/{}/{}", all_parameters, where->id,
+                                       slot_name(where->slot), *linear);
+  if (!reader.has(path + "/a")) return {};
+  return reader.read(path + "/b")
+      .to(torch::kFloat64)
+      .mm(reader.read(path + "/a").to(torch::kFloat64));
+}
+
+/// The slot whose norm a linear reads; nothing for those behind the nonlinear part.
+std::optional<Slot> norm_before(const ParameterSpec& parameter) {
+  const auto where = slot_component(parameter.component);
+  const auto linear = linear_of(parameter);
+  if (!where || !linear || *linear == "o_proj" || *linear == "down_proj") return std::nullopt;
+  if (where->slot == Slot::attention) return Slot::attention_norm;
+  if (where->slot == Slot::feed_forward) return Slot::feed_forward_norm;
+  return std::nullopt;
+}
+
+bool is_layer_norm(Slot slot) {
+  return slot == Slot::attention_norm || slot == Slot::feed_forward_norm;
+}
+
+}  // namespace
+
+std::optional<SlotComponent> slot_component(const std::string& component) {
+  for (Slot slot : all_slots) {
+    const std::string prefix = fmt::format("{}/", slot_name(slot));
+    if (component.starts_with(prefix)) {
+      return SlotComponent{slot, std::stoi(component.substr(prefix.size()))};
+    }
+  }
+  return std::nullopt;
+}
+
+ParameterSpec in_component(ParameterSpec parameter, Slot slot, int id) {
+  parameter.component = fmt::format("{}/{}", slot_name(slot), id);
+  return parameter;
+}
+
+UntiedModel open_hugging_face(const std::string& dir) {
+  const ModelSpec spec = read_hugging_face_config(dir);
+  const auto folder = std::make_shared<const SafetensorsFolder>(dir);
+  check_no_other_tensors(*folder, dir, spec);
+  UntiedModel model{.name = dir, .spec = spec};
+  model.map = make_sharing_map({}, static_cast<int>(spec.depth));
+  model.header.model = spec;
+  model.header.config = model_to_toml(spec);
+  model.parameters = [=](const ParameterSpec& parameter) {
+    const HfTensor from = hf_tensor(spec, parameter);
+    return take_part(from, read_shaped(*folder, dir, from.name, hf_shape(from, parameter.shape)),
+                     spec);
+  };
+  return model;
+}
+
+UntiedModel open_checkpoint(const std::string& file, bool with_adapters) {
+  const auto reader = std::make_shared<const CheckpointReader>(file);
+  const CheckpointHeader& header = reader->header();
+  const SharingMap map = header.sharing;
+  const auto parameters = parameter_list(header.model, map, header.relaxation_rank);
+  check_parameters(*reader, parameters);
+  UntiedModel model{.name = file, .spec = header.model, .map = map};
+  model.relaxation_rank = header.relaxation_rank;
+  model.header = header;
+  model.parameters = [=](const ParameterSpec& parameter) {
+    torch::Tensor values = reader->read(parameter_dataset(stored(parameter, map)));
+    if (!with_adapters) return values;
+    const torch::Tensor term = low_rank_term(*reader, parameter);
+    return term.defined() ? values.to(torch::kFloat64) + term : values;
+  };
+  if (!reader->has(exp_avg_dataset(parameters.front()))) return model;
+  const auto moments = [=](auto dataset_of) {
+    return [=](const ParameterSpec& parameter) {
+      return reader->read(dataset_of(stored(parameter, map)));
+    };
+  };
+  model.exp_avg = moments(exp_avg_dataset);
+  model.exp_avg_sq = moments(exp_avg_sq_dataset);
+  return model;
+}
+
+UntiedModel with_folded_gains(UntiedModel model) {
+  const BlockParts& parts = block_parts(model.spec);
+  if (parts.norm != NormKind::root_mean_square) {
+    throw UserError(fmt::format(
+        "{}: the norms of {} have a bias, which no linear can take over; keep them per layer",
+        model.name, model.spec.family));
+  }
+  const TensorSource plain = model.parameters;
+  const double offset = parts.gain_offset;
+  const int64_t hidden = model.spec.hidden;
+  model.parameters = [=](const ParameterSpec& parameter) {
+    const auto where = slot_component(parameter.component);
+    if (where && is_layer_norm(where->slot)) {
+      return torch::full({hidden}, 1.0 - offset, torch::kFloat64);
+    }
+    const torch::Tensor values = plain(parameter);
+    const auto norm = norm_before(parameter);
+    if (!norm) return values;
+    const ParameterSpec gain =
+        in_component({.component = "", .name = "weight", .shape = {hidden}}, *norm, where->id);
+    return values.to(torch::kFloat64) * (plain(gain).to(torch::kFloat64) + offset);
+  };
+  model.exp_avg = model.exp_avg_sq = nullptr;
+  return model;
+}
+
+}  // namespace rondo

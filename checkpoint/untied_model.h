@@ -1,0 +1,55 @@
+// Any model as one whose layers share nothing: what a conversion starts from.
+#pragma once
+
+#include <torch/types.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "checkpoint/checkpoint.h"
+#include "model/model_spec.h"
+#include "model/parameter_list.h"
+#include "model/sharing_map.h"
+
+namespace rondo {
+
+/// The tensor of one parameter, in its shape, on the CPU. Throws UserError.
+using TensorSource = std::function<torch::Tensor(const ParameterSpec&)>;
+
+/// Sources take the parameters of the untied model, whose component ids are layers, and read them
+/// when they are asked; nothing is kept in memory.
+struct UntiedModel {
+  std::string name = {};  ///< of the file or folder, for messages
+  ModelSpec spec = {};
+  SharingMap map = {};          ///< which of the layers are stored once
+  int64_t relaxation_rank = 0;  ///< of the adapters in the file
+  CheckpointHeader header = {};
+  TensorSource parameters = {};  ///< in the stored dtype; float64 where something was computed
+  TensorSource exp_avg = {};     ///< null without optimizer state
+  TensorSource exp_avg_sq = {};  ///< likewise
+};
+
+/// DIR with config.json and safetensors. Throws UserError, also for a tensor that the model of the
+/// config.json does not use.
+UntiedModel open_hugging_face(const std::string& dir);
+
+/// FILE.h5. A layer is its component, and `with_adapters` also the layer's own low-rank term.
+UntiedModel open_checkpoint(const std::string& file, bool with_adapters);
+
+/// The same function with norms in front of attention and feed-forward whose gains are one: they
+/// are multiplied into the linears that read them. Throws UserError for norms with a bias.
+UntiedModel with_folded_gains(UntiedModel model);
+
+/// Which slot and component a parameter belongs to; nothing for embedding, final norm, head and
+/// adapters.
+struct SlotComponent {
+  Slot slot;
+  int id;
+};
+std::optional<SlotComponent> slot_component(const std::string& component);
+
+/// `parameter` in another component of the slot.
+ParameterSpec in_component(ParameterSpec parameter, Slot slot, int id);
+
+}  // namespace rondo

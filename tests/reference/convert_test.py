@@ -1,0 +1,174 @@
+"""What `rondo convert` makes, judged by transformers and by linear algebra in PyTorch."""
+
+import json
+import re
+
+import numpy as np
+import safetensors.torch
+import torch
+
+import hf_models
+import rondo_runs
+from rondo_runs import RondoTest, random_tokens, read_checkpoint, write_corpus
+
+LAYERS, SEQUENCE = 6, 16
+
+
+class Convert(RondoTest):
+
+    def setUp(self):
+        super().setUp()
+        torch.manual_seed(2)
+        self.ids = torch.randint(0, hf_models.VOCAB, (3, SEQUENCE))
+
+    def convert(self, source, target, *options):
+        return self.rondo("convert", "--from", source, "--to", target, *options)
+
+    def logits(self, folder):
+        with torch.no_grad():
+            return hf_models.load(self.folder / folder)(self.ids).logits
+
+    def exported_logits(self, file):
+        """Of a checkpoint, by transformers."""
+        folder = file.replace(".h5", "-hf")
+        self.convert(file, f"hf:{folder}", "--precision", "float64")
+        return self.logits(folder)
+
+    def make_model(self, family="llama"):
+        hf_models.save_random_model(hf_models.configs(LAYERS)[family], self.folder / "hf",
+                                    torch.float64)
+
+    def test_every_family_comes_back_to_the_bit(self):
+        for family, config in hf_models.configs(LAYERS).items():
+            for dtype in (torch.float32, torch.bfloat16):
+                with self.subTest(family=family, dtype=dtype):
+                    name = f"{family}-{str(dtype)[6:]}"
+                    hf_models.save_random_model(config, self.folder / name, dtype)
+                    self.convert(f"hf:{name}", f"{name}.h5")
+                    self.convert(f"{name}.h5", f"hf:{name}-out", "--precision", str(dtype)[6:])
+                    before, after = (safetensors.torch.load_file(
+                        self.folder / folder / "model.safetensors")
+                        for folder in (name, f"{name}-out"))
+                    before.pop("lm_head.weight", None) if config.tie_word_embeddings else None
+                    self.assertEqual(before.keys(), after.keys())
+                    for key, values in before.items():
+                        self.assertTrue(torch.equal(values, after[key]), key)
+                    self.assertTrue(torch.equal(self.logits(name), self.logits(f"{name}-out")))
+
+    def test_the_layers_of_a_shared_model_have_its_loss(self):
+        write_corpus(self.folder / "corpus", [random_tokens(400, hf_models.VOCAB)])
+        for family in ("llama", "gemma", "gpt_neox", "gpt2"):
+            with self.subTest(family=family):
+                self.make_model(family)
+                file = f"{family}.h5"
+                self.convert("hf:hf", file, "--sharing", "cycle", "--unique", 2, "--init",
+                             "average", "--relax", 2, "--precision", "float64")
+                printed = self.rondo("eval", "--checkpoint", file, "--data", "corpus",
+                                     "--precision", "float64", "--sequence", SEQUENCE,
+                                     "--max-tokens", 4 * SEQUENCE)
+                tokens = torch.as_tensor(random_tokens(400, hf_models.VOCAB))
+                samples = tokens.unfold(0, SEQUENCE + 1, SEQUENCE)[:4]
+                self.convert(file, f"hf:{family}-hf", "--precision", "float64")
+                with torch.no_grad():
+                    logits = hf_models.load(self.folder / f"{family}-hf")(samples[:, :-1]).logits
+                loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1),
+                                                         samples[:, 1:].flatten())
+                self.assertAlmostEqual(json.loads(printed)["loss"], loss.item(), delta=1e-7)
+
+    def test_full_rank_reproduces_the_original_unless_gains_are_tied(self):
+        # Biases and per-head norms are the block's: other families come back to less than all.
+        for family in ("llama", "gemma"):
+            self.make_model(family)
+            original = self.logits("hf")
+            scale = original.abs().max()
+            for norms, same in (("folded", True), ("per_layer", True), ("shared", False)):
+                with self.subTest(family=family, norms=norms):
+                    file = f"{family}-{norms}.h5"
+                    self.convert("hf:hf", file, "--sharing", "cycle", "--unique", 3, "--init",
+                                 "average", "--relax", 48, "--norms", norms, "--precision",
+                                 "float64")
+                    error = (self.exported_logits(file) - original).abs().max() / scale
+                    self.assertEqual(bool(error < 1e-4), same, error)
+
+    def test_what_a_rank_loses_is_the_discarded_singular_values(self):
+        self.make_model()
+        printed = self.convert("hf:hf", "relaxed.h5", "--sharing", "cycle", "--unique", 3, "--relax",
+                               5, "--precision", "float64")
+        lost = {name: float(norm) for name, norm in
+                re.findall(r"^  (\S+) +lost (\S+) of", printed, re.MULTILINE)}
+        layers = hf_models.load(self.folder / "hf").model.layers
+        stored = read_checkpoint(self.folder / "relaxed.h5")
+        compared = 0
+        for index, layer in enumerate(layers):
+            for name, weight in (("attention/{}/q_proj", layer.self_attn.q_proj.weight),
+                                 ("feed_forward/{}/down_proj", layer.mlp.down_proj.weight)):
+                base = stored[f"parameters/{name.format(index % 3)}/weight"]
+                residual = weight.detach().numpy() - base
+                values = np.linalg.svd(residual, compute_uv=False)
+                expected = np.sqrt((values[5:] ** 2).sum())
+                if expected < 1e-12:
+                    # Stepwise takes the layer itself: B is zero, A is not.
+                    slot, linear = name.replace("/{}", "").split("/")
+                    adapter = f"parameters/adapters/{index}/{slot}/{linear}"
+                    self.assertFalse(stored[f"{adapter}/b"].any())
+                    self.assertTrue(stored[f"{adapter}/a"].all())
+                    continue
+                self.assertAlmostEqual(lost[f"{name.format(index)}/weight"], expected,
+                                       delta=1e-3 * expected)
+                compared += 1
+        self.assertGreater(compared, 4)
+
+    def test_relaxed_models_become_strict_untied_and_of_another_rank(self):
+        self.make_model()
+        self.convert("hf:hf", "relaxed.h5", "--sharing", "cycle", "--unique", 2, "--relax", 4,
+                     "--precision", "float64")
+        function = self.exported_logits("relaxed.h5")
+        self.convert("relaxed.h5", "copy.h5", "--precision", "float64")
+        before, after = (read_checkpoint(self.folder / f"{n}.h5") for n in ("relaxed", "copy"))
+        self.assertEqual(before.keys(), after.keys())
+        self.assertTrue(all(np.array_equal(before[key], after[key]) for key in before))
+        self.convert("relaxed.h5", "more.h5", "--relax", 9, "--precision", "float64")
+        self.convert("relaxed.h5", "untied.h5", "--untie", "--precision", "float64")
+        for file in ("more.h5", "untied.h5"):
+            with self.subTest(file=file):
+                error = (self.exported_logits(file) - function).abs().max()
+                self.assertLess(error, 1e-10)
+        self.convert("relaxed.h5", "strict.h5", "--strict", "--precision", "float64")
+        strict = read_checkpoint(self.folder / "strict.h5")
+        self.assertFalse(any("adapters" in key for key in strict))
+        untied = read_checkpoint(self.folder / "untied.h5")
+        for block in (0, 1):
+            key = "parameters/feed_forward/{}/up_proj/weight"
+            mean = np.mean([untied[key.format(layer)] for layer in range(block, LAYERS, 2)], axis=0)
+            np.testing.assert_allclose(strict[key.format(block)], mean, rtol=0, atol=1e-12)
+
+    def test_state_goes_along_where_weights_are_copied(self):
+        write_corpus(self.folder / "corpus", [random_tokens(400, 64)])
+        self.train("run", rondo_runs.TINY_MODEL | {
+            "data.path": "corpus", "data.sequence": 16, "train.steps": 2, "train.global_batch": 4,
+            "train.micro_batch": 2, "train.eval_every": 0})
+        self.checkpoint_file("run", 2).rename(self.folder / "shared.h5")
+        self.convert("shared.h5", "split.h5", "--map", "0,1,2,3,1,2")
+        shared, split = (read_checkpoint(self.folder / f"{n}.h5") for n in ("shared", "split"))
+        for root in ("parameters", "optimizer/exp_avg", "optimizer/exp_avg_sq"):
+            for target, source in ((0, 0), (3, 0), (1, 1)):
+                key = "{}/attention/{}/q_proj/weight"
+                np.testing.assert_array_equal(split[key.format(root, target)],
+                                              shared[key.format(root, source)])
+        self.convert("split.h5", "merged.h5", "--sharing", "cycle", "--unique", 3)
+        merged = read_checkpoint(self.folder / "merged.h5")
+        self.assertTrue(all(np.array_equal(merged[key], shared[key]) for key in shared))
+        printed = self.convert("shared.h5", "relaxed.h5", "--relax", 2)
+        self.assertIn("optimizer state is left out", printed)
+        self.assertFalse(any("optimizer" in key for key in
+                             read_checkpoint(self.folder / "relaxed.h5")))
+
+    def test_a_dry_run_writes_nothing(self):
+        self.make_model()
+        printed = self.convert("hf:hf", "out.h5", "--sharing", "cycle", "--unique", 2, "--dry-run")
+        self.assertIn("A B A B A B", re.sub(" +", " ", printed))
+        self.assertFalse((self.folder / "out.h5").exists())
+
+
+if __name__ == "__main__":
+    rondo_runs.main()

@@ -1,0 +1,48 @@
+"""Small random models of every family, as transformers makes and keeps them."""
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging as transformers_logging
+
+torch.set_num_threads(1)
+transformers_logging.disable_progress_bar()
+VOCAB = 64
+LLAMA_LIKE = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3,
+              "num_attention_heads": 4, "vocab_size": VOCAB, "initializer_range": 0.1}
+GQA = LLAMA_LIKE | {"num_key_value_heads": 2}
+
+
+def configs(layers=3):
+    """By family."""
+    llama_like, gqa = (sizes | {"num_hidden_layers": layers} for sizes in (LLAMA_LIKE, GQA))
+    return {
+        "llama": transformers.LlamaConfig(**gqa, tie_word_embeddings=False),
+        "mistral": transformers.MistralConfig(**gqa, sliding_window=None),
+        "qwen2": transformers.Qwen2Config(**gqa, tie_word_embeddings=True),
+        "qwen3": transformers.Qwen3Config(**gqa, head_dim=12),
+        # Else the embedding's row of the padding token would start at zero and get no gradient.
+        "gemma": transformers.GemmaConfig(**llama_like, num_key_value_heads=1, head_dim=12,
+                                          pad_token_id=None),
+        "gpt_neox": transformers.GPTNeoXConfig(**llama_like, rotary_pct=0.25,
+                                               tie_word_embeddings=False),
+        "gpt2": transformers.GPT2Config(n_embd=32, n_layer=layers, n_head=4, vocab_size=VOCAB,
+                                        n_positions=24, initializer_range=0.1, bos_token_id=None,
+                                        eos_token_id=None)}
+
+
+def save_random_model(config, folder, dtype=torch.float32):
+    """Biases and gains are random too. Returns the model."""
+    torch.manual_seed(1)
+    model = AutoModelForCausalLM.from_config(config).float()
+    with torch.no_grad():
+        for value in model.parameters():
+            if value.dim() == 1:
+                value.add_(0.2 * torch.randn_like(value))
+    model = model.to(dtype).eval()
+    model.save_pretrained(folder)
+    return model
+
+
+def load(folder, dtype=torch.float64):
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
