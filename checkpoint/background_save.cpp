@@ -22,9 +22,12 @@ BackgroundSave::~BackgroundSave() {
   if (under_way_.valid()) under_way_.wait();
 }
 
-void BackgroundSave::write(const Save& save) const {
+/// Returns how long it took from `begin` until the file stood under its name.
+double BackgroundSave::write(const Save& save, Clock::time_point begin) const {
   save_checkpoint(save.file, save.header, save.all, save.mine, writers_);
+  const double seconds = seconds_since(begin);
   if (writers_.rank() == 0) behind_();
+  return seconds;
 }
 
 void BackgroundSave::start(const Save& save) {
@@ -44,8 +47,7 @@ void BackgroundSave::start(const Save& save) {
   }
   const double stall_s = seconds_since(begin);
   under_way_ = std::async(std::launch::async, [this, begin, stall_s, job = std::move(copy)] {
-    write(job);
-    return Saved{job.file, seconds_since(begin), stall_s};
+    return Saved{job.file, write(job, begin), stall_s};
   });
 }
 
@@ -54,9 +56,8 @@ Saved BackgroundSave::run(const Save& save) {
   finish();
   Save on_host = save;
   for (DatasetSlice& slice : on_host.mine) slice.values = slice.values.cpu().contiguous();
-  write(on_host);
-  const double seconds = seconds_since(begin);
-  return {save.file, seconds, seconds};
+  const double seconds = write(on_host, begin);
+  return {save.file, seconds, seconds_since(begin)};
 }
 
 bool BackgroundSave::ended() const {

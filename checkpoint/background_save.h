@@ -57,7 +57,7 @@ class BackgroundSave {
 
  private:
   using Clock = std::chrono::steady_clock;
-  void write(const Save& save) const;
+  double write(const Save& save, Clock::time_point begin) const;
 
   Writers writers_;
   std::function<void()> behind_;
