@@ -125,6 +125,33 @@ TEST(Plan, IsTheBestOfAllCandidates) {
   EXPECT_EQ(cases, 20);
 }
 
+/// The defaults of `rondo train sharing=cycle distributed.pipeline=4`.
+TEST(Plan, TakesTheFewestCopiesOfWhatIsAsFast) {
+  PlanRequest request;
+  Workload& work = request.workload;
+  work.model = {.hidden = 128, .depth = 8, .heads = 4, .kv_heads = 2, .head_dim = 32};
+  work.model.ffn = 352;
+  work.model.vocab = 256;
+  work.map = make_sharing_map({"cycle", 4}, 8);
+  work.sequence = 256;
+  work.micro_batch = 4;
+  request.global_batch = 16;
+  request.world = request.pipeline = 4;
+  request.machine.ranks_per_node = 2;
+  request.machine.flops_per_s = 1.8e11;
+  request.machine.memory_bytes_per_s = 1.5e10;
+  request.machine.intra = {1e-6, 5e9};
+  request.machine.inter = {3e-5, 1.25e9};
+  request.machine.copies_messages = true;
+  const Plan plan = make_plan(request);
+  EXPECT_TRUE(plan.chosen.copies.empty()) << explain(plan);
+  const bool another_is_faster =
+      std::any_of(plan.candidates.begin(), plan.candidates.end(), [&](const Candidate& c) {
+        return c.simulated && c.step_s < plan.chosen.step_s && !c.copies.empty();
+      });
+  EXPECT_TRUE(another_is_faster) << "or this test proves nothing";
+}
+
 TEST(Plan, NeverPromisesMoreThanTheBoundAllows) {
   for (const SharingOptions& sharing :
        {SharingOptions{"cycle", 4}, SharingOptions{"cycle_rev", 8}, SharingOptions{"none"}}) {
