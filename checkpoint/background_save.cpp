@@ -4,16 +4,10 @@
 
 #include <utility>
 
+#include "base/seconds_since.h"
 #include "checkpoint/checkpoint_writer.h"
 
 namespace rondo {
-namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-}  // namespace
 
 BackgroundSave::BackgroundSave(Writers writers, std::function<void()> behind)
     : writers_(std::move(writers)), behind_(std::move(behind)) {}

@@ -45,8 +45,8 @@ std::pair<Tensor, Tensor> truncated(const Tensor& residual, int64_t rank) {
 }  // namespace
 
 Converter::Converter(Conversion conversion) : conversion_(std::move(conversion)) {
-  for (const ParameterSpec& spec :
-       parameter_list(conversion_.base.spec, conversion_.map, conversion_.relaxation_rank)) {
+  for (const ParameterSpec& spec : parameter_list(conversion_.base.header.model, conversion_.map,
+                                                  conversion_.relaxation_rank)) {
     specs_[spec.path()] = spec;
   }
 }
@@ -70,7 +70,8 @@ Tensor Converter::shared(const ParameterSpec& parameter) const {
   const bool drawn =
       conversion_.init == SharingInit::random && slot_component(parameter.component).has_value();
   if (drawn) {
-    return initial_value(parameter, {conversion_.base.spec, conversion_.map}, conversion_.seed);
+    return initial_value(parameter, {conversion_.base.header.model, conversion_.map},
+                         conversion_.seed);
   }
   return combined(conversion_.base.parameters, parameter);
 }
@@ -100,7 +101,7 @@ const Tensor& Converter::adapter(const ParameterSpec& parameter) {
     distance.of = squares(residual);
   } else {
     // A Gaussian and B zero: no change, but a gradient.
-    const ModelDefinition model{conversion_.base.spec, conversion_.map,
+    const ModelDefinition model{conversion_.base.header.model, conversion_.map,
                                 conversion_.relaxation_rank};
     for (const std::string& tensor : {path + "/a", path + "/b"}) {
       adapters_[tensor] = initial_value(specs_.at(tensor), model, conversion_.seed);

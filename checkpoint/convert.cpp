@@ -32,10 +32,10 @@ int depth_of(const std::string& name) {
 }
 
 SharingMap target_map(const ConvertOptions& options, const UntiedModel& base) {
-  const int depth = static_cast<int>(base.spec.depth);
+  const int depth = static_cast<int>(base.header.model.depth);
   SharingMap map = options.untie     ? make_sharing_map({}, depth)
                    : options.sharing ? make_sharing_map(*options.sharing, depth)
-                                     : base.map;
+                                     : base.header.sharing;
   if (options.norms != NormHandling::per_layer) return map;
   for (Slot slot : {Slot::attention_norm, Slot::feed_forward_norm}) {
     std::iota(map.of(slot).begin(), map.of(slot).end(), 0);
@@ -50,22 +50,25 @@ Conversion plan_conversion(const ConvertOptions& options, bool keeps_base) {
   // A map that cannot be is refused before a tensor is looked for.
   if (options.sharing) make_sharing_map(*options.sharing, depth_of(options.from));
   plan.base = open(options.from, /*with_adapters=*/!keeps_base);
-  plan.original = open(options.original.empty() ? options.from : options.original, true);
-  if (!(plan.original.spec == plan.base.spec)) {
+  const bool is_base = options.original.empty() && !keeps_base;
+  plan.original =
+      is_base ? plan.base : open(options.original.empty() ? options.from : options.original, true);
+  if (!(plan.original.header.model == plan.base.header.model)) {
     throw UserError(fmt::format("{} is another model than {}: its sizes differ", plan.original.name,
                                 plan.base.name));
   }
   plan.map = target_map(options, plan.base);
-  const bool untied = plan.base.map == make_sharing_map({}, static_cast<int>(plan.base.spec.depth));
+  const bool untied = plan.base.header.sharing ==
+                      make_sharing_map({}, static_cast<int>(plan.base.header.model.depth));
   plan.init = options.init.value_or(untied ? SharingInit::stepwise : SharingInit::average);
   if (!options.sharing) plan.init = SharingInit::average;
   plan.adapter = options.adapter;
   plan.seed = options.seed;
   plan.relaxation_rank =
-      options.relaxation_rank.value_or(keeps_base ? plan.base.relaxation_rank : 0);
+      options.relaxation_rank.value_or(keeps_base ? plan.base.header.relaxation_rank : 0);
   plan.copies_adapters = keeps_base && options.original.empty() &&
                          options.norms == NormHandling::shared && plan.relaxation_rank > 0 &&
-                         plan.relaxation_rank == plan.base.relaxation_rank;
+                         plan.relaxation_rank == plan.base.header.relaxation_rank;
   if (options.norms == NormHandling::folded) {
     plan.base = with_folded_gains(std::move(plan.base));
     plan.original = with_folded_gains(std::move(plan.original));
@@ -76,14 +79,14 @@ Conversion plan_conversion(const ConvertOptions& options, bool keeps_base) {
 /// Moments are those of the same weights, or a mean of them; nothing else has a meaning.
 bool keeps_optimizer(const Conversion& plan) {
   return plan.base.exp_avg != nullptr && plan.init != SharingInit::random &&
-         (plan.relaxation_rank == 0 ? plan.base.relaxation_rank == 0 : plan.copies_adapters);
+         (plan.relaxation_rank == 0 ? plan.base.header.relaxation_rank == 0 : plan.copies_adapters);
 }
 
 CheckpointHeader header_of(const Conversion& plan, bool optimizer) {
   CheckpointHeader header = plan.base.header;
   header.sharing = plan.map;
   header.relaxation_rank = plan.relaxation_rank;
-  if (!(plan.map == plan.base.map)) header.config = model_to_toml(header.model);
+  if (!(plan.map == plan.base.header.sharing)) header.config = model_to_toml(header.model);
   if (!optimizer) header.step = header.tokens = 0;
   return header;
 }
@@ -97,7 +100,7 @@ Converted to_hugging_face(const ConvertOptions& options) {
   check_new_folder(folder_of(options.to));
   const UntiedModel model = open(options.from, /*with_adapters=*/true);
   Converted result{model.header, {}, {}};
-  result.header.sharing = make_sharing_map({}, static_cast<int>(model.spec.depth));
+  result.header.sharing = make_sharing_map({}, static_cast<int>(model.header.model.depth));
   result.header.relaxation_rank = 0;
   if (model.exp_avg) result.notes.emplace_back("the optimizer state is left out");
   if (!options.dry_run) {

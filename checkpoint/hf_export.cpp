@@ -75,7 +75,7 @@ std::string safetensors_header(const std::vector<Target>& targets, torch::Dtype 
 
 void write_tensors(const std::string& path, const UntiedModel& model, torch::Dtype dtype,
                    const std::function<void(int64_t, int64_t)>& progress) {
-  const std::vector<Target> targets = targets_of(model.spec, dtype);
+  const std::vector<Target> targets = targets_of(model.header.model, dtype);
   const std::string header = safetensors_header(targets, dtype);
   ByteFile file = ByteFile::create(path);
   file.write(0, header.data(), static_cast<int64_t>(header.size()));
@@ -83,7 +83,8 @@ void write_tensors(const std::string& path, const UntiedModel& model, torch::Dty
   for (const Target& target : targets) {
     std::vector<torch::Tensor> parts;
     for (const ParameterSpec& part : target.parts) parts.push_back(model.parameters(part));
-    const torch::Tensor values = put_parts(target.name, parts, model.spec).to(dtype).contiguous();
+    const torch::Tensor values =
+        put_parts(target.name, parts, model.header.model).to(dtype).contiguous();
     file.write(static_cast<int64_t>(header.size()) + target.begin, values.data_ptr(),
                static_cast<int64_t>(values.nbytes()));
     progress(++done, static_cast<int64_t>(targets.size()));
@@ -112,7 +113,7 @@ void export_hugging_face(const std::string& dir, const UntiedModel& model, torch
   const std::string partial = partial_path(whole.string(), getpid());
   try {
     fs::create_directories(partial);
-    write_config(partial + "/config.json", hugging_face_config(model.spec, dtype));
+    write_config(partial + "/config.json", hugging_face_config(model.header.model, dtype));
     write_tensors(partial + "/model.safetensors", model, dtype, progress);
     fs::rename(partial, whole);
     ByteFile::sync_folder(whole.has_parent_path() ? whole.parent_path().string() : ".");

@@ -108,9 +108,9 @@ UntiedModel open_hugging_face(const std::string& dir) {
   const ModelSpec spec = read_hugging_face_config(dir);
   const auto folder = std::make_shared<const SafetensorsFolder>(dir);
   check_no_other_tensors(*folder, dir, spec);
-  UntiedModel model{.name = dir, .spec = spec};
-  model.map = make_sharing_map({}, static_cast<int>(spec.depth));
+  UntiedModel model{.name = dir};
   model.header.model = spec;
+  model.header.sharing = make_sharing_map({}, static_cast<int>(spec.depth));
   model.header.config = model_to_toml(spec);
   model.parameters = [=](const ParameterSpec& parameter) {
     const HfTensor from = hf_tensor(spec, parameter);
@@ -126,9 +126,7 @@ UntiedModel open_checkpoint(const std::string& file, bool with_adapters) {
   const SharingMap map = header.sharing;
   const auto parameters = parameter_list(header.model, map, header.relaxation_rank);
   check_parameters(*reader, parameters);
-  UntiedModel model{.name = file, .spec = header.model, .map = map};
-  model.relaxation_rank = header.relaxation_rank;
-  model.header = header;
+  UntiedModel model{.name = file, .header = header};
   model.parameters = [=](const ParameterSpec& parameter) {
     torch::Tensor values = reader->read(parameter_dataset(stored(parameter, map)));
     if (!with_adapters) return values;
@@ -147,15 +145,15 @@ UntiedModel open_checkpoint(const std::string& file, bool with_adapters) {
 }
 
 UntiedModel with_folded_gains(UntiedModel model) {
-  const BlockParts& parts = block_parts(model.spec);
+  const BlockParts& parts = block_parts(model.header.model);
   if (parts.norm != NormKind::root_mean_square) {
     throw UserError(fmt::format(
         "{}: the norms of {} have a bias, which no linear can take over; keep them per layer",
-        model.name, model.spec.family));
+        model.name, model.header.model.family));
   }
   const TensorSource plain = model.parameters;
   const double offset = parts.gain_offset;
-  const int64_t hidden = model.spec.hidden;
+  const int64_t hidden = model.header.model.hidden;
   model.parameters = [=](const ParameterSpec& parameter) {
     const auto where = slot_component(parameter.component);
     if (where && is_layer_norm(where->slot)) {

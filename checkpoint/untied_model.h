@@ -20,11 +20,8 @@ using TensorSource = std::function<torch::Tensor(const ParameterSpec&)>;
 /// Sources take the parameters of the untied model, whose component ids are layers, and read them
 /// when they are asked; nothing is kept in memory.
 struct UntiedModel {
-  std::string name = {};  ///< of the file or folder, for messages
-  ModelSpec spec = {};
-  SharingMap map = {};          ///< which of the layers are stored once
-  int64_t relaxation_rank = 0;  ///< of the adapters in the file
-  CheckpointHeader header = {};
+  std::string name = {};         ///< of the file or folder, for messages
+  CheckpointHeader header = {};  ///< of the file: map and adapters are how it stores the layers
   TensorSource parameters = {};  ///< in the stored dtype; float64 where something was computed
   TensorSource exp_avg = {};     ///< null without optimizer state
   TensorSource exp_avg_sq = {};  ///< likewise

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "base/seconds_since.h"
 #include "checkpoint/checkpoint.h"
 #include "launcher/agree.h"
 #include "launcher/plan_request.h"
@@ -17,10 +18,6 @@ namespace rondo {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 Microbatch to_microbatch(const Batch& batch, torch::Device device) {
   return {torch::tensor(batch.inputs, torch::kInt64).to(device),
