@@ -57,7 +57,7 @@ struct Pipeline::Execution {
   std::map<std::tuple<Flow, int, int>, Arrival> arrivals = {};
   std::vector<Departure> departures = {};
   std::vector<OpenSum> sums = {};  ///< of a timed run, in order
-  Tensor loss = {};                ///< [] float64; undefined without the last chunk
+  Tensor losses = {};              ///< [2] float64; undefined without the last chunk
   Run run = {};
   Clock::time_point start = Clock::now();
 
@@ -104,7 +104,8 @@ Pipeline::Pipeline(const ModelDefinition& model, const ComponentStore& store,
                               .first = chunk.embeds,
                               .last = chunk.heads,
                               .sequence = layout.sequence,
-                              .recompute = layout.recompute}));
+                              .recompute = layout.recompute,
+                              .teach = layout.teach}));
   }
   for (size_t g = 0; g < layout.groups.size(); ++g) {
     for (int k : layout.groups[g].chunks) groups_of_[k].push_back(static_cast<int>(g));
@@ -145,7 +146,10 @@ Pipeline::Run Pipeline::run(const RankProgram& program, const MicrobatchSource& 
   if (!execution.arrivals.empty() || !execution.tapes.empty()) {
     throw std::logic_error("the program leaves something behind");
   }
-  if (execution.loss.defined()) execution.run.loss = execution.loss.item<double>();
+  if (execution.losses.defined()) {
+    execution.run.loss = execution.losses[0].item<double>();
+    execution.run.divergence = execution.losses[1].item<double>();
+  }
   return std::move(execution.run);
 }
 
@@ -202,7 +206,7 @@ void Pipeline::forward(const Action& action, Execution& execution) {
     result = stage.evaluate(batch, x);
   }
   if (last) {
-    execution.loss = execution.loss.defined() ? execution.loss + result : result;
+    execution.losses = execution.losses.defined() ? execution.losses + result : result;
   } else {
     execution.give(Flow::activation, k + 1, i, {.value = result});
   }

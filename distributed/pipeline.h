@@ -26,6 +26,7 @@ struct PipelineLayout {
   std::vector<int> reduced_groups;  ///< by reduction: the group that it sums
   int64_t sequence = 0;
   bool recompute = false;
+  Teach teach = {};  ///< of the last chunk
 };
 
 /// The microbatches of one step, by their number.
@@ -44,8 +45,9 @@ class Pipeline {
 
   /// What one run of a program showed on this rank.
   struct Run {
-    double loss = 0.0;  ///< summed over target tokens, on the rank of the last chunk; else 0
-    int peak_live = 0;  ///< most (chunk, microbatch) whose activations were kept at a time
+    double loss = 0.0;        ///< summed over target tokens, on the rank of the last chunk; else 0
+    double divergence = 0.0;  ///< from the teacher, likewise
+    int peak_live = 0;        ///< most (chunk, microbatch) whose activations were kept at a time
     std::vector<TimedAction> timeline;  ///< seconds since the run began; empty unless asked for
   };
 

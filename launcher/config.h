@@ -39,6 +39,9 @@ struct TrainConfig {
   std::string passes;           ///< a step's passes over the recurring layers: see PassSchedule
   int64_t backprop_passes = 0;  ///< gradients go back through the last so many; 0: through all
   std::string init;             ///< checkpoint to start from; its model and map then stand
+  std::string distill;          ///< checkpoint whose model teaches; empty: only the tokens do
+  double distill_temperature = 1.0;
+  double distill_weight = 0.5;  ///< of the teacher in the loss; the tokens have the rest
   int64_t eval_every = 0;       ///< steps between evaluations; 0 = only at the end
   int64_t eval_batches = 16;    ///< global batches per evaluation
   int64_t threads = 1;          ///< compute threads per rank

@@ -49,6 +49,7 @@ nlohmann::json result_json(double loss, int64_t tokens, const std::optional<Data
 /// The whole model on every rank, whatever it was trained on.
 Plan data_parallel_plan(Config config, const ModelDefinition& model, int world_size) {
   config.distributed = {};
+  config.train.distill.clear();
   config.cluster.device_memory_gb = 0;  // it is priced as training, which it is not
   config.train.global_batch = config.train.micro_batch * world_size;
   return plan_for(config, model, world_size);

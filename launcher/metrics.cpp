@@ -87,6 +87,7 @@ std::string to_json(const StepMetrics& metrics) {
       {"tokens", metrics.tokens},       {"tokens_per_s", metrics.tokens_per_s},
       {"step_s", metrics.step_s},       {"sent_bytes", json_of(metrics.sent_bytes)},
   };
+  if (metrics.divergence) object["divergence"] = *metrics.divergence;
   if (metrics.passes) object["passes"] = *metrics.passes;
   for (const RankMetrics& rank : metrics.ranks) {
     object["ranks"].push_back(

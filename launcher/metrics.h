@@ -24,9 +24,10 @@ struct RankMetrics {
 };
 
 struct StepMetrics {
-  int64_t step = 0;        ///< from 1
-  double loss = 0.0;       ///< mean nats per target token of the global batch
-  double grad_norm = 0.0;  ///< global, before clipping
+  int64_t step = 0;                       ///< from 1
+  double loss = 0.0;                      ///< mean nats per target token of the global batch
+  std::optional<double> divergence = {};  ///< from the teacher, in the same mean; without one: none
+  double grad_norm = 0.0;                 ///< global, before clipping
   double lr = 0.0;
   int64_t tokens = 0;  ///< target tokens seen since the start of training
   double tokens_per_s = 0.0;

@@ -14,6 +14,7 @@
 #include "launcher/commands.h"
 #include "launcher/compose.h"
 #include "launcher/config_stored.h"
+#include "launcher/frozen_model.h"
 #include "launcher/plan_report.h"
 #include "launcher/plan_request.h"
 #include "launcher/timeline.h"
@@ -79,14 +80,18 @@ Asked asked(const PlanWords& words) {
         "cluster.measured: rondo plan starts no ranks to measure on; choose cluster=cpu, a100 or "
         "h100, or let rondo train measure");
   }
-  if (config.train.init.empty()) return {plan_request(config, words.world), left_out(config)};
+  const auto with_teacher = [&](PlanRequest request) -> Asked {
+    request.workload.teacher_flops = teacher_flops_per_token(config);
+    return {std::move(request), left_out(config)};
+  };
+  if (config.train.init.empty()) return with_teacher(plan_request(config, words.world));
   // The model and the map of the checkpoint to start from then stand.
   const std::string& file = config.train.init;
   const CheckpointHeader header = CheckpointReader(file).header();
   adopt_model(config, resolved,
               {file, header.config, header.model, header.sharing, header.relaxation_rank});
   const ModelDefinition model{header.model, header.sharing, header.relaxation_rank};
-  return {plan_request(config, model, words.world), left_out(config)};
+  return with_teacher(plan_request(config, model, words.world));
 }
 
 Timeline timeline_of(const Plan& plan) {

@@ -71,7 +71,8 @@ Replica::Engine& Replica::engine(const StepDepth& depth) {
                                                 .groups = engine.step.groups,
                                                 .reduced_groups = engine.step.reduced_groups,
                                                 .sequence = options_.sequence,
-                                                .recompute = options_.recompute},
+                                                .recompute = options_.recompute,
+                                                .teach = options_.teach},
                                  *pipeline_ranks_, buffers_);
   return engine;
 }

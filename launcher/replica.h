@@ -27,6 +27,7 @@ struct ReplicaOptions {
   bool recompute = false;
   int zero = 0;
   torch::Device device = torch::kCPU;
+  Teach teach = {};  ///< on the ranks of the last chunk
 };
 
 class Replica {

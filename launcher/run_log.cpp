@@ -34,6 +34,7 @@ void RunLog::add(const StepMetrics& metrics, double mfu) {
       {"sent_bytes/activation", static_cast<double>(metrics.sent_bytes.activation)},
       {"sent_bytes/reduce", static_cast<double>(metrics.sent_bytes.reduce)},
       {"sent_bytes/gather", static_cast<double>(metrics.sent_bytes.gather)}};
+  if (metrics.divergence) scalars.push_back({"train/divergence", *metrics.divergence});
   if (metrics.passes) scalars.push_back({"train/passes", static_cast<double>(*metrics.passes)});
   if (metrics.validation_loss) scalars.push_back({"validation/loss", *metrics.validation_loss});
   events_->add(metrics.step, scalars);

@@ -16,6 +16,7 @@
 #include "launcher/commands.h"
 #include "launcher/compose.h"
 #include "launcher/config_stored.h"
+#include "launcher/frozen_model.h"
 #include "launcher/job.h"
 #include "launcher/measure.h"
 #include "launcher/memory.h"
@@ -122,6 +123,10 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
         !config.checkpoint.verify || (config.checkpoint.resume == "auto" && start.resume);
     if (!start.file.empty() && !verified && is_first) {
       CheckpointReader(start.file).verify(start.resume ? "/" : all_parameters);
+    }
+    check_teacher(config, start.model.spec);
+    if (!config.train.distill.empty() && config.checkpoint.verify && is_first) {
+      CheckpointReader(config.train.distill).verify(all_parameters);
     }
     const bool on_host = config.distributed.backend == "mpi";
     const auto ranks_here = std::min<int64_t>(host.size(), config.cluster.gpus_per_node);

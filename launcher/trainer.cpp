@@ -11,6 +11,7 @@
 #include "base/seconds_since.h"
 #include "checkpoint/checkpoint.h"
 #include "launcher/agree.h"
+#include "launcher/frozen_model.h"
 #include "launcher/plan_request.h"
 #include "launcher/step_trace.h"
 
@@ -62,6 +63,13 @@ std::vector<RankMetrics> gather_ranks(const RankMetrics& mine, World world) {
   return ranks;
 }
 
+/// Whether the last chunk, with the loss, lies on this rank.
+bool has_head(const Plan& plan, int world_rank) {
+  const Placement& placement = plan.placement();
+  const WorldLayout layout{placement.pipeline, plan.chosen.choice.replicas};
+  return placement.rank_of(placement.chunks() - 1) == layout.pipeline_rank(world_rank);
+}
+
 }  // namespace
 
 double evaluate(Replica& replica, const SampleSource& source, const Config& config, World world) {
@@ -83,7 +91,9 @@ double evaluate(Replica& replica, const SampleSource& source, const Config& conf
 }
 
 Plan plan_for(const Config& config, const ModelDefinition& model, int world_size) {
-  return make_plan(plan_request(config, model, world_size));
+  PlanRequest request = plan_request(config, model, world_size);
+  request.workload.teacher_flops = teacher_flops_per_token(config);
+  return make_plan(request);
 }
 
 Trainer::Trainer(const Config& config, const Start& start, const Plan& plan, Corpora corpora,
@@ -100,7 +110,9 @@ Trainer::Trainer(const Config& config, const Start& start, const Plan& plan, Cor
                 .sequence = config.data.sequence,
                 .recompute = config.train.recompute == "layer",
                 .zero = config.distributed.zero,
-                .device = ranks.device()},
+                .device = ranks.device(),
+                .teach = has_head(plan, ranks.world().rank()) ? load_teacher(config, ranks.device())
+                                                              : Teach{}},
                ranks.world()),
       saves_(Writers::world(), [config] {
         const CheckpointConfig& kept = config.checkpoint;
@@ -123,7 +135,7 @@ StepDepth Trainer::depth_of(int64_t step) const {
   return {passes_.at(config_.train.seed, step, recurrence_->passes), trained};
 }
 
-double Trainer::forward_backward(int64_t step, const StepDepth& depth) {
+Pipeline::Run Trainer::forward_backward(int64_t step, const StepDepth& depth) {
   const int64_t global = config_.train.global_batch;
   const int64_t micro = config_.train.micro_batch;
   const int64_t first = replica_.index() * (global / replica_.layout().replicas);
@@ -139,7 +151,9 @@ double Trainer::forward_backward(int64_t step, const StepDepth& depth) {
   Pipeline::Run run =
       replica_.train(microbatches, {.gradient_scale = scale, .depth = depth, .timed = traced});
   if (traced) timeline_ = std::move(run.timeline);
-  return run.loss * scale;
+  run.loss *= scale;
+  run.divergence *= scale;
+  return run;
 }
 
 StepMetrics Trainer::train_step(int64_t step) {
@@ -147,7 +161,7 @@ StepMetrics Trainer::train_step(int64_t step) {
   const Communicator::Traffic before = replica_.traffic();
   replica_.buffers().clear_gradients();
   const StepDepth depth = depth_of(step);
-  const double loss = forward_backward(step, depth);
+  const Pipeline::Run run = forward_backward(step, depth);
   const double pipeline_s = seconds_since(start);
   StepMetrics metrics{.step = step, .lr = config_.optimizer.rate.at(step)};
   if (depth.passes > 0) metrics.passes = depth.passes;
@@ -169,7 +183,8 @@ StepMetrics Trainer::train_step(int64_t step) {
                             metrics.lr, step, factor);
   update_s_ = seconds_since(start) - pipeline_s;
   const SentBytes sent = replica_.traffic() - before;
-  std::array<double, 6> sums = {loss,
+  std::array<double, 7> sums = {run.loss,
+                                run.divergence,
                                 signals_.requested() ? 1.0 : 0.0,
                                 static_cast<double>(sent.activation),
                                 static_cast<double>(sent.reduce),
@@ -177,10 +192,11 @@ StepMetrics Trainer::train_step(int64_t step) {
                                 saves_.ended() ? 1.0 : 0.0};
   sum_over_ranks(world_, sums);
   metrics.loss = sums[0];
-  stopping_ = sums[1] > 0.0;
-  save_ended_ = sums[5] == world_.size();
-  metrics.sent_bytes = {static_cast<int64_t>(sums[2]), static_cast<int64_t>(sums[3]),
-                        static_cast<int64_t>(sums[4])};
+  if (!config_.train.distill.empty()) metrics.divergence = sums[1];
+  stopping_ = sums[2] > 0.0;
+  save_ended_ = sums[6] == world_.size();
+  metrics.sent_bytes = {static_cast<int64_t>(sums[3]), static_cast<int64_t>(sums[4]),
+                        static_cast<int64_t>(sums[5])};
   if (step % config_.log.every == 0 || step == 1 || step == config_.train.steps) {
     metrics.ranks = gather_ranks({sent, peak_memory_bytes()}, world_);
   }

@@ -45,7 +45,7 @@ class Trainer {
 
  private:
   StepMetrics train_step(int64_t step);
-  double forward_backward(int64_t step, const StepDepth& depth);
+  Pipeline::Run forward_backward(int64_t step, const StepDepth& depth);
   StepDepth depth_of(int64_t step) const;
   void write_trace(RunLog* log);
   void compare_with_plan(RunLog* log) const;

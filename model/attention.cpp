@@ -1,5 +1,8 @@
 #include "model/attention.h"
 
+#include <tuple>
+#include <utility>
+
 namespace rondo {
 namespace {
 
@@ -65,6 +68,29 @@ Tensor normalise_heads(const Tensor& qkv, const Attention& use, const ModelSpec&
       2);
 }
 
+/// Keys and values of all positions so far, those of `keys` and `values` put behind.
+std::pair<Tensor, Tensor> append(KeyValueCache& cache, const Tensor& keys, const Tensor& values) {
+  const int64_t count = keys.size(2);
+  cache.keys.narrow(2, cache.filled, count).copy_(keys);
+  cache.values.narrow(2, cache.filled, count).copy_(values);
+  cache.filled += count;
+  return {cache.keys.narrow(2, 0, cache.filled), cache.values.narrow(2, 0, cache.filled)};
+}
+
+/// Causal: the last query sees every key, the one before it all but one, … All [batch, heads or
+/// kv_heads, positions, head_dim].
+Tensor mix(const Tensor& queries, const Tensor& keys, const Tensor& values) {
+  const int64_t own = queries.size(2);
+  const int64_t earlier = keys.size(2) - own;
+  std::optional<Tensor> mask;  // [own, earlier + own]
+  if (earlier > 0) {
+    mask = at::ones({own, earlier + own}, queries.options().dtype(torch::kBool)).tril(earlier);
+  }
+  return at::scaled_dot_product_attention(queries, keys, values, mask, /*dropout_p=*/0.0,
+                                          /*is_causal=*/earlier == 0, /*scale=*/{},
+                                          /*enable_gqa=*/keys.size(1) != queries.size(1));
+}
+
 }  // namespace
 
 RotaryTable::RotaryTable(const ModelSpec& model, int64_t sequence, torch::TensorOptions options) {
@@ -80,24 +106,31 @@ RotaryTable::RotaryTable(const ModelSpec& model, int64_t sequence, torch::Tensor
   sine = shaped(angle.sin());
 }
 
+RotaryTable RotaryTable::positions(int64_t begin, int64_t count) const {
+  RotaryTable part = *this;
+  part.cosine = cosine.narrow(1, begin, count);
+  part.sine = sine.narrow(1, begin, count);
+  return part;
+}
+
 TurnedHeads turn_heads(const Tensor& qkv, const ModelSpec& model, const RotaryTable& table) {
   const variable_list parts = TurnHeadsFunction::apply(qkv, model.heads, table);
   return {parts[0], parts[1], parts[2]};
 }
 
-Tensor attend(const Tensor& x, const Tensor& residual, const Attention& use, const ModelSpec& model,
-              const RotaryTable& table) {
+Tensor attend(const Tensor& x, const Tensor& residual, const Attention& use,
+              const LayerContext& context) {
+  const auto& [model, table, cache] = context;
   const int64_t sequence = table.cosine.size(1);
   const int64_t groups = model.heads + 2 * model.kv_heads;
   Tensor qkv = linear(x, use.qkv).view({-1, sequence, groups, model.head_dim});
   if (use.query_norm) qkv = normalise_heads(qkv, use, model);
   const TurnedHeads turned = turn_heads(qkv, model, table);
   const auto heads_first = [](const Tensor& t) { return t.transpose(1, 2); };
-  // [batch, heads, sequence, head_dim]
-  const Tensor mixed = at::scaled_dot_product_attention(
-      heads_first(turned.queries), heads_first(turned.keys), heads_first(turned.values),
-      /*attn_mask=*/{}, /*dropout_p=*/0.0, /*is_causal=*/true, /*scale=*/{},
-      /*enable_gqa=*/model.kv_heads != model.heads);
+  Tensor keys = heads_first(turned.keys);  // [batch, kv_heads, sequence, head_dim]
+  Tensor values = heads_first(turned.values);
+  if (cache != nullptr) std::tie(keys, values) = append(*cache, keys, values);
+  const Tensor mixed = mix(heads_first(turned.queries), keys, values);
   const Tensor joined = heads_first(mixed).reshape({x.size(0), model.heads * model.head_dim});
   return linear(joined, use.output, residual);
 }

@@ -19,6 +19,9 @@ struct RotaryTable {
   torch::Tensor sine;    ///< likewise
 
   RotaryTable(const ModelSpec& model, int64_t sequence, torch::TensorOptions options);
+
+  /// Of positions [begin, begin + count) alone.
+  RotaryTable positions(int64_t begin, int64_t count) const;
 };
 
 /// Queries and keys turned by position, and values: [batch, sequence, heads, head_dim] each.
@@ -40,9 +43,25 @@ struct Attention {
   std::optional<Norm> key_norm;    ///< likewise; there exactly when query_norm is
 };
 
+/// What one executed layer has seen of a sequence that goes on. Layers that share weights have one
+/// each: what they see differs.
+struct KeyValueCache {
+  torch::Tensor keys;    ///< [1, kv_heads, capacity, head_dim], turned
+  torch::Tensor values;  ///< likewise
+  int64_t filled = 0;    ///< positions that count
+};
+
+/// What the layers of a stage read beside their weights.
+struct LayerContext {
+  const ModelSpec& model;
+  const RotaryTable& table;        ///< of the positions at hand
+  KeyValueCache* cache = nullptr;  ///< of this layer, for a sequence that goes on
+};
+
 /// The branch added to the stream: x, residual [batch·sequence, hidden] → [batch·sequence, hidden].
-/// The batch is the number of rows divided by the table's sequence.
+/// The batch is the number of rows divided by the table's sequence. With a cache, the batch is one
+/// sequence, which also sees the positions of the cache; its own are put behind them.
 torch::Tensor attend(const torch::Tensor& x, const torch::Tensor& residual, const Attention& use,
-                     const ModelSpec& model, const RotaryTable& table);
+                     const LayerContext& context);
 
 }  // namespace rondo

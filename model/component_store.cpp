@@ -42,10 +42,14 @@ void ComponentStore::allocate(const BufferPlan& plan,
   }
   size = round_up(size, alignment * plan.shards);
   buffer.values = torch::zeros({size}, torch::dtype(precision_.compute).device(device_));
-  buffer.gradients = torch::zeros({size}, torch::dtype(precision_.master).device(device_));
+  if (plan.trained) {
+    buffer.gradients = torch::zeros({size}, torch::dtype(precision_.master).device(device_));
+  }
   for (const auto& [spec, begin] : buffer.entries) {
-    const Parameter parameter{buffer.values.narrow(0, begin, spec.count()).view(spec.shape),
-                              buffer.gradients.narrow(0, begin, spec.count()).view(spec.shape)};
+    const auto view = [&, &spec = spec, &begin = begin](const torch::Tensor& whole) {
+      return whole.defined() ? whole.narrow(0, begin, spec.count()).view(spec.shape) : whole;
+    };
+    const Parameter parameter{view(buffer.values), view(buffer.gradients)};
     if (!by_path_.emplace(spec.path(), parameter).second) {
       throw std::logic_error("component " + spec.component + " has two owners");
     }
@@ -72,7 +76,7 @@ Parameter ComponentStore::stacked(const std::vector<std::string>& paths) const {
     shape[0] += next.value.size(0);
   }
   const auto whole = [&](const torch::Tensor& view) {
-    return view.as_strided(shape, view.strides(), view.storage_offset());
+    return view.defined() ? view.as_strided(shape, view.strides(), view.storage_offset()) : view;
   };
   return {whole(first.value), whole(first.gradient)};
 }

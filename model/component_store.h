@@ -25,13 +25,14 @@ struct Precision {
 /// the operations in this folder add weight gradients straight into `gradient`.
 struct Parameter {
   torch::Tensor value;     ///< [shape], compute type
-  torch::Tensor gradient;  ///< [shape], master type
+  torch::Tensor gradient;  ///< [shape], master type; undefined where nothing is trained
 };
 
 /// Which components share a flat buffer, and into how many equal shards it must divide.
 struct BufferPlan {
   std::vector<std::string> components;
   int64_t shards = 1;
+  bool trained = true;  ///< else there are no gradients
 };
 
 /// Contiguous memory that is reduced, sharded and updated as one. Tensors of one component lie
@@ -43,7 +44,7 @@ struct FlatBuffer {
   };
   std::vector<Entry> entries;
   torch::Tensor values;     ///< [n], compute type
-  torch::Tensor gradients;  ///< [n], master type
+  torch::Tensor gradients;  ///< [n], master type; undefined where nothing is trained
 };
 
 /// Owns the components that one process holds. Layers refer to them by index or view; nothing is

@@ -4,11 +4,11 @@ namespace rondo {
 
 using torch::Tensor;
 
-Tensor embed(const Tensor& tokens, int64_t sequence, const Embedding& embedding) {
+Tensor embed(const Tensor& tokens, int64_t sequence, const Embedding& embedding, int64_t begin) {
   Tensor x = at::index_select(embedding.tokens.value, 0, tokens);  // [batch·sequence, hidden]
   if (embedding.scale != 1.0) x.mul_(embedding.scale);
   if (embedding.positions) {
-    x.view({-1, sequence, x.size(1)}).add_(embedding.positions->value.narrow(0, 0, sequence));
+    x.view({-1, sequence, x.size(1)}).add_(embedding.positions->value.narrow(0, begin, sequence));
   }
   return x;
 }

@@ -16,8 +16,10 @@ struct Embedding {
   double scale = 1.0;                       ///< of the tokens' rows
 };
 
-/// tokens [batch·sequence] int64 → [batch·sequence, hidden].
-torch::Tensor embed(const torch::Tensor& tokens, int64_t sequence, const Embedding& embedding);
+/// tokens [batch·sequence] int64, each sequence from position `begin` on → [batch·sequence,
+/// hidden].
+torch::Tensor embed(const torch::Tensor& tokens, int64_t sequence, const Embedding& embedding,
+                    int64_t begin = 0);
 
 /// Adds `gradient` [batch·sequence, hidden] of the result to the gradients of the rows used.
 void embed_backward(const torch::Tensor& tokens, int64_t sequence, const torch::Tensor& gradient,

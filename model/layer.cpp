@@ -188,12 +188,11 @@ std::vector<Layer> make_layers(const ModelDefinition& model, const ComponentStor
   return layers;
 }
 
-torch::Tensor run_layer(const torch::Tensor& x, const Layer& layer, const ModelSpec& spec,
-                        const RotaryTable& table) {
+torch::Tensor run_layer(const torch::Tensor& x, const Layer& layer, const LayerContext& context) {
   torch::Tensor mixed = x;
   if (layer.attention) {
     const auto& [norm, use] = *layer.attention;
-    mixed = attend(normalise(x, norm), x, use, spec, table);
+    mixed = attend(normalise(x, norm), x, use, context);
   }
   if (!layer.feed_forward) return mixed;
   const auto& [norm, use] = *layer.feed_forward;

@@ -50,8 +50,7 @@ std::vector<Layer> make_layers(const ModelDefinition& model, const ComponentStor
                                const c10::intrusive_ptr<WeightGradients>& gradients);
 
 /// x [batch·sequence, hidden] → the same shape.
-torch::Tensor run_layer(const torch::Tensor& x, const Layer& layer, const ModelSpec& spec,
-                        const RotaryTable& table);
+torch::Tensor run_layer(const torch::Tensor& x, const Layer& layer, const LayerContext& context);
 
 /// Two of the layers share memory in a slot, tensor by tensor, exactly when the map gives them one
 /// component; adapters are always the layer's own. Throws std::logic_error that names the slot and

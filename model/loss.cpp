@@ -14,27 +14,52 @@ using torch::Tensor;
 constexpr int64_t chunk_elements = int64_t{1} << 20;
 constexpr int64_t least_rows = 64;
 
+/// log softmax of x·headᵀ / temperature, [rows, vocab], in `type`.
+Tensor log_probabilities(const Tensor& x, const Tensor& head, double temperature,
+                         torch::Dtype type) {
+  return at::log_softmax(matrix_product(x, head.t()).to(type).div_(temperature), 1);
+}
+
+/// Adds the divergence from the teacher to `losses`; returns the gradient with respect to `logits`
+/// [rows, vocab] of w·T²·divergence: w·T·(q − p).
+Tensor diverge(const Tensor& logits, const Tensor& teacher_x, const SoftTargets& soft,
+               const Tensor& losses) {
+  const Tensor log_p =
+      log_probabilities(teacher_x, soft.head, soft.temperature, logits.scalar_type());
+  const Tensor log_q = at::log_softmax(logits / soft.temperature, 1);
+  const Tensor p = log_p.exp();
+  losses[1].add_((p * (log_p - log_q)).sum(torch::kFloat64));
+  return log_q.exp().sub_(p).mul_(soft.weight * soft.temperature);
+}
+
 }  // namespace
 
-HeadResult head_loss(const Tensor& x, const Parameter& head, const Tensor& targets,
+HeadResult head_loss(const Tensor& x, const Parameter& head, const HeadTargets& targets,
                      double gradient_scale) {
   const torch::NoGradGuard no_grad;
   const int64_t tokens = x.size(0);
   const int64_t rows = std::max(least_rows, chunk_elements / head.value.size(0));
-  const auto master = head.gradient.scalar_type();
-  HeadResult result{torch::zeros({}, x.options().dtype(torch::kFloat64)), {}};
+  const auto wide = torch::promote_types(x.scalar_type(), torch::kFloat32);
+  const double hard = targets.soft ? 1.0 - targets.soft->weight : 1.0;
+  HeadResult result{torch::zeros({2}, x.options().dtype(torch::kFloat64)), {}};
   if (gradient_scale != 0.0) result.gradient_x = at::empty_like(x);
   for (int64_t begin = 0; begin < tokens; begin += rows) {
     const int64_t count = std::min(rows, tokens - begin);
-    const Tensor part = x.narrow(0, begin, count);                       // [count, hidden]
-    const Tensor target = targets.narrow(0, begin, count).unsqueeze(1);  // [count, 1]
-    Tensor logits = matrix_product(part, head.value.t()).to(master);     // [count, vocab]
-    const Tensor total = at::logsumexp(logits, 1, /*keepdim=*/true);     // [count, 1]
-    result.loss.add_((total - logits.gather(1, target)).sum(torch::kFloat64));
+    const Tensor part = x.narrow(0, begin, count);                              // [count, hidden]
+    const Tensor target = targets.tokens.narrow(0, begin, count).unsqueeze(1);  // [count, 1]
+    Tensor logits = matrix_product(part, head.value.t()).to(wide);              // [count, vocab]
+    const Tensor total = at::logsumexp(logits, 1, /*keepdim=*/true);            // [count, 1]
+    result.losses[0].add_((total - logits.gather(1, target)).sum(torch::kFloat64));
+    Tensor from_teacher;  // [count, vocab]
+    if (targets.soft) {
+      const Tensor teacher_x = targets.soft->x.narrow(0, begin, count);
+      from_teacher = diverge(logits, teacher_x, *targets.soft, result.losses);
+    }
     if (gradient_scale == 0.0) continue;
-    // ∂ = scale · (softmax − one-hot), in place of the logits.
-    logits.sub_(total).exp_().mul_(gradient_scale);
-    logits.scatter_add_(1, target, at::full_like(total, -gradient_scale));
+    // ∂ = scale · hard · (softmax − one-hot), in place of the logits.
+    logits.sub_(total).exp_().mul_(gradient_scale * hard);
+    logits.scatter_add_(1, target, at::full_like(total, -gradient_scale * hard));
+    if (from_teacher.defined()) logits.add_(from_teacher, gradient_scale);
     const Tensor gradient = logits.to(x.scalar_type());
     Tensor gradient_part = result.gradient_x.narrow(0, begin, count);
     matrix_product_into(gradient_part, gradient, head.value, 0.0);

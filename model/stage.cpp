@@ -54,17 +54,18 @@ Tensor Stage::forward(const Microbatch& batch, const Tensor& x, double gradient_
   for (const Layer& layer : layers_) {
     tape.inputs.push_back(leaf(stream));
     const torch::AutoGradMode mode(!options_.recompute);
-    const Tensor output = run_layer(tape.inputs.back(), layer, model_.spec, table_);
+    const Tensor output = run_layer(tape.inputs.back(), layer, context());
     tape.outputs.push_back(options_.recompute ? Tensor() : output);
     stream = output.detach();
   }
   if (!options_.last) return stream;
   tape.norm_input = leaf(stream);
   tape.norm_output = normalise(tape.norm_input, *final_norm_);
-  const HeadResult head =
-      head_loss(tape.norm_output.detach(), *head_, batch.targets, gradient_scale);
+  HeadTargets targets{.tokens = batch.targets};
+  if (options_.teach) targets.soft = options_.teach(batch);
+  const HeadResult head = head_loss(tape.norm_output.detach(), *head_, targets, gradient_scale);
   tape.head_gradient = head.gradient_x;
-  return head.loss;
+  return head.losses;
 }
 
 Tensor Stage::backward(const Tensor& gradient, Tape& tape) const {
@@ -73,7 +74,7 @@ Tensor Stage::backward(const Tensor& gradient, Tape& tape) const {
   for (size_t i = layers_.size(); i-- > 0;) {
     Tensor output = tape.outputs[i];
     if (options_.recompute) {
-      output = run_layer(tape.inputs[i], layers_[i], model_.spec, table_);
+      output = run_layer(tape.inputs[i], layers_[i], context());
     }
     g = pull_back(tape.inputs[i], output, g);
     tape.inputs.pop_back();
@@ -100,11 +101,41 @@ void Stage::backward_weight(Tape& tape) {
 }
 
 Tensor Stage::evaluate(const Microbatch& batch, const Tensor& x) const {
+  const Tensor result = features(batch, x);
+  if (!options_.last) return result;
+  return head_loss(result, *head_, {.tokens = batch.targets}, 0.0).losses;
+}
+
+Tensor Stage::features(const Microbatch& batch, const Tensor& x) const {
   const torch::NoGradGuard no_grad;
   Tensor stream = start(batch, x);
-  for (const Layer& layer : layers_) stream = run_layer(stream, layer, model_.spec, table_);
-  if (!options_.last) return stream;
-  return head_loss(normalise(stream, *final_norm_), *head_, batch.targets, 0.0).loss;
+  for (const Layer& layer : layers_) stream = run_layer(stream, layer, context());
+  return options_.last ? normalise(stream, *final_norm_) : stream;
+}
+
+Tensor Stage::next_features(const Tensor& tokens, const Tensor& x, SequenceMemory& memory) const {
+  const torch::NoGradGuard no_grad;
+  const int64_t count = options_.first ? tokens.size(0) : x.size(0);
+  const RotaryTable table = table_.positions(memory.positions, count);
+  Tensor stream = options_.first ? embed(tokens, count, *embedding_, memory.positions) : x;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    stream = run_layer(stream, layers_[i], {model_.spec, table, &memory.layers[i]});
+  }
+  memory.positions += count;
+  return options_.last ? normalise(stream, *final_norm_) : stream;
+}
+
+SequenceMemory Stage::empty_memory() const {
+  SequenceMemory memory;
+  const ModelSpec& spec = model_.spec;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const auto make = [&] {
+      return torch::empty({1, spec.kv_heads, options_.sequence, spec.head_dim},
+                          table_.cosine.options());
+    };
+    memory.layers.push_back({.keys = make(), .values = make()});
+  }
+  return memory;
 }
 
 }  // namespace rondo

@@ -3,6 +3,7 @@
 
 #include <torch/torch.h>
 
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -19,12 +20,22 @@ struct Microbatch {
   torch::Tensor targets;  ///< [batch·sequence] int64, the inputs shifted by one; only the last
 };
 
+/// What a teacher says of a microbatch; called in forward by the last stage.
+using Teach = std::function<SoftTargets(const Microbatch&)>;
+
 struct StageOptions {
   HalfLayers halves;
   bool first = true;  ///< begins with the embedding
   bool last = true;   ///< ends with the final norm, the head and the loss
   int64_t sequence = 0;
   bool recompute = false;  ///< keep only each layer's input and run it again in backward
+  Teach teach = {};        ///< of the last stage; null: only the tokens teach
+};
+
+/// What the layers of one stage have seen of one sequence.
+struct SequenceMemory {
+  std::vector<KeyValueCache> layers;
+  int64_t positions = 0;  ///< seen so far
 };
 
 class Stage {
@@ -43,8 +54,8 @@ class Stage {
   Stage(const ModelDefinition& model, const ComponentStore& store, const StageOptions& options);
 
   /// x [batch·sequence, hidden] from the stage before (ignored by the first) → the stage's output,
-  /// or for the last stage the summed loss, [] float64. The gradients of gradient_scale · loss are
-  /// what backward will hand out.
+  /// or for the last stage HeadResult::losses. The gradients of gradient_scale · loss are what
+  /// backward will hand out.
   torch::Tensor forward(const Microbatch& batch, const torch::Tensor& x, double gradient_scale,
                         Tape& tape) const;
 
@@ -57,13 +68,26 @@ class Stage {
   torch::Tensor backward_input(const torch::Tensor& gradient, Tape& tape) const;
   static void backward_weight(Tape& tape);
 
-  /// forward without gradients or memory of them.
+  /// forward without gradients, memory of them, or a teacher.
   torch::Tensor evaluate(const Microbatch& batch, const torch::Tensor& x) const;
+
+  /// What the head of the last stage would read, [batch·sequence, hidden]; else the stage's output.
+  torch::Tensor features(const Microbatch& batch, const torch::Tensor& x) const;
+
+  /// Goes on with one sequence: tokens [n] int64, or from the stage before x [n, hidden], behind
+  /// the positions of `memory`, at most `sequence` in all → what `features` would say of them.
+  torch::Tensor next_features(const torch::Tensor& tokens, const torch::Tensor& x,
+                              SequenceMemory& memory) const;
+  SequenceMemory empty_memory() const;
+
+  /// Of the last stage: [vocab, hidden].
+  const Parameter& head() const { return *head_; }
 
   const std::vector<Layer>& layers() const { return layers_; }
 
  private:
   torch::Tensor start(const Microbatch& batch, const torch::Tensor& x) const;
+  LayerContext context() const { return {.model = model_.spec, .table = table_}; }
 
   ModelDefinition model_;
   StageOptions options_;

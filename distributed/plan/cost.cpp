@@ -130,7 +130,9 @@ ChunkCost CostModel::head() const {
       2.0 * logits * static_cast<double>(workload_.model.hidden) / machine_.flops_per_s;
   const double stream_s = touch_s(static_cast<double>(message_bytes()));
   const double logits_s = touch_s(4.0 * logits * static_cast<double>(workload_.compute_bytes));
-  return {3.0 * product_s + logits_s + 2.0 * stream_s, 3.0 * stream_s, 0.0, 3 * message_bytes()};
+  const double teacher_s = tokens() * workload_.teacher_flops / machine_.flops_per_s;
+  return {3.0 * product_s + logits_s + 2.0 * stream_s + teacher_s, 3.0 * stream_s, 0.0,
+          3 * message_bytes()};
 }
 
 ChunkCost CostModel::layers(Chunk chunk, bool split) const {

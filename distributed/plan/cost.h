@@ -43,6 +43,7 @@ struct Workload {
   int64_t master_bytes = 4;   ///< of an element of gradients, optimizer state and master weights
   bool recompute = false;     ///< keep only each layer's input and run it again in backward
   int zero = 0;
+  double teacher_flops = 0;  ///< a token, of a teacher that runs beside the head
 
   ModelParts parts() const { return parts_of(model, map, relaxation_rank); }
 };

@@ -7,7 +7,7 @@ namespace rondo {
 namespace {
 
 double loss_of(TinyModel& tiny, const Microbatch& batch) {
-  return tiny.stage.evaluate(batch, {}).item<double>();
+  return tiny.stage.evaluate(batch, {})[0].item<double>();
 }
 
 void expect_finite_differences(const ModelDefinition& definition) {

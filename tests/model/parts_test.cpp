@@ -74,6 +74,35 @@ TEST(InitialValues, AreScaledByTheExecutedDepth) {
   EXPECT_EQ(deviation("adapters/3/feed_forward/down_proj/b"), 0.0);
 }
 
+TEST(Loss, OfATeacherIsTheForwardDivergenceAtATemperature) {
+  torch::manual_seed(4);
+  const int64_t tokens = 90, vocab = 40000;  // two chunks
+  const double temperature = 2.5, weight = 0.3, scale = 0.5;
+  const torch::Tensor target = torch::randint(0, vocab, {tokens}, torch::kInt64);
+  const torch::Tensor teacher_x = torch::randn({tokens, 6}, wide);
+  const torch::Tensor teacher_head = torch::randn({vocab, 6}, wide);
+  const torch::Tensor x = torch::randn({tokens, 8}, wide).requires_grad_(true);
+  const torch::Tensor w = torch::randn({vocab, 8}, wide).requires_grad_(true);
+  namespace F = torch::nn::functional;
+  const torch::Tensor logits = torch::mm(x, w.t());
+  const torch::Tensor divergence =
+      F::kl_div(F::log_softmax(logits / temperature, 1),
+                F::softmax(torch::mm(teacher_x, teacher_head.t()) / temperature, 1),
+                F::KLDivFuncOptions().reduction(torch::kSum));
+  const torch::Tensor hard =
+      F::cross_entropy(logits, target, F::CrossEntropyFuncOptions().reduction(torch::kSum));
+  const double squared = temperature * temperature;
+  (scale * ((1 - weight) * hard + weight * squared * divergence)).backward();
+
+  const Parameter head{w.detach(), torch::zeros({vocab, 8}, wide)};
+  const SoftTargets soft{teacher_x, teacher_head, temperature, weight};
+  const HeadResult result = head_loss(x.detach(), head, {.tokens = target, .soft = soft}, scale);
+  EXPECT_NEAR(result.losses[0].item<double>(), hard.item<double>(), 1e-9);
+  EXPECT_NEAR(result.losses[1].item<double>(), divergence.item<double>(), 1e-9);
+  EXPECT_TRUE(torch::allclose(result.gradient_x, x.grad(), 1e-9, 1e-12));
+  EXPECT_TRUE(torch::allclose(head.gradient, w.grad(), 1e-9, 1e-12));
+}
+
 TEST(Loss, OverChunksIsTheCrossEntropyOfTheWhole) {
   torch::manual_seed(3);
   const int64_t tokens = 200, hidden = 8, vocab = 40000;  // 64 rows a chunk, the last one short
@@ -82,7 +111,7 @@ TEST(Loss, OverChunksIsTheCrossEntropyOfTheWhole) {
   const torch::Tensor target = torch::randint(0, vocab, {tokens}, torch::kInt64);
   const Parameter head{weight, torch::ones({vocab, hidden}, wide)};
   const double scale = 0.25;
-  const HeadResult result = head_loss(x, head, target, scale);
+  const HeadResult result = head_loss(x, head, {.tokens = target}, scale);
 
   const torch::Tensor x_leaf = x.clone().requires_grad_(true);
   const torch::Tensor w_leaf = weight.clone().requires_grad_(true);
@@ -90,10 +119,11 @@ TEST(Loss, OverChunksIsTheCrossEntropyOfTheWhole) {
       torch::mm(x_leaf, w_leaf.t()), target,
       torch::nn::functional::CrossEntropyFuncOptions().reduction(torch::kSum));
   (loss * scale).backward();
-  EXPECT_NEAR(result.loss.item<double>(), loss.item<double>(), 1e-9);
+  EXPECT_NEAR(result.losses[0].item<double>(), loss.item<double>(), 1e-9);
   EXPECT_TRUE(result.gradient_x.allclose(x_leaf.grad(), 1e-10, 1e-12));
   EXPECT_TRUE(head.gradient.allclose(w_leaf.grad() + 1.0, 1e-10, 1e-12)) << "adds, not replaces";
-  EXPECT_EQ(head_loss(x, head, target, 0.0).loss.item<double>(), result.loss.item<double>());
+  EXPECT_EQ(head_loss(x, head, {.tokens = target}, 0.0).losses[0].item<double>(),
+            result.losses[0].item<double>());
 }
 
 AdamWRun run_of(const torch::Tensor& weight, const torch::Tensor& gradient, bool decays) {

@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 
+#include "model/families.h"
 #include "tests/model/tiny_model.h"
 
 namespace rondo {
@@ -14,8 +15,8 @@ TEST(Stage, EvaluatesToTheLossOfForward) {
   tiny.randomise();
   Stage::Tape tape;
   const Microbatch batch = tiny_batch();
-  EXPECT_EQ(tiny.stage.forward(batch, {}, 1.0, tape).item<double>(),
-            tiny.stage.evaluate(batch, {}).item<double>());
+  EXPECT_EQ(tiny.stage.forward(batch, {}, 1.0, tape)[0].item<double>(),
+            tiny.stage.evaluate(batch, {})[0].item<double>());
 }
 
 TEST(Stage, CutInTwoGivesTheLossAndGradientsOfTheWhole) {
@@ -38,7 +39,7 @@ TEST(Stage, CutInTwoGivesTheLossAndGradientsOfTheWhole) {
   const torch::Tensor loss = back.forward(batch, middle, 1.0, back_tape);
   const torch::Tensor gradient = back.backward({}, back_tape);
   EXPECT_FALSE(front.backward(gradient, front_tape).defined());
-  EXPECT_EQ(loss.item<double>(), whole.step(batch));
+  EXPECT_EQ(loss[0].item<double>(), whole.step(batch));
   for (const ParameterSpec& spec : whole.parameters()) {
     EXPECT_TRUE(whole.gradient(spec.path()).equal(cut.gradient(spec.path()))) << spec.path();
   }
@@ -94,9 +95,9 @@ TEST(Stage, KnowsOneSequenceFromTheNext) {
     const auto part = [&](const torch::Tensor& t) {
       return t.narrow(0, i * TinyModel::sequence, TinyModel::sequence);
     };
-    return tiny.stage.evaluate({part(both.inputs), part(both.targets)}, {}).item<double>();
+    return tiny.stage.evaluate({part(both.inputs), part(both.targets)}, {})[0].item<double>();
   };
-  EXPECT_NEAR(tiny.stage.evaluate(both, {}).item<double>(), row(0) + row(1), 1e-12);
+  EXPECT_NEAR(tiny.stage.evaluate(both, {})[0].item<double>(), row(0) + row(1), 1e-12);
 }
 
 TEST(Ties, AreHeldByLayersThatShareAComponent) {
@@ -116,6 +117,27 @@ TEST(Ties, ThatAreLostOrInventedAreNamed) {
   }
   other.of(Slot::feed_forward) = {0, 1, 0, 0};
   EXPECT_THROW(check_ties(tiny.stage.layers(), other), std::logic_error);
+}
+
+/// A sequence fed in parts is one fed whole.
+TEST(Stage, GoesOnWithASequenceAsIfItHadSeenItWhole) {
+  for (const char* family : {"llama", "gpt2", "gpt_neox", "qwen3"}) {
+    ModelDefinition definition = tiny_model({.strategy = "cycle", .unique = 2}, 4);
+    definition.spec.family = family;
+    if (block_parts(definition.spec).rotary == false) definition.spec.positions = 8;
+    TinyModel tiny(definition);
+    tiny.randomise();
+    const torch::Tensor tokens = tiny_batch(1).inputs;  // [6]
+    const torch::Tensor whole = tiny.stage.features({tokens, {}}, {});
+    SequenceMemory memory = tiny.stage.empty_memory();
+    std::vector<torch::Tensor> parts;
+    int64_t begin = 0;
+    for (const int64_t count : {2, 1, 3}) {
+      parts.push_back(tiny.stage.next_features(tokens.narrow(0, begin, count), {}, memory));
+      begin += count;
+    }
+    EXPECT_TRUE(torch::allclose(at::cat(parts), whole, 1e-12, 1e-12)) << family;
+  }
 }
 
 }  // namespace

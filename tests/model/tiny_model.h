@@ -58,7 +58,7 @@ class TinyModel {
   /// Summed loss; its gradients are added to the store.
   double step(const Microbatch& batch, double scale = 1.0) {
     Stage::Tape tape;
-    const double loss = stage.forward(batch, {}, scale, tape).item<double>();
+    const double loss = stage.forward(batch, {}, scale, tape)[0].item<double>();
     stage.backward({}, tape);
     return loss;
   }
