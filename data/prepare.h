@@ -12,7 +12,7 @@ namespace rondo {
 struct PrepareOptions {
   std::vector<std::string> inputs;  ///< text files, one document each
   std::string output;               ///< PREFIX of the files to write
-  std::string tokenizer = "bytes";  ///< bytes, sentencepiece:FILE
+  std::string tokenizer = "bytes";  ///< bytes, sentencepiece:FILE, hf:FILE
   int64_t vocab = 0;                ///< > 0: train sentencepiece:FILE with so many pieces
   double holdout = 0;               ///< fraction of each document for PREFIX.validation, in [0, 1)
 };
