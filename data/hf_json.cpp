@@ -144,14 +144,11 @@ void read_added_token(const json& token, HfTokenizer& parts) {
   if (is_set(token, "single_word")) {
     refuse(fmt::format("its added token '{}' is a single_word, which is not supported", content));
   }
-  AddedToken added{content, token.at("id"), is_set(token, "lstrip"), is_set(token, "rstrip")};
-  put_piece(parts.pieces, added.id, content);
-  if (!is_set(token, "normalized")) {
-    parts.raw_tokens.push_back(std::move(added));
-    return;
-  }
-  if (parts.nfc) added.content = to_nfc(content);
-  parts.normalised_tokens.push_back(std::move(added));
+  const bool normalised = is_set(token, "normalized");
+  const AddedToken added{normalised && parts.nfc ? to_nfc(content) : content, token.at("id"),
+                         is_set(token, "lstrip"), is_set(token, "rstrip")};
+  put_piece(parts.pieces, added.id, added.content);
+  (normalised ? parts.normalised_tokens : parts.raw_tokens).push_back(added);
 }
 
 std::optional<int64_t> find_end(const HfTokenizer& parts) {

@@ -105,8 +105,8 @@ Tokenizer open_tokenizer(const TokenizerDefinition& definition, const std::strin
   return tokenizer;
 }
 
-Tokenizer open_tokenizer(const TokenizerRequest& request) {
-  Tokenizer tokenizer = open_tokenizer(read_definition(request), request.file);
+Tokenizer open_tokenizer(const TokenizerRequest& request, const TokenizerDefinition& definition) {
+  Tokenizer tokenizer = open_tokenizer(definition, request.file);
   tokenizer.name = request.name;
   if (request.vocab != 0 && request.vocab != tokenizer.vocab) {
     throw UserError(

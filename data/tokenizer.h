@@ -61,9 +61,9 @@ TokenizerDefinition read_definition(const TokenizerRequest& request);
 /// byte-level BPE in a tokenizer.json. The name of the tokenizer is its kind.
 Tokenizer open_tokenizer(const TokenizerDefinition& definition, const std::string& where);
 
-/// Opens an existing tokenizer; UserError when FILE is of another kind, or has another vocabulary
+/// Opens what was read for `request` under its name; UserError also when it has another vocabulary
 /// size than asked for.
-Tokenizer open_tokenizer(const TokenizerRequest& request);
+Tokenizer open_tokenizer(const TokenizerRequest& request, const TokenizerDefinition& definition);
 
 /// decode of a tokenizer whose ids are the indices of `pieces`.
 std::function<std::string(std::span<const int64_t>)> decode_pieces(std::vector<std::string> pieces);

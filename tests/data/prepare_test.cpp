@@ -153,8 +153,9 @@ TEST_F(Prepare, TrainsATokenizerThatLosesNothing) {
   EXPECT_EQ(report.train.tokenizer, chosen.tokenizer);
   EXPECT_LT(report.train.tokens * 2, report.train.bytes);
   EXPECT_EQ(decode(model, tokens_of(prefix_)), text);
-  EXPECT_EQ(folder_.names(), (std::set<std::string>{"a.txt", "corpus.bin", "corpus.idx",
-                                                    "corpus.json", "small.model"}));
+  EXPECT_EQ(folder_.names(),
+            (std::set<std::string>{"a.txt", "corpus.bin", "corpus.idx", "corpus.json",
+                                   "corpus.tokenizer", "small.model"}));
 }
 
 TEST_F(Prepare, EncodesWithATokenizerThatExists) {
