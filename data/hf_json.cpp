@@ -27,9 +27,8 @@ constexpr int64_t most_ids = int64_t{1} << 24;
 [[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument(what); }
 
 [[noreturn]] void refuse_model(const std::string& what) {
-  refuse(what +
-         ", but only byte-level BPE can be read; use sentencepiece:tokenizer.model, "
-         "which most such models ship too");
+  refuse(what + ", but only byte-level BPE is supported; use sentencepiece:tokenizer.model, " +
+         "which most such models ship, too");
 }
 
 std::string type_of(const json& part) { return part.value("type", ""); }
@@ -74,9 +73,9 @@ void read_model(const json& model, HfTokenizer& parts) {
   const json& vocab = model.at("vocab");
   const bool whole_words = is_set(model, "ignore_merges");
   for (const auto& [piece, id] : vocab.items()) {
-    const std::string bytes = from_byte_alphabet(piece).value_or(piece);
-    put_piece(parts.pieces, id.get<int64_t>(), bytes);
-    if (whole_words) parts.model.whole_words.emplace(bytes, id.get<int32_t>());
+    const auto bytes = from_byte_alphabet(piece);
+    put_piece(parts.pieces, id.get<int64_t>(), bytes.value_or(piece));
+    if (whole_words && bytes) parts.model.whole_words.emplace(*bytes, id.get<int32_t>());
   }
   const int32_t unknown = is_set(model, "unk_token") ? id_of(vocab, model["unk_token"]) : -1;
   for (size_t byte = 0; byte < parts.model.bytes.size(); ++byte) {
@@ -92,7 +91,7 @@ void read_model(const json& model, HfTokenizer& parts) {
 void read_normalizer(const json& normalizer, HfTokenizer& parts) {
   if (normalizer.is_null()) return;
   if (type_of(normalizer) != "NFC") {
-    refuse_model(fmt::format("its normalizer is {}", type_of(normalizer)));
+    refuse_model(fmt::format("its normalizer is {}, not NFC", type_of(normalizer)));
   }
   parts.nfc = true;
 }

@@ -47,7 +47,8 @@ struct Pattern::Code {
     code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
                          PCRE2_UTF | PCRE2_UCP, &error, &place, nullptr);
     if (code == nullptr) {
-      throw std::invalid_argument(fmt::format("{} at offset {}", message(error), place));
+      throw std::invalid_argument(fmt::format("the regular expression {} has at offset {}: {}",
+                                              expression, place, message(error)));
     }
     pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where there is no JIT, matching is only slower
     data = pcre2_match_data_create(1, nullptr);

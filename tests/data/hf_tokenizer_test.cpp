@@ -180,7 +180,7 @@ TEST(HfTokenizer, RefusesInOneLineWhatItCannotRead) {
   refused([](json& t) { t["model"]["merges"].push_back("x y"); }, "the piece 'xy'");
   refused([](json& t) { t["model"]["merges"].push_back("xy"); }, "\"xy\" is not a pair");
   refused([](json& t) { t["model"]["merges"].push_back({"x", "y", "z"}); }, "is not a pair");
-  refused([](json& t) { t["normalizer"] = {{"type", "NFKC"}}; }, "normalizer is NFKC");
+  refused([](json& t) { t["normalizer"] = {{"type", "NFKC"}}; }, "normalizer is NFKC, not NFC");
   refused([](json& t) { t["pre_tokenizer"] = nullptr; }, advice);
   refused([](json& t) { t["pre_tokenizer"] = {{"type", "Metaspace"}}; }, advice);
   refused(
@@ -197,7 +197,7 @@ TEST(HfTokenizer, RefusesInOneLineWhatItCannotRead) {
   refused([&](json& t) { t["pre_tokenizer"]["pretokenizers"][0] = split("a", "Removed"); },
           "Isolated");
   refused([&](json& t) { t["pre_tokenizer"]["pretokenizers"][0] = split("(a", "Isolated"); },
-          "missing closing parenthesis");
+          "the regular expression (a has at offset 2: missing closing parenthesis");
   EXPECT_TRUE(contains(user_error([] { open_hf_tokenizer("{\"model\"", "cut.json"); }),
                        "cut.json: not a tokenizer.json of Hugging Face, or damaged"));
   EXPECT_TRUE(contains(user_error([] { open_hf_tokenizer("", "empty.json"); }), "empty.json: "));
