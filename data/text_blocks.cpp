@@ -24,14 +24,22 @@ bool is_separable(std::string_view text, size_t cut, const Tokenizer& tokenizer)
   return apart == together;
 }
 
-/// The last place in the block that is `offset` behind a `mark` and separable, or 0.
-size_t last_separable(std::string_view text, char mark, size_t offset, const Tokenizer& tokenizer) {
-  size_t before = block_bytes;
-  for (int tries = 0; tries < most_tries && before > 0; ++tries) {
-    const size_t at = text.rfind(mark, before - 1);
-    if (at == std::string_view::npos) break;
-    if (at + offset > 0 && is_separable(text, at + offset, tokenizer)) return at + offset;
-    before = at;
+bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+bool is_behind_line(std::string_view text, size_t at) { return text[at - 1] == '\n'; }
+
+bool is_between_words(std::string_view text, size_t at) {
+  return text[at] == ' ' && !is_space(text[at - 1]) && !is_space(text[at + 1]);
+}
+
+/// The last place of its kind in the block that is separable, or 0.
+size_t last_separable(std::string_view text, bool (*is_place)(std::string_view, size_t),
+                      const Tokenizer& tokenizer) {
+  int tries = 0;
+  for (size_t at = block_bytes - 1; at > 0 && tries < most_tries; --at) {
+    if (!is_place(text, at)) continue;
+    if (is_separable(text, at, tokenizer)) return at;
+    ++tries;
   }
   return 0;
 }
@@ -40,8 +48,9 @@ size_t last_separable(std::string_view text, char mark, size_t offset, const Tok
 
 std::string_view next_block(std::string_view text, const Tokenizer& tokenizer) {
   if (text.size() <= block_bytes) return text;
-  if (const size_t cut = last_separable(text, '\n', 1, tokenizer)) return text.substr(0, cut);
-  if (const size_t cut = last_separable(text, ' ', 0, tokenizer)) return text.substr(0, cut);
+  for (const auto is_place : {is_behind_line, is_between_words}) {
+    if (const size_t cut = last_separable(text, is_place, tokenizer)) return text.substr(0, cut);
+  }
   const size_t line = text.substr(0, block_bytes).rfind('\n');
   if (line != std::string_view::npos) return text.substr(0, line + 1);
   return text.substr(0, character_boundary(text, block_bytes));

@@ -140,9 +140,11 @@ TEST(HfTokenizer, MakesTheSameOfBlocksAsOfTheWhole) {
   json root = small_tokenizer();
   root["model"]["vocab"]["ĊĊ"] = 262;
   root["model"]["merges"].push_back("Ċ Ċ");
+  root["model"]["vocab"]["ĊĠ"] = 263;
+  root["model"]["merges"].push_back("Ċ Ġ");
   const Tokenizer tokenizer = open(root);
-  for (const char* paragraph :
-       {"he told\n\n", "he told\n\n  the", " one line", "he.\n", "\n\n\nl"}) {
+  for (const char* paragraph : {"he told\n\n", "he told\n\n  the", " one line", "he.\n", "\n\n\nl",
+                                "            the {\n"}) {
     std::string text;
     while (text.size() < 5 * block_bytes) text += paragraph;
     Ids ids;
