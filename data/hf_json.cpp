@@ -40,8 +40,9 @@ bool is_set(const json& part, const char* key) {
 
 int32_t id_of(const json& vocab, const std::string& piece) {
   const auto found = vocab.find(piece);
-  if (found == vocab.end())
-    refuse(fmt::format("its merges need the piece '{}', which its vocabulary lacks", piece));
+  if (found == vocab.end()) {
+    refuse(fmt::format("it needs the piece '{}', which its vocabulary lacks", piece));
+  }
   return found->get<int32_t>();
 }
 
@@ -78,8 +79,13 @@ void read_model(const json& model, HfTokenizer& parts) {
     if (whole_words && bytes) parts.model.whole_words.emplace(*bytes, id.get<int32_t>());
   }
   const int32_t unknown = is_set(model, "unk_token") ? id_of(vocab, model["unk_token"]) : -1;
+  const bool fuses = unknown >= 0 && is_set(model, "fuse_unk");
   for (size_t byte = 0; byte < parts.model.bytes.size(); ++byte) {
-    parts.model.bytes[byte] = vocab.value(byte_letter(static_cast<unsigned char>(byte)), unknown);
+    const std::string letter = byte_letter(static_cast<unsigned char>(byte));
+    if (fuses && !vocab.contains(letter)) {
+      refuse("it joins bytes that it has no piece for (fuse_unk), which is not supported");
+    }
+    parts.model.bytes[byte] = vocab.value(letter, unknown);
   }
   for (const json& merge : model.at("merges")) {
     const auto [left, right] = read_pair(merge);
@@ -184,7 +190,9 @@ HfTokenizer read_hf_tokenizer(std::string_view json_text, const std::string& whe
     throw UserError(fmt::format("{}: not a tokenizer.json of Hugging Face, or damaged: {}", where,
                                 message.substr(message.find("] ") + 2)));
   } catch (const std::invalid_argument& error) {
-    throw UserError(fmt::format("{}: {}", where, error.what()));
+    std::string line = error.what();  // may quote the file
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    throw UserError(fmt::format("{}: {}", where, line));
   }
 }
 

@@ -16,8 +16,8 @@ namespace rondo {
 struct Tokenizer {
   std::string name;  ///< as given on the command line: bytes, sentencepiece:FILE, hf:FILE
   int64_t vocab = 0;
-  /// Appends the ids of `text` to `tokens`. `text` is valid UTF-8 unless the tokenizer is `bytes`;
-  /// else std::invalid_argument. No token is added that `text` does not hold, at its begin neither.
+  /// Appends the ids of `text` to `tokens`, and none for its begin or end. `text` is valid UTF-8
+  /// unless the tokenizer is `bytes`; hf throws std::invalid_argument where it is not.
   std::function<void(std::string_view text, std::vector<int64_t>& tokens)> encode;
   /// The bytes that the ids stand for, one id after the other: decode(a) + decode(b) = decode(ab),
   /// also where a character is split between a and b. It gives back the text that was encoded,

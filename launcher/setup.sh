@@ -29,7 +29,7 @@ build_wheels=('torch==2.11.0' 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==
 reference_packages=(clang-format clang-tidy valgrind iproute2)
 # shellcheck disable=SC2034 # read by name in set_up
 reference_wheels=('torch==2.11.0' 'transformers==5.17.0' 'megatron-core==0.16.1'
-  safetensors numpy h5py tensorboard)
+  tokenizers safetensors numpy h5py tensorboard)
 
 say() { printf '%s\n' "$*"; }
 

@@ -126,7 +126,7 @@ def pythia():
 
 def deepseek():
     steps = [Split(Regex(r"\p{N}{1,3}"), "isolated"), Split(Regex("[一-龥぀-ゟ゠-ヿ]+"), "isolated")]
-    steps += [Split("--", "isolated"), Digits(individual_digits=False)]
+    steps += [Split("**", "isolated"), Digits(individual_digits=False)]
     return train(Sequence([*steps, ByteLevel(add_prefix_space=False, use_regex=True)]))
 
 

@@ -88,6 +88,8 @@ TEST(HfTokenizer, FindsAddedTokensBeforeWords) {
   EXPECT_EQ(encode(tokenizer, "a \u3000[M]\n b"), (Ids{'a', 263, 'b'}));
   EXPECT_EQ(tokenizer.decode(Ids{263, 261, 260}), "[M]<|endoftext|> t");
   EXPECT_EQ(tokenizer.end, 261);
+  root["added_tokens"] = {{{"id", 3}, {"content", "<|im_end|>"}}, {{"id", 4}, {"content", "</s>"}}};
+  EXPECT_EQ(open(root).end, 4);
   root["added_tokens"] = json::array();
   EXPECT_EQ(open(root).end, std::nullopt);
 }
@@ -138,13 +140,18 @@ TEST(HfTokenizer, RefusesTextThatIsNotUtf8AndIdsThatItDoesNotHave) {
 
 TEST(HfTokenizer, MakesTheSameOfBlocksAsOfTheWhole) {
   json root = small_tokenizer();
-  root["model"]["vocab"]["ĊĊ"] = 262;
-  root["model"]["merges"].push_back("Ċ Ċ");
-  root["model"]["vocab"]["ĊĠ"] = 263;
-  root["model"]["merges"].push_back("Ċ Ġ");
+  json& model = root["model"];
+  model["vocab"]["ĊĊ"] = 262;
+  model["merges"].push_back("Ċ Ċ");
+  std::string indented = "Ċ";  // a line feed and up to 24 spaces are one piece
+  for (int64_t id = 263; id < 263 + 24; ++id) {
+    model["merges"].push_back(indented + " Ġ");
+    model["vocab"][indented += "Ġ"] = id;
+  }
   const Tokenizer tokenizer = open(root);
-  for (const char* paragraph : {"he told\n\n", "he told\n\n  the", " one line", "he.\n", "\n\n\nl",
-                                "            the {\n"}) {
+  for (const std::string& paragraph :
+       std::vector<std::string>{"he told\n\n", "he told\n\n  the", " one line", "he.\n", "\n\n\nl",
+                                std::string(24, ' ') + "the {\n"}) {
     std::string text;
     while (text.size() < 5 * block_bytes) text += paragraph;
     Ids ids;
@@ -182,6 +189,14 @@ TEST(HfTokenizer, RefusesInOneLineWhatItCannotRead) {
   refused([](json& t) { t["model"]["merges"].push_back("x y"); }, "the piece 'xy'");
   refused([](json& t) { t["model"]["merges"].push_back("xy"); }, "\"xy\" is not a pair");
   refused([](json& t) { t["model"]["merges"].push_back({"x", "y", "z"}); }, "is not a pair");
+  refused(
+      [](json& t) {
+        t["model"]["vocab"].erase(byte_letter(1));
+        t["model"]["unk_token"] = "he";
+        t["model"]["fuse_unk"] = true;
+      },
+      "fuse_unk");
+  refused([](json& t) { t["model"]["unk_token"] = "a\nb"; }, "needs the piece 'a b'");
   refused([](json& t) { t["normalizer"] = {{"type", "NFKC"}}; }, "normalizer is NFKC, not NFC");
   refused([](json& t) { t["pre_tokenizer"] = nullptr; }, advice);
   refused([](json& t) { t["pre_tokenizer"] = {{"type", "Metaspace"}}; }, advice);
