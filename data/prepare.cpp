@@ -16,14 +16,14 @@
 #include "data/indexed_dataset.h"
 #include "data/mapped_file.h"
 #include "data/partial_file.h"
+#include "data/text_blocks.h"
 #include "data/tokenizer.h"
 #include "data/utf8.h"
 
 namespace rondo {
 namespace {
 
-/// Text is encoded in blocks of whole lines up to this size.
-constexpr size_t block_bytes = size_t{1} << 16;
+constexpr const char* definition_suffix = ".tokenizer";
 
 struct Document {
   MappedFile file;
@@ -61,13 +61,15 @@ std::vector<std::string> output_prefixes(const PrepareOptions& options) {
   return {options.output, options.output + ".validation"};
 }
 
-void check_not_an_output(const PrepareOptions& options, const std::string& input) {
+/// `file` is read, so none of the files to write may be it.
+void check_not_an_output(const PrepareOptions& options, const std::string& file,
+                         const std::string& role) {
   for (const std::string& prefix : output_prefixes(options)) {
-    for (const char* suffix : {".bin", ".idx", ".json"}) {
+    for (const char* suffix : {".bin", ".idx", ".tokenizer", ".json"}) {
       std::error_code absent;
-      if (std::filesystem::equivalent(prefix + suffix, input, absent)) {
-        throw UserError(fmt::format("--output {}: would replace the input {}; give another prefix",
-                                    options.output, input));
+      if (std::filesystem::equivalent(prefix + suffix, file, absent)) {
+        throw UserError(fmt::format("--output {}: would replace the {} {}; give another prefix",
+                                    options.output, role, file));
       }
     }
   }
@@ -79,7 +81,7 @@ std::vector<Document> open_documents(const PrepareOptions& options, bool needs_u
     MappedFile file(path);
     const std::string_view text = file.view();
     if (text.empty()) throw UserError(fmt::format("{}: the file is empty; leave it out", path));
-    check_not_an_output(options, path);
+    check_not_an_output(options, path, "input");
     if (const auto bad = needs_utf8 ? first_invalid_utf8(text) : std::nullopt) {
       throw UserError(
           fmt::format("{}: not UTF-8 at byte {} (0x{:02X}); convert the file, or use "
@@ -97,16 +99,23 @@ std::vector<Document> open_documents(const PrepareOptions& options, bool needs_u
 /// One data set in the making.
 class Part {
  public:
-  Part(const std::string& prefix, const Tokenizer& tokenizer)
-      : tokenizer_(tokenizer), dataset_(prefix, tokenizer.vocab), json_(prefix + ".json") {
+  /// `tokenizer` must live as long; `definition` is what it was opened from.
+  Part(const std::string& prefix, const Tokenizer& tokenizer, const TokenizerDefinition& definition)
+      : tokenizer_(tokenizer),
+        dataset_(prefix, tokenizer.vocab),
+        definition_path_(prefix + definition_suffix),
+        json_(prefix + ".json") {
     info_.tokenizer = tokenizer.name;
     info_.vocab = tokenizer.vocab;
+    if (definition.contents.empty()) return;
+    definition_.emplace(definition_path_);
+    definition_->write(definition.contents);
   }
 
   void add_document(std::string_view text, const std::function<void(size_t)>& encoded) {
     if (text.empty()) return;
     while (!text.empty()) {
-      const std::string_view block = next_block(text);
+      const std::string_view block = next_block(text, tokenizer_);
       text.remove_prefix(block.size());
       tokens_.clear();
       tokenizer_.encode(block, tokens_);
@@ -127,6 +136,7 @@ class Part {
       info_.unigram_entropy -= share * std::log2(share);
     }
     dataset_.close();
+    if (definition_) definition_->close();
     const nlohmann::ordered_json json = {
         {"tokenizer", info_.tokenizer}, {"vocab", info_.vocab},
         {"bytes", info_.bytes},         {"tokens", info_.tokens},
@@ -138,25 +148,24 @@ class Part {
 
   void publish() {
     dataset_.finish();
+    if (definition_) {
+      definition_->publish();
+    } else {
+      std::filesystem::remove(definition_path_);  // of a data set that was here before
+    }
     json_.publish();
   }
 
   const DatasetInfo& info() const { return info_; }
 
  private:
-  /// Up to the last line feed in the block, or the last whole character where a line is longer.
-  static std::string_view next_block(std::string_view text) {
-    if (text.size() <= block_bytes) return text;
-    const size_t line = text.substr(0, block_bytes).rfind('\n');
-    if (line != std::string_view::npos) return text.substr(0, line + 1);
-    return text.substr(0, character_boundary(text, block_bytes));
-  }
-
   const Tokenizer& tokenizer_;
   DatasetInfo info_;
   std::array<int64_t, 256> histogram_ = {};
   std::vector<int64_t> tokens_;
   IndexedDatasetWriter dataset_;
+  std::string definition_path_;
+  std::optional<PartialFile> definition_;
   PartialFile json_;
 };
 
@@ -165,13 +174,15 @@ class Part {
 PrepareReport prepare(const PrepareOptions& options, const ProgressCallback& progress) {
   check_options(options);
   const TokenizerRequest request = request_tokenizer(options.tokenizer, options.vocab);
+  if (!request.file.empty()) check_not_an_output(options, request.file, "tokenizer");
   const auto documents = open_documents(options, request.needs_utf8());
   if (request.train) {
     std::vector<std::string_view> texts;
     for (const Document& document : documents) texts.push_back(document.train());
     train_tokenizer(request, texts);
   }
-  const Tokenizer tokenizer = open_tokenizer(request);
+  const TokenizerDefinition definition = read_definition(request);
+  const Tokenizer tokenizer = open_tokenizer(request, definition);
 
   int64_t total = 0;
   for (const Document& document : documents) total += static_cast<int64_t>(document.file.size());
@@ -182,7 +193,9 @@ PrepareReport prepare(const PrepareOptions& options, const ProgressCallback& pro
   };
 
   std::deque<Part> parts;
-  for (const std::string& prefix : output_prefixes(options)) parts.emplace_back(prefix, tokenizer);
+  for (const std::string& prefix : output_prefixes(options)) {
+    parts.emplace_back(prefix, tokenizer, definition);
+  }
   for (const Document& document : documents) {
     parts.front().add_document(document.train(), encoded);
     if (parts.size() > 1) parts.back().add_document(document.held_out(), encoded);
@@ -205,6 +218,16 @@ std::optional<DatasetInfo> read_dataset_info(const std::string& prefix) {
   } catch (const nlohmann::json::exception&) {
     throw UserError(fmt::format("{}: damaged; prepare the corpus again, or remove the file", path));
   }
+}
+
+std::optional<TokenizerDefinition> read_dataset_tokenizer(const std::string& prefix) {
+  const auto info = read_dataset_info(prefix);
+  if (!info) return std::nullopt;
+  const std::string kind = info->tokenizer.substr(0, info->tokenizer.find(':'));
+  if (kind == info->tokenizer) return TokenizerDefinition{kind, ""};
+  const std::string path = prefix + definition_suffix;
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  return TokenizerDefinition{kind, std::string(MappedFile(path).view())};
 }
 
 }  // namespace rondo

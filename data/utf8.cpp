@@ -26,7 +26,13 @@ constexpr std::array<Form, 9> forms = {{{0x00, 0x7F, 0, 0x80, 0xBF},
 
 bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
-/// Bytes of the well-formed character at the start of `text`, or 0.
+constexpr std::array<std::string_view, 25> spaces = {
+    "\t",     "\n",     "\v",     "\f",     "\r",     " ",      "\u0085", "\u00A0", "\u1680",
+    "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006", "\u2007", "\u2008",
+    "\u2009", "\u200A", "\u2028", "\u2029", "\u202F", "\u205F", "\u3000"};
+
+}  // namespace
+
 size_t character_size(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
   const auto form = std::find_if(forms.begin(), forms.end(),
@@ -41,8 +47,6 @@ size_t character_size(std::string_view text) {
   return 1 + form->continuations;
 }
 
-}  // namespace
-
 std::optional<size_t> first_invalid_utf8(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
     const size_t size = character_size(text.substr(at));
@@ -50,6 +54,28 @@ std::optional<size_t> first_invalid_utf8(std::string_view text) {
     at += size;
   }
   return std::nullopt;
+}
+
+size_t leading_space(std::string_view text) {
+  size_t size = 0;
+  for (;;) {
+    const std::string_view rest = text.substr(size);
+    const auto space = std::find_if(spaces.begin(), spaces.end(),
+                                    [&](std::string_view s) { return rest.starts_with(s); });
+    if (space == spaces.end()) return size;
+    size += space->size();
+  }
+}
+
+size_t trailing_space(std::string_view text) {
+  size_t size = 0;
+  for (;;) {
+    const std::string_view rest = text.substr(0, text.size() - size);
+    const auto space = std::find_if(spaces.begin(), spaces.end(),
+                                    [&](std::string_view s) { return rest.ends_with(s); });
+    if (space == spaces.end()) return size;
+    size += space->size();
+  }
 }
 
 size_t character_boundary(std::string_view text, size_t at) {

@@ -17,6 +17,7 @@ Examples:
   rondo prepare --input a.txt b.txt --output corpus --tokenizer bytes
   rondo prepare --input books/*.txt --output corpus --holdout 0.05
   rondo prepare --input text.txt --output corpus --tokenizer sentencepiece:text.model --vocab 4096
+  rondo prepare --input text.txt --output corpus --tokenizer hf:SmolLM2/tokenizer.json
 )";
 
 void print_info(const std::string& prefix, const DatasetInfo& info) {
@@ -32,7 +33,7 @@ int prepare_command(const Arguments& arguments) {
   CLI::App app("Turns text files, one document each, into PREFIX.bin and PREFIX.idx.", "prepare");
   app.add_option("--input", options.inputs, "text files")->required();
   app.add_option("--output", options.output, "PREFIX of the files to write")->required();
-  app.add_option("--tokenizer", options.tokenizer, "bytes or sentencepiece:FILE")
+  app.add_option("--tokenizer", options.tokenizer, "bytes, sentencepiece:FILE or hf:tokenizer.json")
       ->capture_default_str();
   app.add_option("--vocab", options.vocab, "train FILE with so many pieces if it does not exist");
   app.add_option("--holdout", options.holdout, "fraction of each document for PREFIX.validation");

@@ -20,7 +20,7 @@ build_packages=(
   g++ cmake ninja-build ccache pkg-config
   openmpi-bin libopenmpi-dev libhdf5-openmpi-dev
   libtomlplusplus-dev libcli11-dev libfmt-dev nlohmann-json3-dev
-  libsentencepiece-dev libgtest-dev libdnnl-dev
+  libsentencepiece-dev libpcre2-dev libutf8proc-dev libgtest-dev libdnnl-dev
   python3-venv gnuplot-nox
 )
 # shellcheck disable=SC2034 # read by name in set_up
@@ -29,7 +29,7 @@ build_wheels=('torch==2.11.0' 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==
 reference_packages=(clang-format clang-tidy valgrind iproute2)
 # shellcheck disable=SC2034 # read by name in set_up
 reference_wheels=('torch==2.11.0' 'transformers==5.17.0' 'megatron-core==0.16.1'
-  safetensors numpy h5py tensorboard)
+  tokenizers safetensors numpy h5py tensorboard)
 
 say() { printf '%s\n' "$*"; }
 

@@ -40,6 +40,8 @@ CONFINED = {
     "HDF5": re.compile(r"hdf5(_hl)?\.h$"),
     "toml++": re.compile(r"toml\+\+/|toml\.hpp$"),
     "SentencePiece": re.compile(r"sentencepiece"),
+    "PCRE2": re.compile(r"pcre2\.h$"),
+    "utf8proc": re.compile(r"utf8proc\.h$"),
 }
 MOST_SOURCES = 2
 MOST_LINES = 400

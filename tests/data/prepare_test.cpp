@@ -153,8 +153,9 @@ TEST_F(Prepare, TrainsATokenizerThatLosesNothing) {
   EXPECT_EQ(report.train.tokenizer, chosen.tokenizer);
   EXPECT_LT(report.train.tokens * 2, report.train.bytes);
   EXPECT_EQ(decode(model, tokens_of(prefix_)), text);
-  EXPECT_EQ(folder_.names(), (std::set<std::string>{"a.txt", "corpus.bin", "corpus.idx",
-                                                    "corpus.json", "small.model"}));
+  EXPECT_EQ(folder_.names(),
+            (std::set<std::string>{"a.txt", "corpus.bin", "corpus.idx", "corpus.json",
+                                   "corpus.tokenizer", "small.model"}));
 }
 
 TEST_F(Prepare, EncodesWithATokenizerThatExists) {
@@ -268,9 +269,10 @@ TEST_F(Prepare, RefusesTokenizersThatItDoesNotHave) {
     const std::string line = error(bad);
     EXPECT_TRUE(contains(line, why)) << line;
   };
-  refused("byte", 0, "use bytes or sentencepiece:FILE");
-  refused("hf:tokenizer.json", 0, "use bytes or sentencepiece:FILE");
-  refused("sentencepiece:", 0, "use bytes or sentencepiece:FILE");
+  for (const char* name : {"byte", "sentencepiece:", "hf:", "bytes:file", ""}) {
+    refused(name, 0, "use bytes, sentencepiece:FILE or hf:tokenizer.json");
+  }
+  refused("hf:" + folder_.path("absent.json"), 300, "absent.json: no such file");
   refused("bytes", 300, "bytes has 256");
   refused("bytes", -1, "positive");
   const std::string absent = folder_.path("absent.model");

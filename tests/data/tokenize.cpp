@@ -1,0 +1,25 @@
+// Tokens of files, for comparison with other readers of tokenizer.json:
+//   tokenize KIND FILE TEXT…
+// prints one line for each TEXT: its ids, a tab, and in hexadecimal what they decode to.
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "data/mapped_file.h"
+#include "data/tokenizer.h"
+
+int main(int count, char** words) {
+  using namespace rondo;
+  if (count < 3) return 2;
+  const Tokenizer tokenizer =
+      open_tokenizer({words[1], std::string(MappedFile(words[2]).view())}, words[2]);
+  for (int word = 3; word < count; ++word) {
+    std::vector<int64_t> tokens;
+    tokenizer.encode(MappedFile(words[word]).view(), tokens);
+    std::string line = fmt::format("{}\t", fmt::join(tokens, " "));
+    for (const char c : tokenizer.decode(tokens)) {
+      line += fmt::format("{:02x}", static_cast<unsigned char>(c));
+    }
+    std::cout << line << "\n";
+  }
+}
