@@ -19,7 +19,7 @@ constexpr int64_t turns_per_period = 1000;
 }  // namespace
 
 SampleSource::SampleSource(const std::vector<Corpus>& corpora, const SampleOptions& options)
-    : options_(options) {
+    : options_(options), stride_(options.stride > 0 ? options.stride : options.sequence) {
   if (options.sequence < 1) {
     throw UserError(fmt::format("data.sequence = {}: give at least 1", options.sequence));
   }
@@ -42,7 +42,8 @@ SampleSource::Part SampleSource::make_part(const Corpus& corpus) const {
     throw UserError(fmt::format("data.blend: {} has weight {}; give a positive number",
                                 data.prefix(), corpus.weight));
   }
-  const int64_t all = (data.tokens() - 1) / options_.sequence;
+  const int64_t beyond_first = data.tokens() - 1 - options_.sequence;
+  const int64_t all = beyond_first < 0 ? 0 : beyond_first / stride_ + 1;
   if (all < 1) {
     throw UserError(
         fmt::format("{}: {} tokens are too few for one sample of {} and its targets; "
@@ -127,8 +128,8 @@ Batch SampleSource::batch(int64_t step, int64_t first, int64_t count) const {
   for (int64_t row = first; row < first + count; ++row) {
     const Address from = address(step * options_.global_batch + row);
     const IndexedDataset& data = parts_[from.corpus].data;
-    data.read(from.sample * length, tokens);
-    data.check_vocab(from.sample * length, tokens, options_.vocab);
+    data.read(from.sample * stride_, tokens);
+    data.check_vocab(from.sample * stride_, tokens, options_.vocab);
     batch.inputs.insert(batch.inputs.end(), tokens.begin(), tokens.end() - 1);
     batch.targets.insert(batch.targets.end(), tokens.begin() + 1, tokens.end());
   }

@@ -19,6 +19,7 @@ enum class Split { train, validation };
 
 struct SampleOptions {
   int64_t sequence = 0;      ///< S, tokens per sample
+  int64_t stride = 0;        ///< tokens between the beginnings of samples; 0 = S
   int64_t global_batch = 0;  ///< samples per step over all replicas
   bool shuffle = true;
   uint64_t seed = 0;
@@ -35,9 +36,9 @@ struct Batch {
   std::vector<int64_t> targets;
 };
 
-/// Sample k of a corpus of T tokens is tokens [k·S, k·S+S]; there are floor((T−1)/S) samples, and a
-/// split has a contiguous range of them. Each corpus is used in its own order, epoch after epoch:
-/// as it lies on disk, or in a new permutation for each epoch.
+/// Sample k of a corpus of T tokens is tokens [k·D, k·D+S], D the stride, so that with D = S there
+/// are floor((T−1)/S) samples. A split has a contiguous range of them. Each corpus is used in its
+/// own order, epoch after epoch: as it lies on disk, or in a new permutation for each epoch.
 class SampleSource {
  public:
   /// UserError when S or the global batch is below 1, a weight is not positive or too small for the
@@ -79,6 +80,7 @@ class SampleSource {
   void set_pattern();
 
   SampleOptions options_;
+  int64_t stride_;
   std::vector<Part> parts_;
   std::vector<Turn> pattern_;  ///< repeated for ever
 };

@@ -24,6 +24,7 @@ struct EvalWords {
   std::string data;
   std::string precision = "float32";
   int64_t sequence = 0;
+  int64_t stride = 0;
   int64_t max_tokens = 0;
   int64_t micro_batch = 8;
   int threads = 1;
@@ -86,6 +87,7 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
     const auto vocab = host.rank() == 0 ? std::optional(model.spec.vocab) : std::nullopt;
     source.emplace(std::vector<Corpus>{{open_corpus("--data", words.data, vocab), 1.0}},
                    SampleOptions{.sequence = config.data.sequence,
+                                 .stride = words.stride,
                                  .global_batch = 1,
                                  .shuffle = false,
                                  .vocab = model.spec.vocab});
@@ -108,6 +110,11 @@ bool read_words(const Arguments& arguments, bool speaks, EvalWords& words) {
   app.add_option("--checkpoint", words.checkpoint, "FILE.h5")->required();
   app.add_option("--data", words.data, "PREFIX of .bin/.idx")->required();
   app.add_option("--sequence", words.sequence, "tokens a sample; default: as trained")
+      ->check(at_least_one());
+  app.add_option(
+         "--stride", words.stride,
+         "tokens between the beginnings of samples; default: the sequence. One more than "
+         "--sequence counts as transformers does, which wants no target from the next sample")
       ->check(at_least_one());
   app.add_option("--max-tokens", words.max_tokens, "stop after so many; default: all")
       ->check(at_least_one());

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs on Debian 12 what rondo needs. Says nothing and changes nothing when all of it is there.
 #
-#   launcher/setup.sh [build] [reference]
+#   launcher/setup.sh [build] [reference] [recipe]
 #
 # build      compilers and libraries from Debian, LibTorch from its Python wheel (the default)
 # reference  what the tests and the checks compare with: PyTorch whole, transformers, Megatron-Core,
 #            TensorBoard
+# recipe     what reads the model that recipes/ begin with
 #
 # RONDO_LIBTORCH=DIR   use this LibTorch (with include/ and lib/); the build stage fetches no wheel
 set -euo pipefail
@@ -30,6 +31,11 @@ reference_packages=(clang-format clang-tidy valgrind iproute2)
 # shellcheck disable=SC2034 # read by name in set_up
 reference_wheels=('torch==2.11.0' 'transformers==5.17.0' 'megatron-core==0.16.1'
   tokenizers safetensors numpy h5py tensorboard)
+
+# shellcheck disable=SC2034 # read by name in set_up
+recipe_packages=()
+# shellcheck disable=SC2034 # read by name in set_up
+recipe_wheels=('gguf==0.19.0' safetensors numpy)
 
 say() { printf '%s\n' "$*"; }
 
@@ -125,8 +131,8 @@ set_up() { # set_up STAGE: reads the arrays <stage>_packages and <stage>_wheels
 
 ((${#})) || set -- build
 for stage in "$@"; do
-  [[ $stage == build || $stage == reference ]] ||
-    { say "setup: there is no stage '$stage': build, reference" >&2 && exit 2; }
+  [[ $stage =~ ^(build|reference|recipe)$ ]] ||
+    { say "setup: there is no stage '$stage': build, reference, recipe" >&2 && exit 2; }
 done
 mkdir -p "$deps"
 exec 9>"$deps/setup.lock"

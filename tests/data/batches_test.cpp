@@ -54,6 +54,16 @@ TEST_F(Batches, WrapAroundAfterTheLastWholeSample) {
   EXPECT_EQ(three.batch(1, 0, 1).targets, (std::vector<int64_t>{9, 10, 11, 12}));
 }
 
+TEST_F(Batches, BeginAStrideApart) {
+  SampleOptions apart = options(4, 1, false);
+  apart.stride = 5;
+  const SampleSource two({corpus("a", 14)}, apart);  // the third would need token 14
+  EXPECT_EQ(two.samples(), 2);
+  EXPECT_EQ(two.batch(1, 0, 1).inputs, (std::vector<int64_t>{5, 6, 7, 8}));
+  EXPECT_EQ(two.batch(1, 0, 1).targets, (std::vector<int64_t>{6, 7, 8, 9}));
+  EXPECT_EQ(SampleSource({corpus("b", 15)}, apart).samples(), 3);
+}
+
 TEST_F(Batches, DoNotDependOnHowRowsAreSplitOverReplicas) {
   for (const bool shuffle : {false, true}) {
     const SampleSource source({corpus("a", 999, 0.7), corpus("b", 333, 0.3, 5000)},
