@@ -74,6 +74,12 @@ std::vector<Damage> lying_texts() {
           with_header("half of it", [](const std::string& text) { return text.substr(0, 500); }),
           with_header("twice", [](const std::string& text) { return text + text; }),
           renamed("a name twice", "\"model.layers.0.self_attn.q_proj.weight\""),
+          with_header("a tensor twice",
+                      [](const std::string& text) {
+                        return R"({"model.norm.weight": )"
+                               R"({"dtype": "F32", "shape": [8], "data_offsets": [0, 32]}, )" +
+                               text.substr(1);
+                      }),
           renamed("a name that is not UTF-8", "\"q\xff\xfe\""),
           renamed("a name of a surrogate", R"("\ud800")"),
           renamed("a name with a line", R"("a\nb")"),
@@ -132,7 +138,7 @@ std::vector<Damage> lying_indices() {
                        }});
   };
   for (const char* shard : {"c.safetensors", "b.safetensors", "", ".", "..", "../a.safetensors",
-                            "./a.safetensors", "/etc/passwd", "/dev/zero", "config.json", "a/b",
+                            "./b.safetensors", "/etc/passwd", "/dev/zero", "config.json", "a/b",
                             "model.safetensors.index.json", "a.safetensors/"}) {
     edited(fmt::format("the norm is in '{}'", shard),
            [=](Json& map) { map["model.norm.weight"] = shard; });
