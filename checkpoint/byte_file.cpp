@@ -45,6 +45,10 @@ ByteFile ByteFile::open(const std::string& path) {
   return {::open(path.c_str(), O_RDWR | O_CLOEXEC), "open"};
 }
 
+ByteFile ByteFile::open_to_read(const std::string& path) {
+  return {::open(path.c_str(), O_RDONLY | O_CLOEXEC), "open"};
+}
+
 ByteFile ByteFile::in_memory(std::string& name) {
   name = "/dev/shm/rondo-XXXXXX";
   return {mkostemp(name.data(), O_CLOEXEC), "create in /dev/shm"};

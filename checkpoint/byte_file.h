@@ -14,6 +14,8 @@ class ByteFile {
   static ByteFile create(const std::string& path);
   /// One that is there already.
   static ByteFile open(const std::string& path);
+  /// The same, only to be read.
+  static ByteFile open_to_read(const std::string& path);
   /// Empty, in memory, of which only the pages that are written are taken. `name` becomes its path;
   /// the caller removes it.
   static ByteFile in_memory(std::string& name);

@@ -6,7 +6,8 @@
 //   /parameters/<path>     <path> as in ParameterSpec::path(): attention/3/q_proj/weight
 //   /optimizer/exp_avg/<path>, /optimizer/exp_avg_sq/<path>
 //
-// Datasets are float32 or float64 and carry a `checksum` attribute.
+// Datasets are float32 or float64, contiguous, and carry a `checksum` attribute. A seal (seal.h)
+// follows HDF5's part of the file; one that another program wrote or changed has none.
 #pragma once
 
 #include <torch/types.h>

@@ -10,16 +10,19 @@
 #include "base/user_error.h"
 #include "checkpoint/checksum.h"
 #include "checkpoint/model_json.h"
+#include "checkpoint/seal.h"
 
 namespace rondo {
 namespace {
 
-/// Runs `read`; what HDF5 complains about becomes a UserError that names the file.
+/// Runs `read`; what HDF5 or the system complains about becomes a UserError that names the file.
 template <typename Read>
 auto naming(const std::string& file, Read read) {
   try {
     return read();
-  } catch (const Hdf5Error& error) {
+  } catch (const UserError&) {
+    throw;
+  } catch (const std::runtime_error& error) {
     throw UserError(
         fmt::format("{} is damaged ({}): use the checkpoint before it", file, error.what()));
   }
@@ -42,7 +45,10 @@ Hdf5File open_hdf5(const std::string& file) {
   if (!Hdf5File::has_signature(file)) {
     throw UserError(fmt::format("{} is not an HDF5 file: give a checkpoint, step-*.h5", file));
   }
-  return naming(file, [&] { return Hdf5File::open(file); });
+  return naming(file, [&] {
+    check_seal(ByteFile::open_to_read(file));
+    return Hdf5File::open(file);
+  });
 }
 
 [[noreturn]] void refuse_without(const std::string& file, const std::string& attribute) {
@@ -63,11 +69,25 @@ std::string some_of(const std::vector<std::string>& names) {
 CheckpointReader::CheckpointReader(const std::string& file) : file_(file), hdf5_(open_hdf5(file)) {
   naming(file_, [&] {
     read_header();
-    for (const std::string& path : hdf5_.datasets()) {
-      const bool wide = hdf5_.type(path) == Hdf5Type::float64;
-      datasets_[path] = {path, hdf5_.shape(path), wide ? torch::kFloat64 : torch::kFloat32};
-    }
+    for (const std::string& path : hdf5_.datasets()) datasets_[path] = describe(path);
   });
+}
+
+/// Refuses what another program may have stored in a way that we do not read.
+DatasetSpec CheckpointReader::describe(const std::string& path) const {
+  const auto is_control = [](unsigned char c) { return c < ' '; };
+  if (std::any_of(path.begin(), path.end(), is_control)) {
+    throw UserError(file_ + ": the name of a dataset holds control characters: rename it");
+  }
+  try {
+    hdf5_.offset(path);
+    const bool wide = hdf5_.type(path) == Hdf5Type::float64;
+    DatasetSpec spec = {path, hdf5_.shape(path), wide ? torch::kFloat64 : torch::kFloat32};
+    if (!spec.shape.empty()) return spec;
+    throw Hdf5Error(path + " is a single number, expected at least one axis");
+  } catch (const Hdf5Error& error) {
+    throw UserError(fmt::format("{}: {}", file_, error.what()));
+  }
 }
 
 void CheckpointReader::read_header() {
@@ -75,17 +95,17 @@ void CheckpointReader::read_header() {
     throw UserError(fmt::format(
         "{} is not a rondo checkpoint: its root attribute 'format' is not 'rondo'", file_));
   }
-  const int64_t version = number("format_version");
+  const int64_t version = natural("format_version");
   if (version > checkpoint_format_version) {
     throw UserError(
         fmt::format("{} has format_version {}, this program reads up to {}: use a newer "
                     "rondo",
                     file_, version, checkpoint_format_version));
   }
-  header_.step = number("step");
-  header_.tokens = number("tokens");
+  header_.step = natural("step");
+  header_.tokens = natural("tokens");
   header_.config = text("config");
-  header_.relaxation_rank = hdf5_.integer_attribute("/", "relaxation").value_or(0);
+  header_.relaxation_rank = hdf5_.integer_attribute("/", "relaxation") ? natural("relaxation") : 0;
   header_.data = hdf5_.string_attribute("/", "data").value_or("");
   const std::string model = text("model");
   const std::string sharing = text("sharing");
@@ -111,6 +131,15 @@ int64_t CheckpointReader::number(const std::string& name) const {
   const auto value = hdf5_.integer_attribute("/", name);
   if (!value) refuse_without(file_, name);
   return *value;
+}
+
+int64_t CheckpointReader::natural(const std::string& name) const {
+  const int64_t value = number(name);
+  if (value >= 0) return value;
+  throw UserError(
+      fmt::format("{}: the root attribute '{}' is {}, expected at least 0: use another "
+                  "checkpoint",
+                  file_, name, value));
 }
 
 const DatasetSpec& CheckpointReader::dataset(const std::string& path) const {
@@ -159,31 +188,46 @@ void CheckpointReader::compare_checksum(const DatasetSpec& spec, uint64_t found)
   }
 }
 
-void check_parameters(const CheckpointReader& reader,
-                      const std::vector<ParameterSpec>& parameters) {
-  std::vector<std::string> missing;
+namespace {
+
+/// The datasets below `tree` are exactly those of the parameters.
+void check_tree(const CheckpointReader& reader, const std::vector<ParameterSpec>& parameters,
+                const std::string& tree) {
   std::set<std::string> extra;
   for (const auto& [path, spec] : reader.datasets()) {
-    if (path.starts_with(all_parameters)) extra.insert(path);
+    if (path.starts_with(tree)) extra.insert(path);
   }
+  const bool weights_only = extra.empty() && tree != all_parameters;
+  if (weights_only) return;
+  std::vector<std::string> missing;
   for (const ParameterSpec& parameter : parameters) {
-    const std::string path = parameter_dataset(parameter);
+    const std::string path = tree + parameter.path();
     if (extra.erase(path) == 0) {
-      missing.push_back(path);
-      continue;
-    }
-    const DatasetSpec& spec = reader.dataset(path);
-    if (spec.shape != parameter.shape) {
-      throw UserError(fmt::format("{}: {} has shape {}, the model needs {}", reader.file(), path,
-                                  spec.shape, parameter.shape));
+      missing.push_back(fmt::format("{} of shape {}", path, parameter.shape));
+    } else if (reader.dataset(path).shape != parameter.shape) {
+      throw UserError(fmt::format("{}: {} has shape {}, the model needs {}: use another checkpoint",
+                                  reader.file(), path, reader.dataset(path).shape,
+                                  parameter.shape));
     }
   }
   if (!missing.empty()) {
-    throw UserError(fmt::format("{} lacks {}", reader.file(), some_of(missing)));
+    throw UserError(fmt::format("{} lacks {}, which the model needs: use another checkpoint",
+                                reader.file(), some_of(missing)));
   }
   if (!extra.empty()) {
-    throw UserError(fmt::format("{} has {}, which the model does not use", reader.file(),
-                                some_of({extra.begin(), extra.end()})));
+    throw UserError(
+        fmt::format("{} has {}, which the model does not use: delete it, or use another "
+                    "checkpoint",
+                    reader.file(), some_of({extra.begin(), extra.end()})));
+  }
+}
+
+}  // namespace
+
+void check_parameters(const CheckpointReader& reader,
+                      const std::vector<ParameterSpec>& parameters) {
+  for (const char* tree : {all_parameters, "/optimizer/exp_avg/", "/optimizer/exp_avg_sq/"}) {
+    check_tree(reader, parameters, tree);
   }
 }
 

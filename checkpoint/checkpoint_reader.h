@@ -15,7 +15,8 @@ namespace rondo {
 /// names the file and the dataset.
 class CheckpointReader {
  public:
-  /// Refuses what is not there, not HDF5, truncated, not rondo's, or of a newer format.
+  /// Refuses what is not there, not HDF5, truncated, changed behind its seal, not rondo's, of a
+  /// newer format, or holds a dataset of another type, layout or in another file.
   explicit CheckpointReader(const std::string& file);
 
   const std::string& file() const { return file_; }
@@ -38,6 +39,8 @@ class CheckpointReader {
   void read_header();
   std::string text(const std::string& name) const;
   int64_t number(const std::string& name) const;
+  int64_t natural(const std::string& name) const;
+  DatasetSpec describe(const std::string& path) const;
   void compare_checksum(const DatasetSpec& spec, uint64_t found) const;
 
   std::string file_;
@@ -46,8 +49,9 @@ class CheckpointReader {
   std::map<std::string, DatasetSpec> datasets_;
 };
 
-/// The datasets below /parameters are exactly `parameters`, in these shapes. Otherwise a UserError
-/// names the ones that are missing, left over or of another shape.
+/// The datasets below /parameters are exactly `parameters`, in these shapes, and so are those of
+/// each moment, where there are any. Otherwise a UserError names the ones that are missing, left
+/// over or of another shape.
 void check_parameters(const CheckpointReader& reader, const std::vector<ParameterSpec>& parameters);
 
 }  // namespace rondo

@@ -10,6 +10,7 @@
 #include "base/partial_path.h"
 #include "checkpoint/checksum.h"
 #include "checkpoint/model_json.h"
+#include "checkpoint/seal.h"
 
 namespace rondo {
 namespace {
@@ -156,7 +157,7 @@ void CheckpointWriter::finish_checksums() {
   }
 }
 
-/// Copies all that is not values. HDF5 does not recognise the file before this.
+/// Copies all that is not values, and seals it. HDF5 does not recognise the file before this.
 void CheckpointWriter::write_layout() {
   layout_->close();
   std::map<int64_t, int64_t> end_of;  // of each dataset, by its offset
@@ -164,14 +165,21 @@ void CheckpointWriter::write_layout() {
     const int64_t bytes = progress.bytes();
     if (bytes > 0) end_of[progress.offset] = progress.offset + bytes;
   }
-  end_of[layout_bytes_->size()] = layout_bytes_->size();
+  const int64_t length = layout_bytes_->size();
+  end_of[length] = length;
+  ByteRanges ranges;
+  std::string bytes;
   int64_t begin = 0;
   for (const auto& [offset, end] : end_of) {
     std::string between(static_cast<size_t>(offset - begin), '\0');
     layout_bytes_->read(begin, between.data(), offset - begin);
     values_->write(begin, between.data(), offset - begin);
+    bytes += between;
+    ranges[begin] = offset;
     begin = end;
   }
+  const std::string behind = seal(ranges, bytes);
+  values_->write(length, behind.data(), static_cast<int64_t>(behind.size()));
 }
 
 void CheckpointWriter::commit() {

@@ -229,24 +229,34 @@ void Hdf5File::create_dataset(const std::string& path, const std::vector<int64_t
 int64_t Hdf5File::offset(const std::string& path) const {
   const Hdf5Handle dataset(H5Dopen2(*file_, path.c_str(), H5P_DEFAULT), H5Dclose, path);
   const haddr_t offset = H5Dget_offset(dataset);
-  if (offset == HADDR_UNDEF) throw Hdf5Error(path + ": not contiguous");
+  if (offset == HADDR_UNDEF) {
+    throw Hdf5Error(path +
+                    " is chunked, compressed, empty or in another file, expected its values in one "
+                    "piece: store it contiguously");
+  }
   return static_cast<int64_t>(offset);
 }
 
 std::vector<std::string> Hdf5File::datasets() const {
-  std::vector<std::string> paths;
+  struct Found {
+    std::vector<std::string> paths;
+    bool too_deep = false;
+  } found;
   check(H5Ovisit2(
             *file_, H5_INDEX_NAME, H5_ITER_INC,
-            [](hid_t, const char* name, const H5O_info_t* info, void* found) -> herr_t {
-              if (info->type == H5O_TYPE_DATASET) {
-                static_cast<std::vector<std::string>*>(found)->push_back(std::string("/") + name);
-              }
-              return 0;
+            [](hid_t, const char* name, const H5O_info_t* info, void* to) -> herr_t {
+              constexpr std::ptrdiff_t deepest = 32;  // HDF5 takes quadratic time over the depth
+              auto& all = *static_cast<Found*>(to);
+              const std::string path = std::string("/") + name;
+              all.too_deep = std::count(path.begin(), path.end(), '/') > deepest;
+              if (info->type == H5O_TYPE_DATASET) all.paths.push_back(path);
+              return all.too_deep ? 1 : 0;
             },
-            &paths, H5O_INFO_BASIC),
+            &found, H5O_INFO_BASIC),
         "list");
-  std::sort(paths.begin(), paths.end());
-  return paths;
+  if (found.too_deep) throw Hdf5Error("groups are nested deeper than any of ours");
+  std::sort(found.paths.begin(), found.paths.end());
+  return found.paths;
 }
 
 std::vector<int64_t> Hdf5File::shape(const std::string& path) const {
@@ -257,8 +267,11 @@ Hdf5Type Hdf5File::type(const std::string& path) const {
   const Dataset dataset(*file_, path);
   const Hdf5Handle stored(H5Dget_type(dataset.id), H5Tclose, path);
   const size_t bytes = H5Tget_size(stored);
-  if (H5Tget_class(stored) != H5T_FLOAT || (bytes != 4 && bytes != 8)) {
-    throw Hdf5Error(path + ": neither 4 nor 8 byte floats");
+  const bool floats = H5Tget_class(stored) == H5T_FLOAT;
+  if (!floats || (bytes != 4 && bytes != 8)) {
+    throw Hdf5Error(
+        fmt::format("{} holds {}-byte {}, expected float32 or float64: store it as one of them",
+                    path, bytes, floats ? "floats" : "values that are no floats"));
   }
   return bytes == 8 ? Hdf5Type::float64 : Hdf5Type::float32;
 }

@@ -60,7 +60,8 @@ class Hdf5File {
   /// Creates the groups above it too, and lays out the space without writing it: row-major,
   /// contiguous, little-endian.
   void create_dataset(const std::string& path, const std::vector<int64_t>& shape, Hdf5Type type);
-  /// Where in the file the dataset's first byte lies, for one from `create_dataset`.
+  /// Where in the file the dataset's first byte lies. Throws when its values are not in one piece
+  /// in this file.
   int64_t offset(const std::string& path) const;
   /// Absolute paths of all datasets, sorted.
   std::vector<std::string> datasets() const;
@@ -68,7 +69,7 @@ class Hdf5File {
   /// Throws for a dataset of anything but 4 or 8 byte floats.
   Hdf5Type type(const std::string& path) const;
 
-  /// Flat elements [begin, begin + count) of the dataset, of any layout, as elements of `type`.
+  /// Flat elements [begin, begin + count) of the dataset as elements of `type`.
   void read(const std::string& path, int64_t begin, int64_t count, Hdf5Type type,
             void* values) const;
 

@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
 
 #include "base/user_error.h"
+#include "checkpoint/json_fault.h"
+#include "checkpoint/model_json.h"
 
 namespace rondo {
 namespace {
@@ -32,10 +33,16 @@ class HfConfig {
   int64_t size(const std::string& key, std::optional<int64_t> otherwise = {}) const {
     const Json value = get(key);
     if (value.is_null() && otherwise) return *otherwise;
-    if (!value.is_number_unsigned() || value < 1 || value > INT32_MAX) {
-      refuse(key, "expected a size of at least 1");
+    if (!value.is_number_unsigned() || value < 1 || value > largest_size) {
+      refuse(key, fmt::format("expected a size of at least 1, at most {}", largest_size));
     }
     return value.get<int64_t>();
+  }
+
+  int64_t layers(const std::string& key) const {
+    const int64_t depth = size(key);
+    if (depth > most_layers) refuse(key, fmt::format("expected at most {} layers", most_layers));
+    return depth;
   }
 
   double number(const std::string& key, double otherwise) const {
@@ -47,7 +54,9 @@ class HfConfig {
 
   bool flag(const std::string& key, bool otherwise) const {
     const Json value = get(key);
-    return value.is_boolean() ? value.get<bool>() : otherwise;
+    if (value.is_null()) return otherwise;
+    if (!value.is_boolean()) refuse(key, "expected true or false");
+    return value.get<bool>();
   }
 
   /// The only value of `key` that rondo can represent.
@@ -69,16 +78,14 @@ class HfConfig {
 
 HfConfig open_config(const std::string& dir) {
   const std::string file = (std::filesystem::path(dir) / "config.json").string();
-  std::ifstream stream(file);
-  if (!stream) {
+  std::error_code unreadable;
+  if (!std::filesystem::exists(file, unreadable)) {
     throw UserError(
         fmt::format("there is no {}: give the folder of a Hugging Face model, where its "
                     "config.json and model.safetensors lie",
                     file));
   }
-  Json json = Json::parse(stream, nullptr, false);
-  if (!json.is_object()) throw UserError(file + " is not a JSON object");
-  return {file, std::move(json)};
+  return {file, Json::parse(read_json_object(file))};
 }
 
 using Read = ModelSpec (*)(const HfConfig&);
@@ -105,7 +112,7 @@ void require_whole_rotary(const HfConfig& config) {
 ModelSpec read_sizes(const HfConfig& config) {
   ModelSpec model;
   model.hidden = config.size("hidden_size");
-  model.depth = config.size("num_hidden_layers");
+  model.depth = config.layers("num_hidden_layers");
   model.heads = config.size("num_attention_heads");
   model.kv_heads = config.size("num_key_value_heads", model.heads);
   model.head_dim = config.size("head_dim", std::max<int64_t>(model.hidden / model.heads, 1));
@@ -174,7 +181,7 @@ ModelSpec read_gpt2(const HfConfig& config) {
   config.require("add_cross_attention", false);
   ModelSpec model;
   model.hidden = config.size("n_embd");
-  model.depth = config.size("n_layer");
+  model.depth = config.layers("n_layer");
   model.heads = config.size("n_head");
   model.kv_heads = model.heads;
   model.head_dim = std::max<int64_t>(model.hidden / model.heads, 1);

@@ -137,10 +137,14 @@ torch::Tensor put_parts(const HfTensor& to, const std::vector<torch::Tensor>& ou
   return to.transposed && stacked.dim() == 2 ? stacked.t() : stacked;
 }
 
+std::string hf_head(const ModelSpec& model) {
+  return naming_of(model).around.at("head") + ".weight";
+}
+
 bool hf_ignores(const std::string& name) {
-  constexpr std::array<std::string_view, 6> buffers = {"rotary_emb.inv_freq",    ".attention.bias",
+  constexpr std::array<std::string_view, 5> buffers = {"rotary_emb.inv_freq", ".attention.bias",
                                                        ".attention.masked_bias", ".attn.bias",
-                                                       ".attn.masked_bias",      "lm_head.weight"};
+                                                       ".attn.masked_bias"};
   return std::any_of(buffers.begin(), buffers.end(),
                      [&](std::string_view buffer) { return name.ends_with(buffer); });
 }

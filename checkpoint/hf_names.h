@@ -33,8 +33,10 @@ torch::Tensor take_part(const HfTensor& from, const torch::Tensor& theirs, const
 torch::Tensor put_parts(const HfTensor& to, const std::vector<torch::Tensor>& ours,
                         const ModelSpec& model);
 
-/// Whether theirs may be left unread: a buffer that older versions stored, or the head of a model
-/// whose embeddings are tied.
+/// Their head, which a model with tied embeddings may store once more.
+std::string hf_head(const ModelSpec& model);
+
+/// Whether theirs may be left unread: a buffer that older versions stored.
 bool hf_ignores(const std::string& name);
 
 }  // namespace rondo

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/user_error.h"
+#include "checkpoint/json_fault.h"
 #include "model/families.h"
 
 namespace rondo {
@@ -31,9 +32,9 @@ void for_each_field(Model& model, Visit visit) {
 }
 
 Json parse_object(const std::string& text, const std::string& what) {
-  Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object()) throw UserError(what + " is not a JSON object");
-  return json;
+  const std::string fault = json_fault(text);
+  if (!fault.empty()) throw UserError(fmt::format("{} is not a JSON object: {}", what, fault));
+  return Json::parse(text);
 }
 
 bool has_type(const Json& value, const std::string&) { return value.is_string(); }
@@ -77,6 +78,9 @@ ModelSpec model_from_json(const std::string& text) {
       {"vocab", model.vocab}};
   for (const auto& [key, size] : sizes) {
     if (size < 1) throw UserError(fmt::format("model.{} = {} must be at least 1", key, size));
+    if (size > largest_size) {
+      throw UserError(fmt::format("model.{} = {} must be at most {}", key, size, largest_size));
+    }
   }
   return model;
 }

@@ -6,15 +6,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "base/user_error.h"
+#include "checkpoint/json_fault.h"
 
 namespace rondo {
 namespace {
@@ -55,7 +56,7 @@ struct Mapped {
 };
 
 Mapped map_file(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (descriptor < 0) throw UserError(fmt::format("{}: {}", path, std::strerror(errno)));
   struct stat status = {};
   fstat(descriptor, &status);
@@ -73,6 +74,12 @@ Mapped map_file(const std::string& path) {
           status.st_size};
 }
 
+/// Whether the name is taken, be it by something that cannot be read.
+bool is_there(const fs::path& path) {
+  std::error_code unreadable;
+  return fs::exists(fs::symlink_status(path, unreadable));
+}
+
 /// A list of integers that are not negative, or nothing.
 std::optional<std::vector<int64_t>> naturals(const Json& entry, const char* key) {
   const auto list = entry.find(key);
@@ -85,13 +92,16 @@ std::optional<std::vector<int64_t>> naturals(const Json& entry, const char* key)
   return values;
 }
 
-/// Product of shape and element size, or nothing when it overflows.
+/// Product of shape and element size, or nothing when it overflows, be it only without an axis of
+/// size 0.
 std::optional<int64_t> size_in_bytes(const std::vector<int64_t>& shape, int64_t element) {
   int64_t bytes = element;
+  bool empty = false;
   for (int64_t size : shape) {
-    if (__builtin_mul_overflow(bytes, size, &bytes)) return std::nullopt;
+    empty = empty || size == 0;
+    if (__builtin_mul_overflow(bytes, std::max<int64_t>(size, 1), &bytes)) return std::nullopt;
   }
-  return bytes;
+  return empty ? 0 : bytes;
 }
 
 SafetensorsFile::Entry parse_entry(const Json& json, const std::string& where) {
@@ -124,6 +134,11 @@ std::string safetensors_type(torch::Dtype dtype) {
   throw std::invalid_argument("safetensors do not hold this type");
 }
 
+bool SafetensorsFile::Entry::holds_floats() const {
+  const auto& type = stored_types().at(dtype).dtype;
+  return type && c10::isFloatingType(*type);
+}
+
 SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path) {
   Mapped mapped = map_file(path);
   mapping_ = std::move(mapped.bytes);
@@ -142,11 +157,13 @@ void SafetensorsFile::parse_header(int64_t file_bytes) {
   }
   const char* header = mapping_.get() + sizeof(length);
   data_ = header + length;
-  const Json json = Json::parse(header, data_, nullptr, false);
-  if (!json.is_object()) {
-    throw UserError(
-        fmt::format("{}: damaged or no safetensors file: the header is not JSON", path_));
+  const std::string fault = json_fault({header, static_cast<size_t>(length)});
+  if (!fault.empty()) {
+    throw UserError(fmt::format(
+        "{}: damaged or no safetensors file: the header is not JSON: {}: copy or download it again",
+        path_, fault));
   }
+  const Json json = Json::parse(header, data_);
   for (const auto& [name, entry] : json.items()) {
     if (name == "__metadata__") continue;
     entries_[name] = parse_entry(entry, fmt::format("{}: tensor {}", path_, name));
@@ -197,11 +214,11 @@ torch::Tensor SafetensorsFile::read(const std::string& name) const {
 SafetensorsFolder::SafetensorsFolder(const std::string& dir) : dir_(dir) {
   const std::string single = "model.safetensors";
   const fs::path index = fs::path(dir) / "model.safetensors.index.json";
-  if (fs::exists(index)) {
+  if (is_there(index)) {
     open_shards(index.string());
     return;
   }
-  if (!fs::exists(fs::path(dir) / single)) {
+  if (!is_there(fs::path(dir) / single)) {
     throw UserError(
         fmt::format("{} has neither {} nor model.safetensors.index.json: save the model "
                     "with safe_serialization=True",
@@ -213,10 +230,10 @@ SafetensorsFolder::SafetensorsFolder(const std::string& dir) : dir_(dir) {
 }
 
 void SafetensorsFolder::open_shards(const std::string& index) {
-  std::ifstream stream(index);
-  const Json json = Json::parse(stream, nullptr, false);
-  if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object()) {
-    throw UserError(index + ": it has no JSON object weight_map");
+  const Json json = Json::parse(read_json_object(index));
+  if (!json.contains("weight_map") || !json["weight_map"].is_object()) {
+    throw UserError(
+        fmt::format("{}: it has no JSON object weight_map: copy or download it again", index));
   }
   for (const auto& [name, value] : json["weight_map"].items()) {
     const std::string shard = value.is_string() ? value.get<std::string>() : "";
@@ -224,7 +241,7 @@ void SafetensorsFolder::open_shards(const std::string& index) {
       throw UserError(fmt::format("{}: tensor {} is in {}: expected a file of this folder", index,
                                   name, value.dump()));
     }
-    if (!fs::exists(fs::path(dir_) / shard)) {
+    if (!is_there(fs::path(dir_) / shard)) {
       throw UserError(fmt::format("{} names {}, which is not beside it: copy or download it too",
                                   index, shard));
     }
@@ -241,6 +258,10 @@ std::vector<std::string> SafetensorsFolder::names() const {
   std::vector<std::string> all;
   for (const auto& [name, file] : file_of_) all.push_back(name);
   return all;
+}
+
+const SafetensorsFile::Entry& SafetensorsFolder::entry(const std::string& name) const {
+  return files_.at(file_of_.at(name)).entries().at(name);
 }
 
 torch::Tensor SafetensorsFolder::read(const std::string& name) const {

@@ -23,6 +23,8 @@ class SafetensorsFile {
     std::vector<int64_t> shape;  ///< row-major
     int64_t begin = 0;           ///< bytes from the first tensor's first byte
     int64_t end = 0;
+
+    bool holds_floats() const;  ///< of a type that `read` knows
   };
 
   /// Checks the whole header: it fits the file; the tensors' sizes match their shapes; they follow
@@ -53,6 +55,8 @@ class SafetensorsFolder {
 
   std::vector<std::string> names() const;
   bool has(const std::string& name) const { return file_of_.count(name) > 0; }
+  /// Of one that is there.
+  const SafetensorsFile::Entry& entry(const std::string& name) const;
   /// Throws UserError when there is no such tensor.
   torch::Tensor read(const std::string& name) const;
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <torch/torch.h>
 
 #include <memory>
 #include <set>
@@ -17,33 +18,56 @@
 namespace rondo {
 namespace {
 
-/// Every tensor of the folder must be one that the model has: a bias that nobody reads would make
-/// another function without a word.
-void check_no_other_tensors(const SafetensorsFolder& folder, const std::string& dir,
-                            const ModelSpec& model) {
+void check_tensor(const SafetensorsFolder& folder, const std::string& dir, const std::string& name,
+                  const std::vector<int64_t>& shape) {
+  if (!folder.has(name)) {
+    throw UserError(fmt::format(
+        "{} lacks tensor {} of shape {}, which the model of its config.json needs: copy "
+        "or download it too",
+        dir, name, shape));
+  }
+  const SafetensorsFile::Entry& entry = folder.entry(name);
+  if (entry.shape != shape) {
+    throw UserError(fmt::format("{}: tensor {} has shape {}, config.json asks for {}", dir, name,
+                                entry.shape, shape));
+  }
+  if (!entry.holds_floats()) {
+    throw UserError(
+        fmt::format("{}: tensor {} is {}: expected F32, F64, F16 or BF16", dir, name, entry.dtype));
+  }
+}
+
+/// A checkpoint holds tied embeddings once.
+void check_tied_head(const SafetensorsFolder& folder, const std::string& dir,
+                     const std::string& embedding, const std::string& head) {
+  if (torch::equal(folder.read(embedding), folder.read(head))) return;
+  throw UserError(fmt::format(
+      "{}: tensor {} differs from {}, although config.json says that they are tied: set "
+      "tie_word_embeddings to false there to keep both, or delete {}",
+      dir, head, embedding, head));
+}
+
+/// The tensors are those that the model has, no more and no less: a bias that nobody reads would
+/// make another function without a word.
+void check_tensors(const SafetensorsFolder& folder, const std::string& dir,
+                   const ModelSpec& model) {
   const SharingMap untied = make_sharing_map({}, static_cast<int>(model.depth));
   std::set<std::string> known;
   for (const ParameterSpec& parameter : parameter_list(model, untied, 0)) {
-    known.insert(hf_tensor(model, parameter).name);
+    const HfTensor tensor = hf_tensor(model, parameter);
+    check_tensor(folder, dir, tensor.name, hf_shape(tensor, parameter.shape));
+    known.insert(tensor.name);
+    const std::string head = hf_head(model);
+    if (parameter.component != "embedding" || !model.tie_embeddings || !folder.has(head)) continue;
+    check_tensor(folder, dir, head, parameter.shape);
+    check_tied_head(folder, dir, tensor.name, head);
+    known.insert(head);
   }
   for (const std::string& name : folder.names()) {
     if (known.count(name) > 0 || hf_ignores(name)) continue;
     throw UserError(fmt::format("{} has tensor {}, which the model of its config.json does not use",
                                 dir, name));
   }
-}
-
-torch::Tensor read_shaped(const SafetensorsFolder& folder, const std::string& dir,
-                          const std::string& name, const std::vector<int64_t>& shape) {
-  torch::Tensor tensor = folder.read(name);
-  if (tensor.sizes() != torch::IntArrayRef(shape)) {
-    throw UserError(fmt::format("{}: tensor {} has shape {}, config.json asks for {}", dir, name,
-                                tensor.sizes().vec(), shape));
-  }
-  if (!tensor.is_floating_point()) {
-    throw UserError(fmt::format("{}: tensor {} does not hold floats", dir, name));
-  }
-  return tensor;
 }
 
 /// "q_proj" of "q_proj/weight"; nothing for biases and norms.
@@ -107,15 +131,14 @@ ParameterSpec in_component(ParameterSpec parameter, Slot slot, int id) {
 UntiedModel open_hugging_face(const std::string& dir) {
   const ModelSpec spec = read_hugging_face_config(dir);
   const auto folder = std::make_shared<const SafetensorsFolder>(dir);
-  check_no_other_tensors(*folder, dir, spec);
+  check_tensors(*folder, dir, spec);
   UntiedModel model{.name = dir};
   model.header.model = spec;
   model.header.sharing = make_sharing_map({}, static_cast<int>(spec.depth));
   model.header.config = model_to_toml(spec);
   model.parameters = [=](const ParameterSpec& parameter) {
     const HfTensor from = hf_tensor(spec, parameter);
-    return take_part(from, read_shaped(*folder, dir, from.name, hf_shape(from, parameter.shape)),
-                     spec);
+    return take_part(from, folder->read(from.name), spec);
   };
   return model;
 }

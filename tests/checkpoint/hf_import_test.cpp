@@ -6,46 +6,12 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/convert.h"
 #include "checkpoint/hf_config.h"
-#include "tests/checkpoint/safetensors_example.h"
+#include "tests/checkpoint/hugging_face_example.h"
 
 namespace rondo {
 namespace {
 
 using Json = nlohmann::json;
-
-Json tiny_config() {
-  return {{"model_type", "llama"},      {"hidden_size", 8},         {"intermediate_size", 12},
-          {"num_hidden_layers", 4},     {"num_attention_heads", 2}, {"num_key_value_heads", 1},
-          {"vocab_size", 16},           {"rms_norm_eps", 1e-5},     {"rope_theta", 100000.0},
-          {"tie_word_embeddings", true}};
-}
-
-/// Layer l's tensors are full of l + 1, the embedding, final norm and head of 10, 20 and 30.
-std::map<std::string, torch::Tensor> tiny_tensors(int depth) {
-  std::map<std::string, torch::Tensor> tensors = {
-      {"model.embed_tokens.weight", torch::full({16, 8}, 10.0)},
-      {"model.norm.weight", torch::full({8}, 20.0)},
-      {"lm_head.weight", torch::full({16, 8}, 30.0)}};
-  const std::map<std::string, std::vector<int64_t>> shapes = {
-      {"self_attn.q_proj", {8, 8}},     {"self_attn.k_proj", {4, 8}},
-      {"self_attn.v_proj", {4, 8}},     {"self_attn.o_proj", {8, 8}},
-      {"mlp.gate_proj", {12, 8}},       {"mlp.up_proj", {12, 8}},
-      {"mlp.down_proj", {8, 12}},       {"input_layernorm", {8}},
-      {"post_attention_layernorm", {8}}};
-  for (int layer = 0; layer < depth; ++layer) {
-    for (const auto& [name, shape] : shapes) {
-      tensors["model.layers." + std::to_string(layer) + "." + name + ".weight"] =
-          torch::full(shape, layer + 1.0);
-    }
-  }
-  return tensors;
-}
-
-void write_tiny(const TemporaryFolder& folder, const Json& config,
-                const std::map<std::string, torch::Tensor>& tensors) {
-  write_file(folder.file("config.json"), config.dump());
-  write_safetensors(folder.file("model.safetensors"), tensors);
-}
 
 std::string config_error(const TemporaryFolder& folder, const Json& config) {
   write_file(folder.file("config.json"), config.dump());
@@ -196,19 +162,37 @@ TEST(HuggingFaceImport, RefusesTensorsThatDoNotMatchTheConfigAndLeavesNothing) {
             std::string::npos);
   tensors = tiny_tensors(4);
   tensors["model.norm.weight"] = torch::ones({8}, torch::kInt64);
-  EXPECT_NE(complaint(tiny_config(), tensors).find("does not hold floats"), std::string::npos);
+  EXPECT_NE(complaint(tiny_config(), tensors)
+                .find("tensor model.norm.weight is I64: expected F32, F64, F16 or BF16"),
+            std::string::npos);
   tensors = tiny_tensors(4);
-  tensors.erase("lm_head.weight");
   Json untied = tiny_config();
   untied["tie_word_embeddings"] = false;
-  EXPECT_NE(complaint(untied, tensors).find("has no tensor lm_head.weight"), std::string::npos);
+  EXPECT_NE(complaint(untied, tensors).find("lacks tensor lm_head.weight of shape [16, 8]"),
+            std::string::npos);
   EXPECT_NE(complaint(tiny_config(), tiny_tensors(5)).find("model.layers.4."), std::string::npos);
   tensors = tiny_tensors(4);
+  tensors["lm_head.weight"] = torch::full({16, 8}, 30.0);
   tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch::ones({2});
   write_tiny(folder, untied, tensors);
   convert({.from = "hf:" + folder.path(), .to = folder.file("a.h5")});
   EXPECT_TRUE(torch::equal(CheckpointReader(folder.file("a.h5")).read("/parameters/head/weight"),
                            torch::full({16, 8}, 30.0)));
+}
+
+TEST(HuggingFaceImport, RefusesATiedHeadThatIsNotTheEmbedding) {
+  const TemporaryFolder folder;
+  auto tensors = tiny_tensors(4);
+  tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone();
+  write_tiny(folder, tiny_config(), tensors);
+  EXPECT_NO_THROW(open_hugging_face(folder.path()));
+  tensors["lm_head.weight"][15][7] = 10.5;
+  write_tiny(folder, tiny_config(), tensors);
+  EXPECT_EQ(error_of<UserError>([&] { open_hugging_face(folder.path()); }),
+            folder.path() +
+                ": tensor lm_head.weight differs from model.embed_tokens.weight, although "
+                "config.json says that they are tied: set tie_word_embeddings to false there to "
+                "keep both, or delete lm_head.weight");
 }
 
 }  // namespace
