@@ -2,12 +2,14 @@
 // every tensor whole, unsharded and free of any placement, so that any world loads any checkpoint.
 //
 //   /                      format="rondo" format_version step tokens config model sharing
-//                          relaxation [data]
+//                          relaxation [tokenizer] [end_token]
 //   /parameters/<path>     <path> as in ParameterSpec::path(): attention/3/q_proj/weight
 //   /optimizer/exp_avg/<path>, /optimizer/exp_avg_sq/<path>
+//   /tokenizer             the bytes of the tokenizer's file, where it has one
 //
-// Datasets are float32 or float64, contiguous, and carry a `checksum` attribute. A seal (seal.h)
-// follows HDF5's part of the file; one that another program wrote or changed has none.
+// Datasets are float32 or float64, the tokenizer's of bytes, contiguous, and carry a `checksum`
+// attribute. A seal (seal.h) follows HDF5's part of the file; one that another program wrote or
+// changed has none.
 #pragma once
 
 #include <torch/types.h>
@@ -25,7 +27,17 @@ namespace rondo {
 
 inline constexpr int64_t checkpoint_format_version = 1;
 
-/// The root attributes.
+/// What turns text into the model's tokens. `kind` and `contents` mean what they mean in the data
+/// set that the model learned from: bytes, sentencepiece or hf, and the file of the tokenizer.
+struct StoredTokenizer {
+  std::string kind;
+  std::string contents;          ///< empty for one that needs no file
+  std::optional<int64_t> end{};  ///< the token that ends a text, where the model says which
+
+  bool operator==(const StoredTokenizer&) const = default;
+};
+
+/// The root attributes, and the tokenizer.
 struct CheckpointHeader {
   int64_t step = 0;
   int64_t tokens = 0;  ///< target tokens seen so far
@@ -33,14 +45,14 @@ struct CheckpointHeader {
   ModelSpec model;
   SharingMap sharing;
   int64_t relaxation_rank = 0;
-  std::string data;  ///< JSON about the tokens (tokenizer); empty = the attribute is absent
+  std::optional<StoredTokenizer> tokenizer = {};
 };
 
 /// One whole tensor in the file.
 struct DatasetSpec {
   std::string path;                      ///< absolute: "/parameters/embedding/weight"
   std::vector<int64_t> shape;            ///< at least one axis, none of size 0
-  torch::Dtype dtype = torch::kFloat32;  ///< float32 or float64
+  torch::Dtype dtype = torch::kFloat32;  ///< float32, float64 or uint8
 
   int64_t count() const;
 };
@@ -51,6 +63,9 @@ struct DatasetSlice {
   int64_t begin = 0;
   torch::Tensor values;  ///< 1-d, contiguous, on the CPU, of the dataset's dtype
 };
+
+/// The bytes of the tokenizer's file.
+inline constexpr const char* tokenizer_dataset = "/tokenizer";
 
 /// What the paths of all weights begin with.
 inline constexpr const char* all_parameters = "/parameters/";

@@ -56,6 +56,18 @@ Hdf5File open_hdf5(const std::string& file) {
                               file, attribute));
 }
 
+torch::Dtype dtype_of(Hdf5Type type) {
+  switch (type) {
+    case Hdf5Type::float64:
+      return torch::kFloat64;
+    case Hdf5Type::float32:
+      return torch::kFloat32;
+    case Hdf5Type::uint8:
+      return torch::kUInt8;
+  }
+  throw std::logic_error("no such type");
+}
+
 /// "attention/0/q_proj/weight, attention/0/k_proj/weight and 5 more"
 std::string some_of(const std::vector<std::string>& names) {
   constexpr size_t shown = 3;
@@ -71,6 +83,7 @@ CheckpointReader::CheckpointReader(const std::string& file) : file_(file), hdf5_
     read_header();
     for (const std::string& path : hdf5_.datasets()) datasets_[path] = describe(path);
   });
+  read_tokenizer();
 }
 
 /// Refuses what another program may have stored in a way that we do not read.
@@ -81,8 +94,10 @@ DatasetSpec CheckpointReader::describe(const std::string& path) const {
   }
   try {
     hdf5_.offset(path);
-    const bool wide = hdf5_.type(path) == Hdf5Type::float64;
-    DatasetSpec spec = {path, hdf5_.shape(path), wide ? torch::kFloat64 : torch::kFloat32};
+    DatasetSpec spec = {path, hdf5_.shape(path), dtype_of(hdf5_.type(path))};
+    if (spec.dtype == torch::kUInt8 && path != tokenizer_dataset) {
+      throw Hdf5Error(path + " holds bytes, expected float32 or float64: store it as one of them");
+    }
     if (!spec.shape.empty()) return spec;
     throw Hdf5Error(path + " is a single number, expected at least one axis");
   } catch (const Hdf5Error& error) {
@@ -106,7 +121,6 @@ void CheckpointReader::read_header() {
   header_.tokens = natural("tokens");
   header_.config = text("config");
   header_.relaxation_rank = hdf5_.integer_attribute("/", "relaxation") ? natural("relaxation") : 0;
-  header_.data = hdf5_.string_attribute("/", "data").value_or("");
   const std::string model = text("model");
   const std::string sharing = text("sharing");
   try {
@@ -119,6 +133,17 @@ void CheckpointReader::read_header() {
     throw UserError(fmt::format("{}: sharing has {} layers, model.depth is {}", file_,
                                 header_.sharing.depth(), header_.model.depth));
   }
+}
+
+void CheckpointReader::read_tokenizer() {
+  const auto kind = naming(file_, [&] { return hdf5_.string_attribute("/", "tokenizer"); });
+  if (!kind) return;
+  header_.tokenizer = StoredTokenizer{*kind, "", std::nullopt};
+  if (hdf5_.integer_attribute("/", "end_token")) header_.tokenizer->end = natural("end_token");
+  if (!has(tokenizer_dataset)) return;
+  const torch::Tensor bytes = read(tokenizer_dataset);
+  header_.tokenizer->contents.assign(static_cast<const char*>(bytes.data_ptr()),
+                                     static_cast<size_t>(bytes.nbytes()));
 }
 
 std::string CheckpointReader::text(const std::string& name) const {
@@ -154,8 +179,7 @@ torch::Tensor CheckpointReader::read_range(const std::string& path, int64_t begi
                                            int64_t count) const {
   const DatasetSpec& spec = dataset(path);
   torch::Tensor values = torch::empty({count}, torch::dtype(spec.dtype));
-  const Hdf5Type type = spec.dtype == torch::kFloat64 ? Hdf5Type::float64 : Hdf5Type::float32;
-  naming(file_, [&] { hdf5_.read(path, begin, count, type, values.data_ptr()); });
+  naming(file_, [&] { hdf5_.read(path, begin, count, hdf5_.type(path), values.data_ptr()); });
   return values;
 }
 

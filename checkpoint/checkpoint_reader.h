@@ -37,6 +37,7 @@ class CheckpointReader {
 
  private:
   void read_header();
+  void read_tokenizer();
   std::string text(const std::string& name) const;
   int64_t number(const std::string& name) const;
   int64_t natural(const std::string& name) const;

@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 Hdf5Type stored_type(const DatasetSpec& spec) {
   if (spec.dtype == torch::kFloat32) return Hdf5Type::float32;
   if (spec.dtype == torch::kFloat64) return Hdf5Type::float64;
-  throw std::invalid_argument(fmt::format("{}: {} is not stored, only float32 and float64",
+  if (spec.dtype == torch::kUInt8) return Hdf5Type::uint8;
+  throw std::invalid_argument(fmt::format("{}: {} is not stored, only float32, float64 and uint8",
                                           spec.path, torch::toString(spec.dtype)));
 }
 
@@ -37,6 +38,11 @@ CheckpointWriter::CheckpointWriter(std::string file, const CheckpointHeader& hea
       writers_(std::move(writers)),
       partial_(partial_path(file_, writers_.of_first({getpid()}).front())) {
   for (const DatasetSpec& spec : datasets) progress_[spec.path].spec = spec;
+  const std::string tokenizer = header.tokenizer ? header.tokenizer->contents : "";
+  if (!tokenizer.empty()) {
+    const auto size = static_cast<int64_t>(tokenizer.size());
+    progress_[tokenizer_dataset].spec = {tokenizer_dataset, {size}, torch::kUInt8};
+  }
   together([&] {
     if (writers_.rank() == 0) lay_out(header);
   });
@@ -48,6 +54,11 @@ CheckpointWriter::CheckpointWriter(std::string file, const CheckpointHeader& hea
   together([&] {
     if (!values_) values_ = ByteFile::open(partial_);
   });
+  if (tokenizer.empty() || writers_.rank() > 0) return;
+  const torch::Tensor bytes = torch::tensor(
+      c10::ArrayRef(reinterpret_cast<const uint8_t*>(tokenizer.data()), tokenizer.size()),
+      torch::kUInt8);
+  write({tokenizer_dataset, 0, bytes});
 }
 
 CheckpointWriter::~CheckpointWriter() {
@@ -95,7 +106,10 @@ void CheckpointWriter::lay_out(const CheckpointHeader& header) {
   layout_->write_attribute("/", "model", model_to_json(header.model));
   layout_->write_attribute("/", "sharing", sharing_to_json(header.sharing));
   layout_->write_attribute("/", "relaxation", header.relaxation_rank);
-  if (!header.data.empty()) layout_->write_attribute("/", "data", header.data);
+  if (header.tokenizer) {
+    layout_->write_attribute("/", "tokenizer", header.tokenizer->kind);
+    if (header.tokenizer->end) layout_->write_attribute("/", "end_token", *header.tokenizer->end);
+  }
   for (auto& [path, progress] : progress_) {
     layout_->create_dataset(path, progress.spec.shape, stored_type(progress.spec));
     progress.offset = layout_->offset(path);

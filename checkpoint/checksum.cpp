@@ -29,8 +29,9 @@ uint64_t sum_of_hashes(const void* values, int64_t begin, int64_t count) {
 }  // namespace
 
 uint64_t checksum(const void* values, int64_t element_bytes, int64_t begin, int64_t count) {
-  return element_bytes == 8 ? sum_of_hashes<uint64_t>(values, begin, count)
-                            : sum_of_hashes<uint32_t>(values, begin, count);
+  return element_bytes == 8   ? sum_of_hashes<uint64_t>(values, begin, count)
+         : element_bytes == 4 ? sum_of_hashes<uint32_t>(values, begin, count)
+                              : sum_of_hashes<uint8_t>(values, begin, count);
 }
 
 }  // namespace rondo

@@ -37,11 +37,15 @@ Result check(Result result, const std::string& doing) {
 void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
 hid_t memory_type(Hdf5Type type) {
-  return type == Hdf5Type::float64 ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT;
+  return type == Hdf5Type::float64   ? H5T_NATIVE_DOUBLE
+         : type == Hdf5Type::float32 ? H5T_NATIVE_FLOAT
+                                     : H5T_NATIVE_UINT8;
 }
 
 hid_t stored_type(Hdf5Type type) {
-  return type == Hdf5Type::float64 ? H5T_IEEE_F64LE : H5T_IEEE_F32LE;
+  return type == Hdf5Type::float64   ? H5T_IEEE_F64LE
+         : type == Hdf5Type::float32 ? H5T_IEEE_F32LE
+                                     : H5T_STD_U8LE;
 }
 
 std::vector<hsize_t> sizes(const std::vector<int64_t>& values) {
@@ -95,7 +99,9 @@ struct Dataset {
   Hdf5Handle space;
 };
 
-int64_t bytes(Hdf5Type type) { return type == Hdf5Type::float64 ? 8 : 4; }
+int64_t bytes(Hdf5Type type) {
+  return type == Hdf5Type::float64 ? 8 : type == Hdf5Type::float32 ? 4 : 1;
+}
 
 /// Creates a scalar attribute and writes it.
 void put_attribute(hid_t file, const std::string& object, const std::string& name, hid_t type,
@@ -268,6 +274,7 @@ Hdf5Type Hdf5File::type(const std::string& path) const {
   const Hdf5Handle stored(H5Dget_type(dataset.id), H5Tclose, path);
   const size_t bytes = H5Tget_size(stored);
   const bool floats = H5Tget_class(stored) == H5T_FLOAT;
+  if (H5Tequal(stored, H5T_STD_U8LE) > 0) return Hdf5Type::uint8;
   if (!floats || (bytes != 4 && bytes != 8)) {
     throw Hdf5Error(
         fmt::format("{} holds {}-byte {}, expected float32 or float64: store it as one of them",

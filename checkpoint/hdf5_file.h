@@ -16,7 +16,7 @@ class Hdf5Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-enum class Hdf5Type { float32, float64 };
+enum class Hdf5Type { float32, float64, uint8 };
 
 /// Part of a row-major array that is a box: `start` and `count` have one entry per axis.
 struct Hyperslab {
@@ -66,7 +66,7 @@ class Hdf5File {
   /// Absolute paths of all datasets, sorted.
   std::vector<std::string> datasets() const;
   std::vector<int64_t> shape(const std::string& path) const;
-  /// Throws for a dataset of anything but 4 or 8 byte floats.
+  /// Throws for a dataset of anything but 4 or 8 byte floats, or unsigned bytes.
   Hdf5Type type(const std::string& path) const;
 
   /// Flat elements [begin, begin + count) of the dataset as elements of `type`.

@@ -292,12 +292,14 @@ const std::map<std::string, Written>& written_types() {
 
 }  // namespace
 
-std::string hugging_face_config(const ModelSpec& model, torch::Dtype dtype) {
+std::string hugging_face_config(const ModelSpec& model, torch::Dtype dtype,
+                                std::optional<int64_t> end) {
   const Written& type = written_types().at(model.family);
   Json json = type.sizes(model);
   json["architectures"] = {type.architecture};
   json["model_type"] = model.family;
   json["tie_word_embeddings"] = model.tie_embeddings;
+  if (end) json["eos_token_id"] = *end;
   json["torch_dtype"] = dtype == torch::kFloat64    ? "float64"
                         : dtype == torch::kBFloat16 ? "bfloat16"
                         : dtype == torch::kFloat16  ? "float16"

@@ -3,6 +3,8 @@
 
 #include <torch/types.h>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "model/model_spec.h"
@@ -15,7 +17,9 @@ namespace rondo {
 /// embedding, sliding windows.
 ModelSpec read_hugging_face_config(const std::string& dir);
 
-/// The text of a config.json that says the same, for tensors of `dtype`.
-std::string hugging_face_config(const ModelSpec& model, torch::Dtype dtype);
+/// The text of a config.json that says the same, for tensors of `dtype`. `end` is the token that
+/// ends a text, where that is known.
+std::string hugging_face_config(const ModelSpec& model, torch::Dtype dtype,
+                                std::optional<int64_t> end);
 
 }  // namespace rondo

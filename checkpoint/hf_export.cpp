@@ -16,6 +16,7 @@
 #include "checkpoint/byte_file.h"
 #include "checkpoint/hf_config.h"
 #include "checkpoint/hf_names.h"
+#include "checkpoint/hf_tokenizer_file.h"
 #include "checkpoint/safetensors.h"
 
 namespace rondo {
@@ -92,7 +93,7 @@ void write_tensors(const std::string& path, const UntiedModel& model, torch::Dty
   file.sync();
 }
 
-void write_config(const std::string& path, const std::string& text) {
+void write_text(const std::string& path, const std::string& text) {
   ByteFile file = ByteFile::create(path);
   file.write(0, text.data(), static_cast<int64_t>(text.size()));
   file.sync();
@@ -113,7 +114,12 @@ void export_hugging_face(const std::string& dir, const UntiedModel& model, torch
   const std::string partial = partial_path(whole.string(), getpid());
   try {
     fs::create_directories(partial);
-    write_config(partial + "/config.json", hugging_face_config(model.header.model, dtype));
+    const std::optional<StoredTokenizer>& tokenizer = model.header.tokenizer;
+    write_text(
+        partial + "/config.json",
+        hugging_face_config(model.header.model, dtype, tokenizer ? tokenizer->end : std::nullopt));
+    const std::string name = tokenizer ? hugging_face_tokenizer_file(*tokenizer) : "";
+    if (!name.empty()) write_text(partial + "/" + name, tokenizer->contents);
     write_tensors(partial + "/model.safetensors", model, dtype, progress);
     fs::rename(partial, whole);
     ByteFile::sync_folder(whole.has_parent_path() ? whole.parent_path().string() : ".");

@@ -11,6 +11,7 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/hf_config.h"
 #include "checkpoint/hf_names.h"
+#include "checkpoint/hf_tokenizer_file.h"
 #include "checkpoint/model_json.h"
 #include "checkpoint/safetensors.h"
 #include "model/families.h"
@@ -136,6 +137,7 @@ UntiedModel open_hugging_face(const std::string& dir) {
   model.header.model = spec;
   model.header.sharing = make_sharing_map({}, static_cast<int>(spec.depth));
   model.header.config = model_to_toml(spec);
+  model.header.tokenizer = read_hugging_face_tokenizer(dir);
   model.parameters = [=](const ParameterSpec& parameter) {
     const HfTensor from = hf_tensor(spec, parameter);
     return take_part(from, folder->read(from.name), spec);

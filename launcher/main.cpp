@@ -22,8 +22,9 @@ const std::map<std::string, Command>& commands() {
       {"train", {train_command, "train a model, alone or under mpirun", true}},
       {"plan", {plan_command, "choose placement and schedule for any world, and price a step"}},
       {"prepare", {prepare_command, "turn text into tokens"}},
-      {"convert", {convert_command, "turn a Hugging Face folder into a checkpoint"}},
+      {"convert", {convert_command, "share, relax, untie; from and to Hugging Face folders"}},
       {"eval", {eval_command, "measure a checkpoint on held-out tokens", true}},
+      {"generate", {generate_command, "go on with a text"}},
       {"inspect", {inspect_command, "show a checkpoint's sharing map and sizes"}},
   };
   return table;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "checkpoint/checkpoint.h"
 #include "launcher/config.h"
 #include "model/model_definition.h"
 
@@ -14,6 +15,7 @@ struct Start {
   std::string file = {};    ///< checkpoint to load; empty = draw initial values
   bool resume = false;      ///< whether optimizer state, step and tokens go on too
   std::string config = {};  ///< TOML text that is kept in the file
+  std::optional<StoredTokenizer> tokenizer = {};  ///< that the model's tokens come from
 };
 
 /// Where checkpoints go: `checkpoint.dir`, or checkpoints/ in the run folder.

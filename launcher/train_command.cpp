@@ -23,6 +23,7 @@
 #include "launcher/model_summary.h"
 #include "launcher/ranks.h"
 #include "launcher/run_folder.h"
+#include "launcher/stored_tokenizer.h"
 #include "launcher/trainer.h"
 #include "model/parameter_list.h"
 
@@ -100,6 +101,12 @@ ClusterConfig measure(const Config& config, const ModelDefinition& model, Commun
   return cluster;
 }
 
+/// A model that was already started goes on with its own tokenizer.
+void adopt_tokenizer(const Config& config, Start& start) {
+  const std::optional<StoredTokenizer> of_data = tokenizer_of_data(config);
+  if (!start.tokenizer) start.tokenizer = of_data;
+}
+
 /// Collective.
 Run prepare_run(const PlannedRun& planned, Communicator& host) {
   const bool is_first = host.rank() == 0;
@@ -124,6 +131,7 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
     if (!start.file.empty() && !verified && is_first) {
       CheckpointReader(start.file).verify(start.resume ? "/" : all_parameters);
     }
+    adopt_tokenizer(config, start);
     check_teacher(config, start.model.spec);
     if (!config.train.distill.empty() && config.checkpoint.verify && is_first) {
       CheckpointReader(config.train.distill).verify(all_parameters);

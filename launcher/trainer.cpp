@@ -101,6 +101,7 @@ Trainer::Trainer(const Config& config, const Start& start, const Plan& plan, Cor
     : config_(config),
       plan_(plan),
       passes_(PassSchedule::parse(config.train.passes)),
+      tokenizer_(start.tokenizer),
       recurrence_(recurrence(start.model.sharing)),
       world_(ranks.world()),
       signals_(signals),
@@ -261,7 +262,7 @@ Save Trainer::snapshot(int64_t step) {
                                    .model = replica_.model().spec,
                                    .sharing = replica_.model().sharing,
                                    .relaxation_rank = replica_.model().relaxation_rank,
-                                   .data = {}};
+                                   .tokenizer = tokenizer_};
   return replica_.snapshot(file, header);
 }
 

@@ -60,6 +60,7 @@ class Trainer {
   Config config_;
   Plan plan_;
   PassSchedule passes_;
+  std::optional<StoredTokenizer> tokenizer_;
   std::optional<Recurrence> recurrence_;
   World world_;
   StopSignals& signals_;
