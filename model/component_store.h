@@ -21,6 +21,11 @@ struct Precision {
   static Precision parse(const std::string& name);
 };
 
+/// What sums over tensors of type `compute` are kept in.
+inline torch::Dtype master_of(torch::Dtype compute) {
+  return torch::promote_types(compute, torch::kFloat32);
+}
+
 /// One weight tensor: two views into a flat buffer. A value, not an owner; never an autograd leaf:
 /// the operations in this folder add weight gradients straight into `gradient`.
 struct Parameter {

@@ -39,7 +39,7 @@ HeadResult head_loss(const Tensor& x, const Parameter& head, const HeadTargets& 
   const torch::NoGradGuard no_grad;
   const int64_t tokens = x.size(0);
   const int64_t rows = std::max(least_rows, chunk_elements / head.value.size(0));
-  const auto wide = torch::promote_types(x.scalar_type(), torch::kFloat32);
+  const auto wide = master_of(x.scalar_type());
   const double hard = targets.soft ? 1.0 - targets.soft->weight : 1.0;
   HeadResult result{torch::zeros({2}, x.options().dtype(torch::kFloat64)), {}};
   if (gradient_scale != 0.0) result.gradient_x = at::empty_like(x);

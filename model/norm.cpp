@@ -24,7 +24,7 @@ Tensor offset_gain(const Tensor& gain, double offset) {
 
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Norm& use) {
-    const Tensor wide = x.to(use.gain.gradient.scalar_type());
+    const Tensor wide = x.to(master_of(x.scalar_type()));
     const double root = std::sqrt(static_cast<double>(x.size(1)));
     // 1 / rms, [rows, 1]: the row norm needs no square of the whole input.
     const Tensor scale =

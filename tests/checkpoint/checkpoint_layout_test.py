@@ -21,7 +21,7 @@ with tempfile.TemporaryDirectory() as folder:
         assert attributes["tokens"] == 5_000_000_000
         assert attributes["relaxation"] == 2
         assert attributes["config"] == "[model]\nhidden = 8  # größer\n"
-        assert json.loads(attributes["data"]) == {"tokenizer": "bytes"}
+        assert attributes["tokenizer"] == "bytes" and attributes["end_token"] == 7
         assert json.loads(attributes["sharing"]) == {
             "attention": [0, 1, 0, 1],
             "feed_forward": [0, 0, 0, 0],

@@ -44,7 +44,7 @@ TEST(Checkpoint, ComesBackBitForBit) {
   EXPECT_EQ(header.model, expected.model);
   EXPECT_EQ(header.sharing, expected.sharing);
   EXPECT_EQ(header.relaxation_rank, expected.relaxation_rank);
-  EXPECT_EQ(header.data, expected.data);
+  EXPECT_EQ(header.tokenizer, expected.tokenizer);
   const auto datasets = example_datasets();
   EXPECT_EQ(reader.datasets().size(), datasets.size());
   for (size_t k = 0; k < datasets.size(); ++k) {
@@ -59,6 +59,20 @@ TEST(Checkpoint, ComesBackBitForBit) {
   EXPECT_NO_THROW(check_parameters(reader, example_parameters()));
   EXPECT_NO_THROW(reader.verify());
   EXPECT_FALSE(has_partial(folder.path()));
+}
+
+TEST(Checkpoint, CarriesTheFileOfItsTokenizer) {
+  const TemporaryFolder folder;
+  const std::string file = folder.file("a.h5");
+  CheckpointHeader header = example_header();
+  header.tokenizer = StoredTokenizer{"sentencepiece", std::string("a\0file", 6), 7};
+  const torch::Tensor values = torch::rand({4});
+  save_checkpoint(file, header, {{"/parameters/x", {4}, torch::kFloat32}},
+                  {{"/parameters/x", 0, values}}, Writers::alone());
+  EXPECT_EQ(CheckpointReader(file).header().tokenizer, header.tokenizer);
+  const int64_t offset = Hdf5File::open(file).offset(tokenizer_dataset);
+  ByteFile::open(file).write(offset + 3, "F", 1);
+  expect_contains(error_of<UserError>([&] { CheckpointReader reader(file); }), "tokenizer");
 }
 
 TEST(Checkpoint, KeepsNotANumberAndSignedZero) {

@@ -57,7 +57,7 @@ void examine_checkpoint(const std::string& folder) {
   reader.verify();
   const CheckpointHeader expected = example_header();
   demand(header.step == expected.step && header.tokens == expected.tokens, "step");
-  demand(header.config == expected.config && header.data == expected.data, "config");
+  demand(header.config == expected.config && header.tokenizer == expected.tokenizer, "config");
   demand(header.model == expected.model && header.sharing == expected.sharing, "model");
   demand(header.relaxation_rank == expected.relaxation_rank, "rank");
   const std::vector<DatasetSpec> datasets = example_datasets();

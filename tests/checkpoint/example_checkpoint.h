@@ -29,7 +29,7 @@ inline CheckpointHeader example_header() {
   header.model.tie_embeddings = false;
   header.sharing.slots = {{{0, 1, 0, 1}, {0, 0, 0, 0}, {0, 1, 2, 3}, {0, 1, 2, 3}}};
   header.relaxation_rank = 2;
-  header.data = R"({"tokenizer": "bytes"})";
+  header.tokenizer = StoredTokenizer{"bytes", "", 7};
   return header;
 }
 

@@ -92,7 +92,8 @@ TEST_F(LoadErrors, NameADatasetOfAnotherShape) {
 
 TEST_F(LoadErrors, NameADatasetOfAnotherType) {
   for (const auto& [type, name] : {std::pair{H5T_STD_I32LE, "4-byte values that are no floats"},
-                                   std::pair{H5T_STD_U8LE, "1-byte values that are no floats"}}) {
+                                   std::pair{H5T_STD_I16LE, "2-byte values that are no floats"},
+                                   std::pair{H5T_STD_U8LE, "bytes"}}) {
     save(example_datasets());
     change([&, type = type](hid_t file) {
       H5Ldelete(file, norm, H5P_DEFAULT);

@@ -119,6 +119,26 @@ TEST(Ties, ThatAreLostOrInventedAreNamed) {
   EXPECT_THROW(check_ties(tiny.stage.layers(), other), std::logic_error);
 }
 
+TEST(Stage, NeedsNoGradientsToBeAsked) {
+  TinyModel tiny(tiny_model({.strategy = "cycle", .unique = 2}, 4, /*rank=*/2));
+  tiny.randomise();
+  std::vector<BufferPlan> plans;
+  for (const ParameterSpec& spec : tiny.parameters()) {
+    if (plans.empty() || plans.back().components.back() != spec.component) {
+      plans.push_back({.components = {spec.component}, .trained = false});
+    }
+  }
+  ComponentStore frozen(tiny.parameters(), plans, tiny.store.precision(), torch::kCPU);
+  for (const ParameterSpec& spec : tiny.parameters()) {
+    EXPECT_FALSE(frozen.at(spec.path()).gradient.defined());
+    torch::Tensor value = frozen.at(spec.path()).value;
+    value.copy_(tiny.value(spec.path()));
+  }
+  const Stage stage(tiny.model, frozen, {.halves = {0, 8}, .sequence = TinyModel::sequence});
+  const Microbatch batch = tiny_batch();
+  EXPECT_TRUE(stage.evaluate(batch, {}).equal(tiny.stage.evaluate(batch, {})));
+}
+
 /// A sequence fed in parts is one fed whole.
 TEST(Stage, GoesOnWithASequenceAsIfItHadSeenItWhole) {
   for (const char* family : {"llama", "gpt2", "gpt_neox", "qwen3"}) {
