@@ -98,13 +98,18 @@ Converted to_hugging_face(const ConvertOptions& options) {
         "that one");
   }
   check_new_folder(folder_of(options.to));
-  const UntiedModel model = open(options.from, /*with_adapters=*/true);
+  const UntiedModel model = open(options.from, /*with_adapters=*/!options.peft);
+  if (options.peft && model.header.relaxation_rank == 0) {
+    throw UserError(
+        fmt::format("{} has no low-rank terms that --peft could write; drop --peft", options.from));
+  }
   Converted result{model.header, {}, {}};
   result.header.sharing = make_sharing_map({}, static_cast<int>(model.header.model.depth));
   result.header.relaxation_rank = 0;
   if (model.exp_avg) result.notes.emplace_back("the optimizer state is left out");
   if (!options.dry_run) {
-    export_hugging_face(folder_of(options.to), model, options.dtype, options.progress);
+    export_hugging_face(folder_of(options.to), model,
+                        {options.dtype, options.shard_bytes, options.peft, options.progress});
   }
   return result;
 }

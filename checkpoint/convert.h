@@ -33,7 +33,9 @@ struct ConvertOptions {
   bool untie = false;         ///< every layer by itself
   uint64_t seed = 1;
   torch::Dtype dtype = torch::kFloat32;
-  bool dry_run = false;  ///< write nothing
+  int64_t shard_bytes = 5'000'000'000;  ///< of hf:, the most that one file of tensors takes
+  bool peft = false;                    ///< to hf:, the shared base, and its adapters beside it
+  bool dry_run = false;                 ///< write nothing
   std::function<void(int64_t, int64_t)> progress = [](int64_t, int64_t) {};
 };
 

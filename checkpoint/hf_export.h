@@ -14,10 +14,18 @@ namespace rondo {
 /// Throws UserError unless DIR is new, or empty.
 void check_new_folder(const std::string& dir);
 
-/// config.json and model.safetensors in DIR, which must be new or empty; every layer by
-/// itself, one tensor in memory at a time. `progress` hears of each tensor: number and all. Throws
-/// UserError; nothing is left of the folder then.
-void export_hugging_face(const std::string& dir, const UntiedModel& model, torch::Dtype dtype,
-                         const std::function<void(int64_t, int64_t)>& progress);
+struct HfExportOptions {
+  torch::Dtype dtype = torch::kFloat32;
+  int64_t shard_bytes = 5'000'000'000;  ///< the most that one file of tensors takes
+  /// Also DIR/adapter, a PEFT folder of the low-rank terms; the model is then one that was opened
+  /// without them, the base that all layers share.
+  bool peft = false;
+  std::function<void(int64_t, int64_t)> progress = [](int64_t, int64_t) {};  ///< tensors: done, all
+};
+
+/// config.json, tensors and tokenizer in DIR, which must be new or empty; every layer by itself,
+/// one tensor in memory at a time. Throws UserError; nothing is left of the folder then.
+void export_hugging_face(const std::string& dir, const UntiedModel& model,
+                         const HfExportOptions& options);
 
 }  // namespace rondo

@@ -23,6 +23,7 @@ each layer back as far as rank 64 can; its layers by themselves again, for trans
   rondo convert --from hf:SmolLM2-135M --to relaxed.h5 --sharing cycle --unique 10 --init average
       --relax 64 --norms folded
   rondo convert --from relaxed.h5 --to hf:out --precision bfloat16
+  rondo convert --from relaxed.h5 --to hf:base --peft
   rondo train train.init=shared.h5 data.path=corpus
 )";
 
@@ -116,6 +117,9 @@ void take(const CLI::App& app, const ConvertWords& words, ConvertOptions& option
                     "takes less",
                     words.precision));
   }
+  if (options.peft && !to_folder) {
+    throw UserError("--peft: the adapters of a FILE.h5 are in it anyway; give --to hf:DIR");
+  }
   if (!to_folder) check_output_path("--to", options.to);
 }
 
@@ -177,6 +181,14 @@ int convert_command(const Arguments& arguments) {
                  "of the file: float32 or float64; of hf:DIR also bfloat16 or float16")
       ->capture_default_str()
       ->check(one_of_words({"float32", "float64", "bfloat16", "float16"}));
+  app.add_flag("--peft", options.peft,
+               "of a relaxed FILE.h5: hf:DIR is the base that its layers share, and DIR/adapter a "
+               "PEFT folder of their low-rank terms");
+  app.add_option("--shard-size", options.shard_bytes,
+                 "the most that one safetensors of hf:DIR takes: 5GB, 200MB, …")
+      ->default_str("5GB")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
+      ->check(CLI::PositiveNumber);
   app.add_flag("--dry-run", options.dry_run, "show the resulting model and write nothing");
   app.footer(examples);
   if (!parse_words(app, arguments)) return 0;

@@ -30,7 +30,7 @@ build_wheels=('torch==2.11.0' 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==
 reference_packages=(clang-format clang-tidy valgrind iproute2)
 # shellcheck disable=SC2034 # read by name in set_up
 reference_wheels=('torch==2.11.0' 'transformers==5.17.0' 'megatron-core==0.16.1'
-  tokenizers safetensors numpy h5py tensorboard)
+  tokenizers peft safetensors numpy h5py tensorboard)
 
 # shellcheck disable=SC2034 # read by name in set_up
 recipe_packages=()

@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import peft
 import safetensors.torch
 import torch
 
@@ -74,6 +75,48 @@ class Convert(RondoTest):
                 loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1),
                                                          samples[:, 1:].flatten())
                 self.assertAlmostEqual(json.loads(printed)["loss"], loss.item(), delta=1e-7)
+
+    def test_low_rank_terms_become_a_peft_adapter_beside_the_shared_base(self):
+        for family in hf_models.configs(LAYERS):
+            with self.subTest(family=family):
+                self.make_model(family)
+                file, base = f"{family}.h5", f"{family}-base"
+                # Rank 20 is more than the key and value projections of the smaller ones have.
+                self.convert("hf:hf", file, "--sharing", "cycle", "--unique", 2, "--init",
+                             "average", "--relax", 20, "--precision", "float64")
+                self.convert(file, f"hf:{base}", "--peft", "--precision", "float64")
+                alone = self.logits(base)
+                with torch.no_grad():
+                    adapted = peft.PeftModel.from_pretrained(
+                        hf_models.load(self.folder / base), self.folder / base / "adapter",
+                        autocast_adapter_dtype=False)(self.ids).logits
+                expected = self.exported_logits(file)
+                self.assertGreater((alone - expected).abs().max(), 1e-3)
+                self.assertLess((adapted - expected).abs().max(), 1e-10)
+                layers = safetensors.torch.load_file(self.folder / base / "model.safetensors")
+                for name, values in layers.items():
+                    if ".0." in name and values.dim() == 2:
+                        self.assertTrue(torch.equal(values, layers[name.replace(".0.", ".2.")]))
+
+    def test_large_models_are_written_in_shards(self):
+        self.make_model()
+        self.convert("hf:hf", "model.h5", "--precision", "float64")
+        self.convert("model.h5", "hf:whole", "--precision", "float64")
+        self.convert("model.h5", "hf:shards", "--precision", "float64", "--shard-size", "50KB")
+        files = sorted(path.name for path in (self.folder / "shards").glob("*.safetensors"))
+        count = len(files)
+        self.assertGreater(count, 3)
+        self.assertEqual(files, [f"model-{i + 1:05}-of-{count:05}.safetensors"
+                                 for i in range(count)])
+        sizes = [sum(values.nbytes for values in safetensors.torch.load_file(
+            self.folder / "shards" / name).values()) for name in files]
+        self.assertLessEqual(max(sizes), 50000)
+        index = json.loads((self.folder / "shards/model.safetensors.index.json").read_text())
+        self.assertEqual(index["metadata"]["total_size"], sum(sizes))
+        self.assertTrue(torch.equal(self.logits("shards"), self.logits("whole")))
+        self.convert("hf:shards", "back.h5", "--precision", "float64")
+        before, after = (read_checkpoint(self.folder / f"{n}.h5") for n in ("model", "back"))
+        self.assertTrue(all(np.array_equal(before[key], after[key]) for key in before))
 
     def test_full_rank_reproduces_the_original_unless_gains_are_tied(self):
         # Biases and per-head norms are the block's: other families come back to less than all.
