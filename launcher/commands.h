@@ -9,6 +9,7 @@ namespace rondo {
 
 using Arguments = std::vector<std::string>;
 
+int bench_command(const Arguments& arguments);
 int train_command(const Arguments& arguments);
 int plan_command(const Arguments& arguments);
 int prepare_command(const Arguments& arguments);

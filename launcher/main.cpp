@@ -25,6 +25,7 @@ const std::map<std::string, Command>& commands() {
       {"convert", {convert_command, "share, relax, untie; from and to Hugging Face folders"}},
       {"eval", {eval_command, "measure a checkpoint on held-out tokens", true}},
       {"generate", {generate_command, "go on with a text"}},
+      {"bench", {bench_command, "measure rondo beside its peers on this machine"}},
       {"inspect", {inspect_command, "show a checkpoint's sharing map and sizes"}},
   };
   return table;
