@@ -71,13 +71,14 @@ std::optional<std::string> newest_checkpoint(const std::string& dir) {
 void prune_checkpoints(const std::string& dir, int64_t keep, int64_t keep_every) {
   const std::vector<StepFile> complete = step_files(dir, "");
   if (complete.empty()) return;
+  std::error_code kept_it;  // the next save tries again, and checks the room
   for (const StepFile& partial : step_files(dir, "\\.[0-9]+\\.partial")) {
-    if (partial.step <= complete.front().step) fs::remove(partial.path);
+    if (partial.step <= complete.front().step) fs::remove(partial.path, kept_it);
   }
   if (keep < 1) return;
   for (size_t i = static_cast<size_t>(keep); i < complete.size(); ++i) {
     const bool kept = keep_every > 0 && complete[i].step % keep_every == 0;
-    if (!kept) fs::remove(complete[i].path);
+    if (!kept) fs::remove(complete[i].path, kept_it);
   }
 }
 

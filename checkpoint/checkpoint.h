@@ -85,8 +85,8 @@ std::vector<std::string> list_checkpoints(const std::string& dir);
 std::optional<std::string> newest_checkpoint(const std::string& dir);
 
 /// Deletes all but the `keep` newest (keep < 1: deletes none) and those of every `keep_every`-th
-/// step (0: none), and what interrupted saves of earlier steps left behind. Call it on one rank,
-/// with no save in progress.
+/// step (0: none), and what interrupted saves of earlier steps left behind. A file that cannot be
+/// deleted stays. Call it on one rank, with no save in progress.
 void prune_checkpoints(const std::string& dir, int64_t keep, int64_t keep_every = 0);
 
 }  // namespace rondo

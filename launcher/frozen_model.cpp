@@ -58,9 +58,9 @@ FrozenModel::FrozenModel(const CheckpointReader& reader, Precision precision, in
   }
 }
 
-void check_teacher(const Config& config, const ModelSpec& student) {
+int64_t check_teacher(const Config& config, const ModelSpec& student) {
   const std::string& file = config.train.distill;
-  if (file.empty()) return;
+  if (file.empty()) return 0;
   const CheckpointReader reader = open_teacher(file);
   const ModelSpec& teacher = reader.header().model;
   if (teacher.vocab != student.vocab) {
@@ -71,6 +71,8 @@ void check_teacher(const Config& config, const ModelSpec& student) {
   }
   check_positions(reader, config.data.sequence);
   check_parameters(reader, parameters_of(reader.header()));
+  const CheckpointHeader& header = reader.header();
+  return count_parameters(header.model, header.sharing, header.relaxation_rank).unique;
 }
 
 Teach load_teacher(const Config& config, torch::Device device) {

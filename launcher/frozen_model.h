@@ -28,8 +28,8 @@ class FrozenModel {
 };
 
 /// Throws UserError where `train.distill` names no model that could teach one of `student`'s
-/// vocabulary. Without that key there is nothing to refuse.
-void check_teacher(const Config& config, const ModelSpec& student);
+/// vocabulary. Returns the number of the teacher's parameters, 0 without one.
+int64_t check_teacher(const Config& config, const ModelSpec& student);
 
 /// What the model of `train.distill` says of each microbatch; null without one.
 Teach load_teacher(const Config& config, torch::Device device);

@@ -14,12 +14,16 @@ struct MemoryNeed {
   double weights = 0;
   double gradients = 0;
   double optimizer = 0;  ///< two moments, and weights of the master type where they are others
+  double teacher = 0;    ///< weights of train.distill
+  double copy = 0;       ///< what a save in the background writes from
 
-  double total() const { return weights + gradients + optimizer; }
+  double total() const { return weights + gradients + optimizer + teacher + copy; }
 };
 
 /// At least: activations, batches and copies of a component on several pipeline ranks come on top.
-MemoryNeed memory_need(const Config& config, const ModelDefinition& model, int world_size);
+/// `teacher` is the number of its parameters.
+MemoryNeed memory_need(const Config& config, const ModelDefinition& model, int world_size,
+                       double teacher = 0.0);
 
 /// Throws UserError where `need`, that of one rank, is more than its share of `physical` bytes,
 /// with so many ranks on this machine.

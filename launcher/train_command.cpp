@@ -102,9 +102,16 @@ ClusterConfig measure(const Config& config, const ModelDefinition& model, Commun
 }
 
 /// A model that was already started goes on with its own tokenizer.
-void adopt_tokenizer(const Config& config, Start& start) {
+void adopt_tokenizer(const Config& config, Start& start, bool speaks) {
   const std::optional<StoredTokenizer> of_data = tokenizer_of_data(config);
   if (!start.tokenizer) start.tokenizer = of_data;
+  const bool same = !of_data || (of_data->kind == start.tokenizer->kind &&
+                                 of_data->contents == start.tokenizer->contents);
+  if (same || !speaks) return;
+  std::cerr << fmt::format(
+      "rondo: warning: the data was made with another tokenizer than {} carries; its tokens may "
+      "stand for other text (rondo prepare --tokenizer … makes it anew)\n",
+      start.file);
 }
 
 /// Collective.
@@ -131,15 +138,15 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
     if (!start.file.empty() && !verified && is_first) {
       CheckpointReader(start.file).verify(start.resume ? "/" : all_parameters);
     }
-    adopt_tokenizer(config, start);
-    check_teacher(config, start.model.spec);
+    adopt_tokenizer(config, start, is_first);
+    const auto teacher = static_cast<double>(check_teacher(config, start.model.spec));
     if (!config.train.distill.empty() && config.checkpoint.verify && is_first) {
       CheckpointReader(config.train.distill).verify(all_parameters);
     }
     const bool on_host = config.distributed.backend == "mpi";
     const auto ranks_here = std::min<int64_t>(host.size(), config.cluster.gpus_per_node);
     if (on_host) {
-      check_fits(memory_need(config, start.model, host.size()), physical_memory(),
+      check_fits(memory_need(config, start.model, host.size(), teacher), physical_memory(),
                  static_cast<int>(ranks_here));
     }
     if (is_first) check_room_for_checkpoint(config, start.model);

@@ -36,6 +36,22 @@ TEST(Memory, IsThatOfStoredWeightsGradientsAndMoments) {
   EXPECT_EQ(need.optimizer, 3 * stored) << "float32 weights and two moments, on four ranks";
 }
 
+TEST(Memory, CountsATeacherAndTheCopyThatSavesAreWrittenFrom) {
+  const ModelDefinition model = model_of(32);
+  const auto stored = static_cast<double>(count_parameters(model.spec, model.sharing, 0).unique);
+  Config config;
+  EXPECT_EQ(memory_need(config, model, 4, 1000.0).teacher, 4000.0);
+  EXPECT_EQ(memory_need(config, model, 4).copy, 0.0) << "the last save copies nothing";
+  config.checkpoint.every = 10;
+  EXPECT_EQ(memory_need(config, model, 4).copy, 12 * stored / 4);
+  config.checkpoint.async = false;
+  EXPECT_EQ(memory_need(config, model, 4).copy, 0.0);
+  const std::string message =
+      error_of([] { check_fits({.weights = 1e9, .teacher = 2e9, .copy = 3e9}, 5e9, 1); });
+  EXPECT_NE(message.find("teacher 2GB, copy for saves 3GB"), std::string::npos) << message;
+  EXPECT_NE(message.find("checkpoint.async=false"), std::string::npos) << message;
+}
+
 TEST(Memory, AModelOfAnySizeIsPricedAndRefusedWithNumbers) {
   const MemoryNeed need = memory_need({}, model_of(int64_t{1} << 24), 1);
   EXPECT_GT(need.weights, 1e15);
