@@ -1,0 +1,161 @@
+"""What `rondo generate` says, judged by transformers and by Hugging Face's tokenizers."""
+
+import json
+
+import tokenizers
+import torch
+
+import hf_models
+import rondo_runs
+from rondo_runs import RondoTest
+
+PROMPT = "12 + 34 = "  # whose bytes are below the vocabulary's 64
+TOKENS, LAYERS = 12, 4
+CORPUS = "It is a truth universally acknowledged, that a single man must want a wife. " * 40
+
+
+class Generate(RondoTest):
+
+    def convert(self, source, target, *options):
+        return self.rondo("convert", "--from", source, "--to", target, "--precision", "float64",
+                          *options)
+
+    def make_model(self, family="llama", **changes):
+        config = hf_models.configs(LAYERS)[family]
+        for key, value in changes.items():
+            setattr(config, key, value)
+        hf_models.save_random_model(config, self.folder / "hf", torch.float64)
+
+    def generate(self, file, *options, prompt=PROMPT, tokenizer="bytes"):
+        named = ["--tokenizer", tokenizer] if tokenizer else []
+        return json.loads(self.rondo(
+            "generate", "--checkpoint", file, "--prompt", prompt, "--precision", "float64",
+            "--max-tokens", TOKENS, "--json", *named, *options))
+
+    def greedy(self, folder, prompt):
+        """The likeliest tokens, by transformers."""
+        ids = torch.tensor([prompt])
+        with torch.no_grad():
+            out = hf_models.load(self.folder / folder).generate(
+                ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=TOKENS,
+                eos_token_id=None, pad_token_id=0)
+        return out[0, len(prompt):].tolist()
+
+    def test_every_family_goes_on_as_in_transformers(self):
+        for family in hf_models.configs():
+            with self.subTest(family=family):
+                # Small weights, and a head that is the embedding, say one token again and again.
+                lively = {"initializer_range": 0.6}
+                if family == "gpt2":
+                    lively["tie_word_embeddings"] = False
+                self.make_model(family, **lively)
+                self.convert("hf:hf", f"{family}.h5")
+                said = self.generate(f"{family}.h5")
+                self.assertEqual(said["prompt_tokens"], list(PROMPT.encode()))
+                self.assertEqual(said["tokens"], self.greedy("hf", said["prompt_tokens"]))
+                self.assertGreater(len(set(said["tokens"])), 2, "too dull to compare")
+
+    def test_a_shared_model_goes_on_as_its_layers_do(self):
+        self.make_model()
+        self.convert("hf:hf", "relaxed.h5", "--sharing", "cycle", "--unique", 2, "--relax", 3)
+        self.convert("relaxed.h5", "hf:layers")
+        said = self.generate("relaxed.h5")
+        self.assertEqual(said["tokens"], self.greedy("layers", said["prompt_tokens"]))
+
+    def test_what_is_drawn_depends_on_the_seed_and_on_nothing_else(self):
+        self.make_model()
+        self.convert("hf:hf", "model.h5")
+        likeliest = self.generate("model.h5")["tokens"]
+        drawn = [self.generate("model.h5", "--temperature", 1.5, "--seed", seed)["tokens"]
+                 for seed in (1, 1, 2)]
+        self.assertEqual(drawn[0], drawn[1])
+        self.assertNotEqual(drawn[0], drawn[2])
+        self.assertNotEqual(drawn[0], likeliest)
+        nucleus = self.generate("model.h5", "--temperature", 1.5, "--top-p", 1e-6)["tokens"]
+        self.assertEqual(nucleus, likeliest)
+
+    def make_tokenizer(self):
+        """A byte-level one in the model's folder."""
+        tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+        tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = tokenizers.decoders.ByteLevel()
+        trainer = tokenizers.trainers.BpeTrainer(
+            vocab_size=300, special_tokens=["<|end|>"],
+            initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet())
+        tokenizer.train_from_iterator([CORPUS], trainer)
+        (self.folder / "hf").mkdir(exist_ok=True)
+        tokenizer.save(str(self.folder / "hf" / "tokenizer.json"))
+        return tokenizer
+
+    def test_a_checkpoint_brings_its_tokenizer_from_folder_to_folder(self):
+        tokenizer = self.make_tokenizer()
+        self.make_model(vocab_size=tokenizer.get_vocab_size(), eos_token_id=0)
+        self.convert("hf:hf", "model.h5", "--sharing", "cycle", "--unique", 2)
+        prompt = "that a single man"
+        said = self.generate("model.h5", "--ignore-end", prompt=prompt, tokenizer=None)
+        self.assertEqual(said["prompt_tokens"], tokenizer.encode(prompt).ids)
+        self.assertEqual(said["text"], tokenizer.decode(said["tokens"], skip_special_tokens=False))
+
+        (self.folder / "text").write_text(CORPUS)
+        self.rondo("prepare", "--input", "text", "--output", "corpus", "--tokenizer",
+                   "hf:hf/tokenizer.json")
+        self.train("run", {"train.init": "model.h5", "data.path": "corpus", "data.sequence": 16,
+                           "train.steps": 30, "train.global_batch": 8, "train.micro_batch": 8,
+                           "train.eval_every": 0, "optimizer.lr": 1e-2, "optimizer.warmup": 2})
+        trained = self.checkpoint_file("run", 30)
+        said = self.generate(trained, "--ignore-end", prompt="It is a truth", tokenizer=None)
+        self.assertEqual(said["text"], tokenizer.decode(said["tokens"], skip_special_tokens=False))
+        self.assertIn(" universally", said["text"])
+
+        self.convert(trained, "hf:out")
+        before, after = ((self.folder / f / "tokenizer.json").read_bytes() for f in ("hf", "out"))
+        self.assertEqual(before, after)
+        self.assertEqual(json.loads((self.folder / "out/config.json").read_text())["eos_token_id"],
+                         0)
+
+    def test_data_of_another_tokenizer_is_warned_of(self):
+        tokenizer = self.make_tokenizer()
+        self.make_model(vocab_size=tokenizer.get_vocab_size())
+        self.convert("hf:hf", "model.h5")
+        (self.folder / "text").write_text(CORPUS)
+        for name, warns in (("hf:hf/tokenizer.json", False), ("bytes", True)):
+            self.rondo("prepare", "--input", "text", "--output", "corpus", "--tokenizer", name)
+            done = self.run_rondo("train", "train.init=model.h5", "data.path=corpus",
+                                  "data.sequence=16", "train.steps=1", "train.global_batch=2",
+                                  f"log.dir=run-{warns}", "train.micro_batch=2")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual("another tokenizer than model.h5 carries" in done.stderr, warns)
+
+    def test_a_text_ends_with_the_token_that_the_model_says(self):
+        tokenizer = self.make_tokenizer()
+        self.make_model(vocab_size=tokenizer.get_vocab_size(), eos_token_id=None)
+        self.convert("hf:hf", "model.h5")
+        likeliest = self.generate("model.h5", prompt="a wife", tokenizer=None)["tokens"]
+        self.assertEqual(len(likeliest), TOKENS)
+        end = likeliest[TOKENS // 2]
+        self.make_model(vocab_size=tokenizer.get_vocab_size(), eos_token_id=end)
+        self.convert("hf:hf", "ends.h5")
+        said = self.generate("ends.h5", prompt="a wife", tokenizer=None)["tokens"]
+        self.assertEqual(said, likeliest[:likeliest.index(end)])
+        said = self.generate("ends.h5", "--ignore-end", prompt="a wife", tokenizer=None)["tokens"]
+        self.assertEqual(said, likeliest)
+
+    def test_what_cannot_be_said_is_refused(self):
+        self.make_model("gpt2")
+        self.convert("hf:hf", "model.h5")
+        for options, part in (
+                (["--prompt", PROMPT], "--tokenizer"),
+                (["--prompt", "", "--tokenizer", "bytes"], "no token in it"),
+                (["--prompt", "words", "--tokenizer", "bytes"], "vocabulary of 64"),
+                (["--prompt", PROMPT, "--tokenizer", "bytes", "--max-tokens", 99], "24 positions"),
+                (["--prompt", PROMPT, "--tokenizer", "hf:nowhere.json"], "nowhere.json")):
+            with self.subTest(options=options):
+                done = self.run_rondo("generate", "--checkpoint", "model.h5", *options)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+                self.assertIn(part, done.stderr)
+                self.assertEqual(done.stdout, "")
+
+
+if __name__ == "__main__":
+    rondo_runs.main()

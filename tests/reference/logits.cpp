@@ -1,0 +1,39 @@
+// logits FILE.h5 WAY TOKEN…: what the model says behind each token, as float32 on standard output;
+// WAY is whole (all tokens at once) or step (one after the other).
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <string>
+
+#include "checkpoint/checkpoint_reader.h"
+#include "launcher/frozen_model.h"
+
+namespace {
+
+using namespace rondo;
+
+/// [tokens, vocab]
+torch::Tensor logits_of(const Stage& stage, const torch::Tensor& tokens, bool step) {
+  const torch::NoGradGuard no_grad;
+  if (!step) return stage.features({tokens, {}}, {}).mm(stage.head().value.t());
+  SequenceMemory memory = stage.empty_memory();
+  std::vector<torch::Tensor> rows;
+  for (const torch::Tensor& token : tokens.split(1)) {
+    rows.push_back(stage.next_features(token, {}, memory).mm(stage.head().value.t()));
+  }
+  return torch::cat(rows);
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  std::vector<int64_t> ids;
+  for (int i = 3; i < count; ++i) ids.push_back(std::stoll(words[i]));
+  const FrozenModel model(CheckpointReader(words[1]), Precision::parse("float32"),
+                          static_cast<int64_t>(ids.size()), torch::kCPU);
+  const torch::Tensor tokens = torch::tensor(ids, torch::kInt64);
+  const torch::Tensor logits =
+      logits_of(model.stage(), tokens, std::string(words[2]) == "step").contiguous();
+  std::fwrite(logits.data_ptr(), 1, logits.nbytes(), stdout);
+  return 0;
+}
