@@ -11,10 +11,13 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
+
+import sides
 
 way, folder, megabytes = sys.argv[1], sys.argv[2], int(sys.argv[3])
 rank, ranks = (int(os.environ[f"OMPI_COMM_WORLD_{name}"]) for name in ("RANK", "SIZE"))
@@ -56,6 +59,8 @@ def save(path):
 
 
 def load(path):
+    if rank == 0:
+        sides.forget(Path(path))
     dist.barrier()
     start = time.perf_counter()
     if way == "torch_save":

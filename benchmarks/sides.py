@@ -64,6 +64,14 @@ def run(command):
     return result.stdout
 
 
+def forget(path):
+    """The page cache lets go of a file, or of all files of a folder, that are on the disk."""
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb") as source:
+                os.posix_fadvise(source.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def measured(launcher, command, folder):
     """Output of `command` under `launcher`, and the peak memory of its processes."""
     peaks = folder / "peaks"

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 namespace rondo {
@@ -18,7 +19,7 @@ namespace {
 /// The kernel's calls return -1 and set errno.
 template <typename Result>
 Result check(Result result, const std::string& doing) {
-  if (result < 0) throw std::runtime_error(fmt::format("{}: {}", doing, std::strerror(errno)));
+  if (result < 0) throw std::system_error(errno, std::generic_category(), doing);
   return result;
 }
 
@@ -45,6 +46,12 @@ ByteFile ByteFile::open(const std::string& path) {
   return {::open(path.c_str(), O_RDWR | O_CLOEXEC), "open"};
 }
 
+std::optional<ByteFile> ByteFile::open_direct(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC);
+  if (descriptor < 0 && errno == EINVAL) return std::nullopt;
+  return ByteFile(descriptor, "open");
+}
+
 ByteFile ByteFile::open_to_read(const std::string& path) {
   return {::open(path.c_str(), O_RDONLY | O_CLOEXEC), "open"};
 }
@@ -69,6 +76,11 @@ int64_t ByteFile::size() const {
   struct stat status = {};
   check(fstat(descriptor_, &status), "stat");
   return status.st_size;
+}
+
+void ByteFile::reserve(int64_t bytes) {
+  if (bytes == 0 || fallocate(descriptor_, 0, 0, bytes) == 0 || errno == EOPNOTSUPP) return;
+  check(-1, "reserve");
 }
 
 void ByteFile::write(int64_t offset, const void* bytes, int64_t count) {

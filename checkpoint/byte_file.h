@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace rondo {
@@ -14,6 +15,9 @@ class ByteFile {
   static ByteFile create(const std::string& path);
   /// One that is there already.
   static ByteFile open(const std::string& path);
+  /// The same, whose writes go around the page cache: their offsets, lengths and addresses must be
+  /// multiples of the disk's blocks. Nothing where the file system does not offer it.
+  static std::optional<ByteFile> open_direct(const std::string& path);
   /// The same, only to be read.
   static ByteFile open_to_read(const std::string& path);
   /// Empty, in memory, of which only the pages that are written are taken. `name` becomes its path;
@@ -25,6 +29,9 @@ class ByteFile {
   ~ByteFile();
 
   int64_t size() const;
+  /// Takes room for so many bytes from the disk, where the file system can; the file is then at
+  /// least so long.
+  void reserve(int64_t bytes);
   void write(int64_t offset, const void* bytes, int64_t count);
   void read(int64_t offset, void* bytes, int64_t count) const;
   /// What the kernel still holds goes to the disk.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <numeric>
 #include <set>
 
 #include "base/user_error.h"
@@ -175,32 +176,54 @@ const DatasetSpec& CheckpointReader::dataset(const std::string& path) const {
   return found->second;
 }
 
-torch::Tensor CheckpointReader::read_range(const std::string& path, int64_t begin,
-                                           int64_t count) const {
+void CheckpointReader::read_range(const std::string& path, int64_t begin,
+                                  torch::Tensor values) const {
   const DatasetSpec& spec = dataset(path);
-  torch::Tensor values = torch::empty({count}, torch::dtype(spec.dtype));
-  naming(file_, [&] { hdf5_.read(path, begin, count, hdf5_.type(path), values.data_ptr()); });
-  return values;
+  const bool as_stored =
+      values.scalar_type() == spec.dtype && values.device().is_cpu() && values.is_contiguous();
+  const torch::Tensor stored =
+      as_stored ? values : torch::empty(values.sizes(), torch::dtype(spec.dtype));
+  naming(file_,
+         [&] { hdf5_.read(path, begin, stored.numel(), hdf5_.type(path), stored.data_ptr()); });
+  if (!as_stored) values.copy_(stored);
 }
 
 torch::Tensor CheckpointReader::read(const std::string& path) const {
   const DatasetSpec& spec = dataset(path);
-  const torch::Tensor values = read_range(path, 0, spec.count());
+  const torch::Tensor values = torch::empty({spec.count()}, torch::dtype(spec.dtype));
+  read_range(path, 0, values);
   compare_checksum(spec, checksum(values.data_ptr(), values.element_size(), 0, values.numel()));
   return values.view(spec.shape);
 }
 
-void CheckpointReader::verify(const std::string& below) const {
-  constexpr int64_t piece = int64_t{1} << 24;
+void CheckpointReader::verify(const std::string& below, Share share) const {
+  std::vector<DatasetSpec> list;
   for (const auto& [path, spec] : datasets_) {
-    if (!path.starts_with(below)) continue;
-    uint64_t sum = 0;
-    for (int64_t begin = 0; begin < spec.count(); begin += piece) {
-      const torch::Tensor values = read_range(path, begin, std::min(piece, spec.count() - begin));
-      sum += checksum(values.data_ptr(), values.element_size(), begin, values.numel());
-    }
-    compare_checksum(spec, sum);
+    if (path.starts_with(below)) list.push_back(spec);
   }
+  const auto elements = [](int64_t sum, const DatasetSpec& spec) { return sum + spec.count(); };
+  const int64_t all = std::accumulate(list.begin(), list.end(), int64_t{0}, elements);
+  std::map<torch::Dtype, torch::Tensor> blocks;  // memory, used again and again
+  int64_t before = 0;
+  for (const DatasetSpec& spec : list) {
+    const int64_t middle = before + spec.count() / 2;
+    before += spec.count();
+    if (all > 0 && middle * share.parts / all != share.part) continue;
+    compare_checksum(spec, checksum_of(spec, blocks[spec.dtype]));
+  }
+}
+
+/// Read through `block`, which is of the size of a processor's cache.
+uint64_t CheckpointReader::checksum_of(const DatasetSpec& spec, torch::Tensor& block) const {
+  constexpr int64_t piece = int64_t{1} << 20;
+  if (!block.defined()) block = torch::empty({piece}, torch::dtype(spec.dtype));
+  uint64_t sum = 0;
+  for (int64_t begin = 0; begin < spec.count(); begin += piece) {
+    const torch::Tensor values = block.narrow(0, 0, std::min(piece, spec.count() - begin));
+    read_range(spec.path, begin, values);
+    sum += checksum(values.data_ptr(), values.element_size(), begin, values.numel());
+  }
+  return sum;
 }
 
 /// A dataset without a checksum was written by another program and is taken as it is.

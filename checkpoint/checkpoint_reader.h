@@ -13,6 +13,12 @@ namespace rondo {
 
 /// An open checkpoint. Every rank opens its own, without MPI. All functions throw UserError, which
 /// names the file and the dataset.
+/// One of several equal parts of some work.
+struct Share {
+  int64_t part = 0;
+  int64_t parts = 1;
+};
+
 class CheckpointReader {
  public:
   /// Refuses what is not there, not HDF5, truncated, changed behind its seal, not rondo's, of a
@@ -29,11 +35,12 @@ class CheckpointReader {
 
   /// The whole dataset in its own shape and dtype, on the CPU; its checksum is verified.
   torch::Tensor read(const std::string& path) const;
-  /// The flat elements [begin, begin + count), 1-d, unverified.
-  torch::Tensor read_range(const std::string& path, int64_t begin, int64_t count) const;
+  /// The flat elements from `begin` on into `values`, 1-d of any type and device, unverified.
+  void read_range(const std::string& path, int64_t begin, torch::Tensor values) const;
 
-  /// Reads every dataset whose path begins with `below` once and compares the checksums.
-  void verify(const std::string& below = "/") const;
+  /// Reads every dataset whose path begins with `below` once and compares the checksums. Of
+  /// several readers of one file each takes its share of the bytes, in whole datasets.
+  void verify(const std::string& below = "/", Share share = {}) const;
 
  private:
   void read_header();
@@ -42,6 +49,7 @@ class CheckpointReader {
   int64_t number(const std::string& name) const;
   int64_t natural(const std::string& name) const;
   DatasetSpec describe(const std::string& path) const;
+  uint64_t checksum_of(const DatasetSpec& spec, torch::Tensor& block) const;
   void compare_checksum(const DatasetSpec& spec, uint64_t found) const;
 
   std::string file_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <stdexcept>
 #include <utility>
@@ -52,7 +53,7 @@ CheckpointWriter::CheckpointWriter(std::string file, const CheckpointHeader& hea
   auto offset = offsets.begin();
   for (auto& [path, progress] : progress_) progress.offset = *offset++;
   together([&] {
-    if (!values_) values_ = ByteFile::open(partial_);
+    if (!values_) values_ = ValueFile::open(partial_);
   });
   if (tokenizer.empty() || writers_.rank() > 0) return;
   const torch::Tensor bytes = torch::tensor(
@@ -116,10 +117,14 @@ void CheckpointWriter::lay_out(const CheckpointHeader& header) {
   }
   fs::create_directories(folder_of(file_));
   int64_t bytes = 0;
-  for (const auto& [path, progress] : progress_) bytes += progress.bytes();
+  int64_t end = 0;
+  for (const auto& [path, progress] : progress_) {
+    bytes += progress.bytes();
+    end = std::max(end, progress.offset + progress.bytes());
+  }
   check_room(folder_of(file_).string(), bytes);
   remove_abandoned(file_);
-  values_ = ByteFile::create(partial_);
+  values_ = ValueFile::create(partial_, end);
 }
 
 void CheckpointWriter::check_slice(const DatasetSlice& slice) const {

@@ -10,6 +10,7 @@
 #include "checkpoint/byte_file.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/hdf5_file.h"
+#include "checkpoint/value_file.h"
 #include "checkpoint/writers.h"
 
 namespace rondo {
@@ -66,7 +67,7 @@ class CheckpointWriter {
   std::map<std::string, Progress> progress_;  ///< by path; the same keys on every rank
   std::optional<ByteFile> layout_bytes_;      ///< rank 0: what is not values
   std::optional<Hdf5File> layout_;            ///< rank 0: the same, open
-  std::optional<ByteFile> values_;            ///< the partial file
+  std::optional<ValueFile> values_;           ///< the partial file
   std::string error_;                         ///< this rank's first
 };
 

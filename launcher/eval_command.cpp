@@ -81,7 +81,7 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
     config = parse_config(stored);
     model = {header.model, header.sharing, header.relaxation_rank};
     check_parameters(reader, parameter_list(model.spec, model.sharing, model.relaxation_rank));
-    if (host.rank() == 0) reader.verify(all_parameters);
+    reader.verify(all_parameters, {host.rank(), host.size()});
     config.train.micro_batch = words.micro_batch;
     config.train.global_batch = 1;
     const auto vocab = host.rank() == 0 ? std::optional(model.spec.vocab) : std::nullopt;

@@ -135,7 +135,7 @@ void Replica::draw(uint64_t seed) {
 void Replica::load(const CheckpointReader& reader, bool optimizer) {
   for (OwnedSlice& slice : buffers_.needed_slices()) {
     const auto read = [&](const std::string& dataset, torch::Tensor& target) {
-      target.copy_(reader.read_range(dataset, slice.begin, target.numel()));
+      reader.read_range(dataset, slice.begin, target);
     };
     read(parameter_dataset(slice.parameter), slice.master);
     if (!optimizer) continue;

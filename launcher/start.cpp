@@ -1,16 +1,19 @@
 #include "launcher/start.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "base/seconds_since.h"
 #include "base/user_error.h"
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/model_json.h"
+#include "launcher/agree.h"
 #include "launcher/config_nearest.h"
 
 namespace rondo {
@@ -107,6 +110,14 @@ void check_same_model(const ModelDefinition& stored, const ModelDefinition& want
 
 }  // namespace
 
+void verify(const CheckpointReader& reader, const std::string& below, const Communicator& host) {
+  const auto begin = std::chrono::steady_clock::now();
+  reader.verify(below, {host.rank(), host.size()});
+  if (host.rank() > 0) return;
+  std::cout << fmt::format("checked {} in {:.2f} s\n", reader.file(), seconds_since(begin))
+            << std::flush;
+}
+
 std::string checkpoint_dir(const Config& config) {
   return config.checkpoint.dir.empty() ? config.log.dir + "/checkpoints" : config.checkpoint.dir;
 }
@@ -116,17 +127,23 @@ ModelDefinition define_model(const Config& config) {
           config.relaxation_rank, config.gradient};
 }
 
-int64_t count_damaged(const Config& config) {
+int64_t count_damaged(const Config& config, Communicator& host) {
   if (config.checkpoint.resume != "auto") return 0;
+  const std::vector<std::string> files = list_checkpoints(checkpoint_dir(config));
+  check_same_text(host, "list of checkpoints", fmt::format("{}", fmt::join(files, "\n")));
   int64_t damaged = 0;
-  for (const std::string& file : list_checkpoints(checkpoint_dir(config))) {
+  for (const std::string& file : files) {
     try {
-      const CheckpointReader reader(file);
-      if (config.checkpoint.verify) reader.verify();
+      agree(host, [&] {
+        const CheckpointReader reader(file);
+        if (config.checkpoint.verify) verify(reader, "/", host);
+      });
       return damaged;
-    } catch (const UserError& error) {
+    } catch (const AgreedError& error) {
       ++damaged;
-      std::cerr << "rondo: passes over a damaged checkpoint: " << error.what() << "\n";
+      const std::string line = error.what();
+      if (line.empty()) continue;  // another rank has it
+      std::cerr << "rondo: passes over a damaged checkpoint: " << line << "\n";
     }
   }
   return damaged;

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint_reader.h"
+#include "distributed/comm/communicator.h"
 #include "launcher/config.h"
 #include "model/model_definition.h"
 
@@ -18,12 +20,16 @@ struct Start {
   std::optional<StoredTokenizer> tokenizer = {};  ///< that the model's tokens come from
 };
 
+/// Compares this rank's share of the checksums of what lies below `below`; the first rank says how
+/// long it took. Throws UserError.
+void verify(const CheckpointReader& reader, const std::string& below, const Communicator& host);
+
 /// Where checkpoints go: `checkpoint.dir`, or checkpoints/ in the run folder.
 std::string checkpoint_dir(const Config& config);
 
 /// How many of the folder's newest checkpoints are damaged, which `checkpoint.resume` = "auto" then
-/// passes over; each is named on stderr. Reads them whole, so one rank does it for all.
-int64_t count_damaged(const Config& config);
+/// passes over; each is named on stderr. Reads them whole, each rank its share. Collective.
+int64_t count_damaged(const Config& config, Communicator& host);
 
 /// `checkpoint.resume` = "auto" takes the newest checkpoint of the folder behind `damaged` ones, if
 /// there is one; it must hold the model that `config` describes. Otherwise `train.init`, whose

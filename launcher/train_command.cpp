@@ -119,11 +119,7 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
   const bool is_first = host.rank() == 0;
   Config config = planned.config;
   check_same_text(host, "config", to_toml(config));
-  int64_t damaged = 0;
-  agree(host, [&] {
-    if (is_first) damaged = count_damaged(config);
-  });
-  host.broadcast({&damaged, 1, ElementType::int64}, 0);
+  const int64_t damaged = count_damaged(config, host);
   Start start;
   std::optional<Corpora> corpora;
   agree(host, [&] {
@@ -135,13 +131,13 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
     }
     const bool verified =
         !config.checkpoint.verify || (config.checkpoint.resume == "auto" && start.resume);
-    if (!start.file.empty() && !verified && is_first) {
-      CheckpointReader(start.file).verify(start.resume ? "/" : all_parameters);
+    if (!start.file.empty() && !verified) {
+      verify(CheckpointReader(start.file), start.resume ? "/" : all_parameters, host);
     }
     adopt_tokenizer(config, start, is_first);
     const auto teacher = static_cast<double>(check_teacher(config, start.model.spec));
-    if (!config.train.distill.empty() && config.checkpoint.verify && is_first) {
-      CheckpointReader(config.train.distill).verify(all_parameters);
+    if (!config.train.distill.empty() && config.checkpoint.verify) {
+      verify(CheckpointReader(config.train.distill), all_parameters, host);
     }
     const bool on_host = config.distributed.backend == "mpi";
     const auto ranks_here = std::min<int64_t>(host.size(), config.cluster.gpus_per_node);

@@ -123,8 +123,10 @@ Trainer::Trainer(const Config& config, const Start& start, const Plan& plan, Cor
     replica_.draw(config.train.seed);
     return;
   }
+  const auto begin = std::chrono::steady_clock::now();
   const CheckpointReader reader(start.file);
   replica_.load(reader, start.resume);
+  loaded_ = fmt::format("loaded {} in {:.2f} s", start.file, seconds_since(begin));
   if (!start.resume) return;
   done_steps_ = reader.header().step;
   tokens_ = reader.header().tokens;
@@ -307,6 +309,7 @@ TrainResult Trainer::run() {
   });
   RunLog* log = files ? &*files : nullptr;
   TrainResult result{.step = done_steps_};
+  if (!loaded_.empty()) say(log, loaded_);
   if (done_steps_ > 0) say(log, fmt::format("resumes after step {}", done_steps_));
   for (int64_t step = done_steps_ + 1; step <= config_.train.steps && !stopping_; ++step) {
     StepMetrics metrics = train_step(step);

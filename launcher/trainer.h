@@ -66,6 +66,7 @@ class Trainer {
   StopSignals& signals_;
   Corpora corpora_;
   Replica replica_;
+  std::string loaded_ = {};  ///< which file, and how long that took
   int64_t done_steps_ = 0;
   int64_t tokens_ = 0;
   bool stopping_ = false;

@@ -91,7 +91,8 @@ class CommandLine(WithCorpus):
 
     def test_a_model_beyond_the_machine_is_refused_with_numbers(self):
         self.refuses(["train", *words(TRAINS | {"model.hidden": 1000000})],
-                     [r"takes \S+B on each rank \(weights \S+B, gradients \S+B, optimizer \S+B\)",
+                     [r"takes \S+B on each rank \(weights \S+B, gradients \S+B, optimizer \S+B, "
+                     r"copy for saves \S+B\)",
                       "machine has"])
 
     def test_a_foreign_file_in_the_run_folder_is_found_before_anything_is_written(self):
