@@ -6,6 +6,7 @@
 import json
 import math
 import pathlib
+import statistics
 import sys
 
 ROWS = {
@@ -30,7 +31,9 @@ def number(value):
 
 
 def training_seconds(folder):
-    return sum(json.loads(line)["step_s"] for line in (folder / "metrics.jsonl").open())
+    """Of as many steps as there are, all like the median one: other work comes and goes."""
+    seconds = [json.loads(line)["step_s"] for line in (folder / "metrics.jsonl").open()]
+    return len(seconds) * statistics.median(seconds)
 
 
 def main(folder, steps):
@@ -44,7 +47,8 @@ def main(folder, steps):
         cells = " | ".join(f"{b} → {a}" for b, a in zip(before, after))
         print(f"| {words} | {cells} | {training_seconds(folder / name) / 60:.1f} |")
     mean = [math.log(p) for p in original]
-    print(f"\nAt step 0 → after {steps} steps; the original's mean loss is {sum(mean) / 3:.3f} nats.")
+    print(f"\nPerplexities at step 0 → after {steps} steps; minutes of training, of the median step. "
+          f"The original's mean loss is {sum(mean) / 3:.3f} nats.")
 
 
 main(pathlib.Path(sys.argv[1]), sys.argv[2])
