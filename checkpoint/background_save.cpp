@@ -9,7 +9,7 @@
 
 namespace rondo {
 
-BackgroundSave::BackgroundSave(Writers writers, std::function<void()> behind)
+BackgroundSave::BackgroundSave(Writers writers, std::function<void(int64_t)> behind)
     : writers_(std::move(writers)), behind_(std::move(behind)) {}
 
 BackgroundSave::~BackgroundSave() {
@@ -20,7 +20,7 @@ BackgroundSave::~BackgroundSave() {
 double BackgroundSave::write(const Save& save, Clock::time_point begin) const {
   save_checkpoint(save.file, save.header, save.all, save.mine, writers_);
   const double seconds = seconds_since(begin);
-  if (writers_.rank() == 0) behind_();
+  if (writers_.rank() == 0) behind_(save.header.step);
   return seconds;
 }
 

@@ -35,7 +35,7 @@ class BackgroundSave {
  public:
   /// `behind`: run by the first writer after each save that succeeded, for what has to wait until
   /// the new file is complete.
-  BackgroundSave(Writers writers, std::function<void()> behind);
+  BackgroundSave(Writers writers, std::function<void(int64_t step)> behind);
   /// Waits for the save under way; what became of it is lost.
   ~BackgroundSave();
   BackgroundSave(const BackgroundSave&) = delete;
@@ -60,7 +60,7 @@ class BackgroundSave {
   double write(const Save& save, Clock::time_point begin) const;
 
   Writers writers_;
-  std::function<void()> behind_;
+  std::function<void(int64_t)> behind_;
   std::vector<torch::Tensor> copies_;  ///< of the slices; kept from save to save
   std::future<Saved> under_way_;
 };

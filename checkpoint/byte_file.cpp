@@ -122,7 +122,7 @@ void check_room(const std::string& folder, int64_t bytes) {
   throw std::runtime_error(
       fmt::format("it takes {} MB and the disk of {} has {} MB free; make room, or write to "
                   "another disk",
-                  bytes / mega, folder, space.available / mega));
+                  (bytes + mega - 1) / mega, folder, space.available / mega));
 }
 
 }  // namespace rondo

@@ -68,8 +68,9 @@ std::optional<std::string> newest_checkpoint(const std::string& dir) {
   return all.empty() ? std::nullopt : std::optional(all.front());
 }
 
-void prune_checkpoints(const std::string& dir, int64_t keep, int64_t keep_every) {
-  const std::vector<StepFile> complete = step_files(dir, "");
+void prune_checkpoints(const std::string& dir, int64_t saved, int64_t keep, int64_t keep_every) {
+  std::vector<StepFile> complete = step_files(dir, "");
+  std::erase_if(complete, [&](const StepFile& file) { return file.step > saved; });
   if (complete.empty()) return;
   std::error_code kept_it;  // the next save tries again, and checks the room
   for (const StepFile& partial : step_files(dir, "\\.[0-9]+\\.partial")) {

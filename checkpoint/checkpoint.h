@@ -84,9 +84,10 @@ std::vector<std::string> list_checkpoints(const std::string& dir);
 /// The first of them.
 std::optional<std::string> newest_checkpoint(const std::string& dir);
 
-/// Deletes all but the `keep` newest (keep < 1: deletes none) and those of every `keep_every`-th
-/// step (0: none), and what interrupted saves of earlier steps left behind. A file that cannot be
-/// deleted stays. Call it on one rank, with no save in progress.
-void prune_checkpoints(const std::string& dir, int64_t keep, int64_t keep_every = 0);
+/// Behind a save of step `saved`: of later steps there are damaged files alone, which neither count
+/// nor go. Deletes all but the `keep` newest (keep < 1: deletes none) and those of every
+/// `keep_every`-th step (0: none), and what interrupted saves of earlier steps left behind. A file
+/// that cannot be deleted stays. Call it on one rank, with no save in progress.
+void prune_checkpoints(const std::string& dir, int64_t saved, int64_t keep, int64_t keep_every = 0);
 
 }  // namespace rondo

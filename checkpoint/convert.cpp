@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <numeric>
 #include <utility>
 
@@ -91,8 +92,22 @@ CheckpointHeader header_of(const Conversion& plan, bool optimizer) {
   return header;
 }
 
+void check_combination(const ConvertOptions& options) {
+  if (options.untie && (options.strict || options.sharing)) {
+    throw UserError("--untie makes every layer its own; drop --strict, --sharing and --map");
+  }
+  for (const std::string& input : {options.from, options.original}) {
+    std::error_code absent;
+    if (std::filesystem::equivalent(input, options.to, absent)) {
+      throw UserError(
+          fmt::format("--to {} would overwrite what is read; name another file", options.to));
+    }
+  }
+}
+
 Converted to_hugging_face(const ConvertOptions& options) {
-  if (options.sharing || options.relaxation_rank || options.norms != NormHandling::shared) {
+  if (options.sharing || options.relaxation_rank || options.norms != NormHandling::shared ||
+      options.strict || options.init || !options.original.empty()) {
     throw UserError(
         "--to hf: writes the layers as they are; share or relax into a FILE.h5 first, then convert "
         "that one");
@@ -119,6 +134,7 @@ Converted to_hugging_face(const ConvertOptions& options) {
 Converted convert(const ConvertOptions& options) {
   if (is_hugging_face(options.to)) return to_hugging_face(options);
   const bool keeps_base = !options.sharing && !options.untie && !options.strict;
+  check_combination(options);
   if ((options.strict || options.untie) && options.relaxation_rank.value_or(0) > 0) {
     throw UserError("--strict and --untie leave no adapters; drop --relax");
   }
@@ -128,6 +144,18 @@ Converted convert(const ConvertOptions& options) {
   if (plan.base.header.step > 0 && !optimizer) {
     result.notes.emplace_back(
         "the optimizer state is left out: it has no meaning for the new weights");
+  }
+  const bool throws_away = plan.adapter == AdapterInit::zero && !plan.copies_adapters &&
+                           keeps_base && plan.base.header.relaxation_rank > 0;
+  if (throws_away && options.relaxation_rank) {
+    throw UserError(fmt::format(
+        "--adapter zero would throw the low-rank terms of {} away; drop it, or fold them first "
+        "with --strict",
+        options.from));
+  }
+  if (optimizer && options.sharing) {
+    result.notes.emplace_back(
+        "optimizer state: copied where a block is split, averaged where blocks are merged");
   }
   if (options.dry_run) return result;
   Converter converter(std::move(plan));

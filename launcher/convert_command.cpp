@@ -92,7 +92,9 @@ torch::Dtype dtype_of(const std::string& word) {
 }
 
 void take(const CLI::App& app, const ConvertWords& words, ConvertOptions& options) {
-  const bool new_map = app.count("--sharing") + app.count("--unique") + app.count("--map") > 0;
+  const bool new_map = app.count("--sharing") + app.count("--unique") + app.count("--map") +
+                           app.count("--prelude") + app.count("--coda") >
+                       0;
   if (new_map) {
     options.sharing = words.sharing;
     if (app.count("--sharing") == 0) {
@@ -119,6 +121,9 @@ void take(const CLI::App& app, const ConvertWords& words, ConvertOptions& option
   }
   if (options.peft && !to_folder) {
     throw UserError("--peft: the adapters of a FILE.h5 are in it anyway; give --to hf:DIR");
+  }
+  if (!to_folder && !options.to.ends_with(".h5")) {
+    throw UserError(fmt::format("--to {}: write hf:DIR or FILE.h5", options.to));
   }
   if (!to_folder) check_output_path("--to", options.to);
 }

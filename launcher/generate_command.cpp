@@ -138,10 +138,10 @@ int generate_command(const Arguments& arguments) {
   app.add_option("--prompt", words.prompt, "text to go on with")->required();
   app.add_option("--max-tokens", words.max_tokens, "stop after so many")
       ->capture_default_str()
-      ->check(at_least_one());
+      ->check(CLI::Range(1, 1 << 20));
   app.add_option("--temperature", words.sampling.temperature, "0: always the likeliest token")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0.0, 1e6));
   app.add_option("--top-p", words.sampling.top_p,
                  "choose among the likeliest tokens, which together have this probability")
       ->capture_default_str()

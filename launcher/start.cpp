@@ -146,6 +146,10 @@ int64_t count_damaged(const Config& config, Communicator& host) {
       std::cerr << "rondo: passes over a damaged checkpoint: " << line << "\n";
     }
   }
+  if (damaged > 0 && host.rank() == 0) {
+    std::cerr << fmt::format("rondo: no checkpoint in {} can be read: the run starts anew\n",
+                             checkpoint_dir(config));
+  }
   return damaged;
 }
 

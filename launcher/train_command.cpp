@@ -175,7 +175,8 @@ std::string describe_run(const Config& config, const Start& start, const Plan& p
                       config.train.global_batch, config.data.sequence, config.train.steps);
   text += describe_plan(plan) + "\n";
   if (!start.file.empty()) {
-    text += fmt::format("{} {}\n", start.resume ? "resumes" : "starts from", start.file);
+    text += start.resume ? fmt::format("resumes {}\n", start.file)
+                         : fmt::format("starts from the weights of {}, at step 0\n", start.file);
   }
   const std::vector<std::string> changes =
       start.resume ? changed_keys(start.config, config) : std::vector<std::string>();

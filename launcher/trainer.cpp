@@ -115,9 +115,9 @@ Trainer::Trainer(const Config& config, const Start& start, const Plan& plan, Cor
                 .teach = has_head(plan, ranks.world().rank()) ? load_teacher(config, ranks.device())
                                                               : Teach{}},
                ranks.world()),
-      saves_(Writers::world(), [config] {
+      saves_(Writers::world(), [config](int64_t step) {
         const CheckpointConfig& kept = config.checkpoint;
-        prune_checkpoints(checkpoint_dir(config), kept.keep, kept.keep_every);
+        prune_checkpoints(checkpoint_dir(config), step, kept.keep, kept.keep_every);
       }) {
   if (start.file.empty()) {
     replica_.draw(config.train.seed);

@@ -327,9 +327,9 @@ TEST(CheckpointFolder, PrunesAllButTheNewestAndWhatEarlierSavesLeft) {
   for (int64_t step : {10, 20, 30, 40}) write_file(checkpoint_file(folder.path(), step), "");
   for (int64_t step : {30, 50}) write_file(checkpoint_file(folder.path(), step) + ".7.partial", "");
   write_file(folder.file("mine.h5"), "");
-  prune_checkpoints(folder.path(), 0);
+  prune_checkpoints(folder.path(), 40, 0);
   EXPECT_EQ(list_checkpoints(folder.path()).size(), 4u);
-  prune_checkpoints(folder.path(), 2);
+  prune_checkpoints(folder.path(), 40, 2);
   EXPECT_EQ(list_checkpoints(folder.path()),
             (std::vector<std::string>{checkpoint_file(folder.path(), 40),
                                       checkpoint_file(folder.path(), 30)}));
@@ -341,10 +341,20 @@ TEST(CheckpointFolder, PrunesAllButTheNewestAndWhatEarlierSavesLeft) {
 TEST(Checkpoint, KeepsTheNewestAndEveryKthStep) {
   const TemporaryFolder folder;
   for (int64_t step : {10, 20, 30, 40, 50}) write_file(checkpoint_file(folder.path(), step), "");
-  prune_checkpoints(folder.path(), 1, 20);
+  prune_checkpoints(folder.path(), 50, 1, 20);
   EXPECT_EQ(list_checkpoints(folder.path()),
             (std::vector<std::string>{checkpoint_file(folder.path(), 50),
                                       checkpoint_file(folder.path(), 40),
+                                      checkpoint_file(folder.path(), 20)}));
+}
+
+/// A run that passed over a damaged file of a later step counts its own files only.
+TEST(CheckpointFolder, PrunesWithoutRegardToLaterSteps) {
+  const TemporaryFolder folder;
+  for (int64_t step : {10, 20, 100}) write_file(checkpoint_file(folder.path(), step), "");
+  prune_checkpoints(folder.path(), 20, 1);
+  EXPECT_EQ(list_checkpoints(folder.path()),
+            (std::vector<std::string>{checkpoint_file(folder.path(), 100),
                                       checkpoint_file(folder.path(), 20)}));
 }
 

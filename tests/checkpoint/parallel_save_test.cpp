@@ -169,7 +169,7 @@ Save example_save(const std::string& file) {
 TEST(BackgroundSave, WritesWhatTheValuesWereWhenItStarted) {
   const SharedFolder folder;
   int finished = 0;
-  BackgroundSave saves(Writers::world(), [&] { ++finished; });
+  BackgroundSave saves(Writers::world(), [&](int64_t) { ++finished; });
   for (const char* name : {"a.h5", "b.h5"}) {  // the second into the copies of the first
     Save save = example_save(folder.file(name));
     saves.start(save);
@@ -187,7 +187,7 @@ TEST(BackgroundSave, WritesWhatTheValuesWereWhenItStarted) {
 
 TEST(BackgroundSave, TellsEveryRankOnceThatOneFailed) {
   const SharedFolder folder;
-  BackgroundSave saves(Writers::world(), [] { FAIL() << "nothing was saved"; });
+  BackgroundSave saves(Writers::world(), [](int64_t) { FAIL() << "nothing was saved"; });
   Save save = example_save(folder.file("a.h5"));
   const int culprit = size() - 1;
   if (rank() == culprit) save.mine[2].begin += 1;
