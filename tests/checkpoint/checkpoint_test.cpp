@@ -140,7 +140,7 @@ TEST(Checkpoint, ADiskWithoutRoomIsNoticedBeforeAnythingIsWritten) {
   const std::string error = error_of<UserError>([&] {
     save_checkpoint(folder.file("huge.h5"), example_header(), {huge}, {}, Writers::alone());
   });
-  expect_contains(error, "it takes 4503599627 MB and the disk of " + folder.path());
+  expect_contains(error, "it takes 4503599628 MB and the disk of " + folder.path());
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 

@@ -202,7 +202,7 @@ TEST(BackgroundSave, TellsEveryRankOnceThatOneFailed) {
 
 TEST(BackgroundSave, FailsBeforeTheNextOneStarts) {
   const SharedFolder folder;
-  BackgroundSave saves(Writers::world(), [] {});
+  BackgroundSave saves(Writers::world(), [](int64_t) {});
   Save broken = example_save(folder.file("a.h5"));
   broken.mine.clear();
   saves.start(broken);
