@@ -122,10 +122,10 @@ void take(const CLI::App& app, const ConvertWords& words, ConvertOptions& option
   if (options.peft && !to_folder) {
     throw UserError("--peft: the adapters of a FILE.h5 are in it anyway; give --to hf:DIR");
   }
+  if (!to_folder) check_output_path("--to", options.to);
   if (!to_folder && !options.to.ends_with(".h5")) {
     throw UserError(fmt::format("--to {}: write hf:DIR or FILE.h5", options.to));
   }
-  if (!to_folder) check_output_path("--to", options.to);
 }
 
 /// The tensors that are furthest from the layers that use them.
