@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -23,34 +22,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// One of their tensors, and ours that it is stacked of.
-struct Target {
-  HfTensor name;
-  std::vector<int64_t> shape;
-  std::vector<ParameterSpec> parts;
-};
-
-/// Theirs, in the order of our parameters.
 std::vector<TensorToWrite> model_tensors(const UntiedModel& model) {
-  std::vector<Target> targets;
-  std::map<std::string, size_t> place;
-  const ModelSpec& spec = model.header.model;
-  const SharingMap untied = make_sharing_map({}, static_cast<int>(spec.depth));
-  for (const ParameterSpec& parameter : parameter_list(spec, untied, 0)) {
-    const HfTensor name = hf_tensor(spec, parameter);
-    const auto [found, is_new] = place.emplace(name.name, targets.size());
-    if (is_new) targets.push_back({name, hf_shape(name, parameter.shape), {}});
-    targets[found->second].parts.push_back(parameter);
-  }
   std::vector<TensorToWrite> tensors;
-  for (const Target& target : targets) {
-    tensors.push_back({target.name.name, target.shape, [&model, target] {
-                         std::vector<torch::Tensor> parts;
-                         for (const ParameterSpec& part : target.parts) {
-                           parts.push_back(model.parameters(part));
-                         }
-                         return put_parts(target.name, parts, model.header.model);
-                       }});
+  for (const HfStack& stack : hf_stacks(model.header.model)) {
+    tensors.push_back(
+        {stack.tensor.name, hf_shape(stack.tensor, stack.parts.front().shape), [&model, stack] {
+           std::vector<torch::Tensor> parts;
+           for (const ParameterSpec& part : stack.parts) {
+             parts.push_back(model.parameters(part));
+           }
+           return put_parts(stack.tensor, parts, model.header.model);
+         }});
   }
   return tensors;
 }

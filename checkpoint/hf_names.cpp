@@ -105,6 +105,19 @@ HfTensor hf_tensor(const ModelSpec& model, const ParameterSpec& parameter) {
   return found;
 }
 
+std::vector<HfStack> hf_stacks(const ModelSpec& model) {
+  std::vector<HfStack> stacks;
+  std::map<std::string, size_t> place;
+  const SharingMap untied = make_sharing_map({}, static_cast<int>(model.depth));
+  for (const ParameterSpec& parameter : parameter_list(model, untied, 0)) {
+    const HfTensor tensor = hf_tensor(model, parameter);
+    const auto [found, is_new] = place.emplace(tensor.name, stacks.size());
+    if (is_new) stacks.push_back({tensor, {}});
+    stacks[found->second].parts.push_back(parameter);
+  }
+  return stacks;
+}
+
 std::vector<int64_t> hf_shape(const HfTensor& from, const std::vector<int64_t>& shape) {
   std::vector<int64_t> theirs = shape;
   theirs[0] *= from.parts;

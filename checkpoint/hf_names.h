@@ -33,6 +33,15 @@ torch::Tensor take_part(const HfTensor& from, const torch::Tensor& theirs, const
 torch::Tensor put_parts(const HfTensor& to, const std::vector<torch::Tensor>& ours,
                         const ModelSpec& model);
 
+/// One of their tensors, and ours that it is stacked of.
+struct HfStack {
+  HfTensor tensor;
+  std::vector<ParameterSpec> parts;
+};
+
+/// All of theirs, in the order of the parameters of the untied model.
+std::vector<HfStack> hf_stacks(const ModelSpec& model);
+
 /// Their head, which a model with tied embeddings may store once more.
 std::string hf_head(const ModelSpec& model);
 

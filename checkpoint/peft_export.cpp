@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
+#include <utility>
 
 #include "checkpoint/hf_names.h"
 
@@ -51,18 +52,16 @@ Factors factors_of(const ParameterSpec& linear, int layer, Slot slot, int64_t ra
 }
 
 std::vector<Module> modules_of(const UntiedModel& model) {
-  const ModelSpec& spec = model.header.model;
   std::vector<Module> modules;
-  std::map<std::string, size_t> place;
-  const SharingMap untied = make_sharing_map({}, static_cast<int>(spec.depth));
-  for (const ParameterSpec& parameter : parameter_list(spec, untied, 0)) {
-    const auto where = slot_component(parameter.component);
-    if (!where || parameter.shape.size() != 2) continue;
-    const HfTensor weight = hf_tensor(spec, parameter);
-    const auto [found, is_new] = place.emplace(weight.name, modules.size());
-    if (is_new) modules.push_back({weight, {}});
-    modules[found->second].parts.push_back(
-        factors_of(parameter, where->id, where->slot, model.header.relaxation_rank));
+  for (const HfStack& stack : hf_stacks(model.header.model)) {
+    const auto where = slot_component(stack.parts.front().component);
+    if (!where || stack.parts.front().shape.size() != 2) continue;
+    Module module{stack.tensor, {}};
+    for (const ParameterSpec& part : stack.parts) {
+      module.parts.push_back(
+          factors_of(part, where->id, where->slot, model.header.relaxation_rank));
+    }
+    modules.push_back(std::move(module));
   }
   return modules;
 }
