@@ -38,9 +38,7 @@ class Distill(RondoTest):
     def expected(self, temperature=TEMPERATURE, weight=WEIGHT):
         """Cross-entropy, divergence and gradient norm of each step of AdamW."""
         student, teacher = (hf_models.load(self.folder / n) for n in ("student", "teacher"))
-        groups = [{"params": [p for p in student.parameters() if (p.dim() >= 2) == matrix],
-                   "weight_decay": decay} for matrix, decay in ((True, 0.1), (False, 0.0))]
-        optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95), eps=1e-8)
+        optimizer = hf_models.adamw(student)
         windows = torch.as_tensor(self.tokens).unfold(0, SEQUENCE + 1, SEQUENCE)
         for step in range(STEPS):
             samples = windows[step * BATCH:(step + 1) * BATCH]

@@ -25,11 +25,7 @@ class Families(RondoTest):
     def expected(self):
         """Loss and gradient norm of each step of AdamW."""
         model = hf_models.load(self.folder / "hf")
-        matrices = [p for p in model.parameters() if p.dim() >= 2]
-        vectors = [p for p in model.parameters() if p.dim() < 2]
-        optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.1},
-                                       {"params": vectors, "weight_decay": 0.0}],
-                                      lr=1e-3, betas=(0.9, 0.95), eps=1e-8)
+        optimizer = hf_models.adamw(model)
         windows = torch.as_tensor(self.tokens).unfold(0, SEQUENCE + 1, SEQUENCE)
         for step in range(STEPS):
             samples = windows[step * BATCH:(step + 1) * BATCH]

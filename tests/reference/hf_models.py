@@ -44,5 +44,12 @@ def save_random_model(config, folder, dtype=torch.float32):
     return model
 
 
+def adamw(model):
+    """The optimizer of a run at a constant rate of 1e-3: decay on matrices alone."""
+    groups = [{"params": [p for p in model.parameters() if (p.dim() >= 2) == matrix],
+               "weight_decay": decay} for matrix, decay in ((True, 0.1), (False, 0.0))]
+    return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95), eps=1e-8)
+
+
 def load(folder, dtype=torch.float64):
     return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
