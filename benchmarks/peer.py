@@ -74,6 +74,8 @@ class Batches:
 
 def train(model, options, rank, world):
     """Seconds and this rank's mean loss of every step."""
+    device = next(model.parameters()).device
+    half = torch.autocast(device.type, torch.bfloat16, enabled=options.half)
     parameters = list(model.parameters())  # each shared tensor once
     optimizer = adamw(parameters, options.lr)
     batches = Batches(options.tokens, options.sequence)
@@ -86,14 +88,18 @@ def train(model, options, rank, world):
         total = 0.0
         for row in range(0, rows, micro):
             x, y = batches.rows(step * options.global_batch + rank * rows + row, micro)
+            x, y = x.to(device), y.to(device)
             more = world > 1 and row + micro < rows
             with model.no_sync() if more else contextlib.nullcontext():
-                logits = model(input_ids=x).logits
-                loss = cross_entropy(logits.flatten(0, 1), y.flatten()) * (micro / rows)
+                with half:
+                    logits = model(input_ids=x).logits
+                    loss = cross_entropy(logits.flatten(0, 1), y.flatten()) * (micro / rows)
                 loss.backward()
             total += loss.item()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
         losses.append(total)
     return seconds, losses
@@ -102,10 +108,12 @@ def train(model, options, rank, world):
 def main():
     parser = arguments()
     parser.add_argument("--compile", action="store_true", help="through torch.compile")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--half", action="store_true", help="autocast to bfloat16")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    model = shared_llama(options.hf, options.depth, options.unique)
+    model = shared_llama(options.hf, options.depth, options.unique).to(options.device)
     if options.compile:
         model.compile()
     if world > 1:
@@ -117,7 +125,10 @@ def main():
         torch.distributed.all_reduce(mean)
         losses = (mean / world).tolist()
     if rank == 0:
-        print(json.dumps({"step_s": seconds, "loss": losses}), flush=True)
+        result = {"step_s": seconds, "loss": losses}
+        if options.device == "cuda":
+            result["device_peak"] = torch.cuda.max_memory_allocated()
+        print(json.dumps(result), flush=True)
     if world > 1:
         torch.distributed.barrier()
         os._exit(0)  # taking DDP over gloo down has been seen to hang for ever

@@ -140,10 +140,15 @@ def rondo_command(case, ranks, folder, extra=()):
     return [rondo, "train", *(f"{key}={value}" for key, value in settings.items()), *extra]
 
 
+def metrics(folder):
+    """Of every step of a finished rondo_command."""
+    text = (folder / "run" / "metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
 def read_metrics(folder, peaks):
     """The Round of a finished rondo_command."""
-    text = (folder / "run" / "metrics.jsonl").read_text()
-    steps = [json.loads(line) for line in text.splitlines()]
+    steps = metrics(folder)
     seconds, losses = ([step[key] for step in steps] for key in ("step_s", "loss"))
     return Round(seconds, losses, steps[-1]["sent_bytes"], peaks)
 
@@ -178,6 +183,8 @@ def peer_options(case, ranks, folder):
 def read_peer(out, peaks):
     """The Round of a peer from the JSON line that it printed last."""
     result = json.loads(out.splitlines()[-1])
+    if "device_peak" in result:
+        peaks = [result["device_peak"]]
     return Round(result["step_s"], result["loss"], result.get("sent_bytes", {}), peaks)
 
 

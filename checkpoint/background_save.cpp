@@ -8,6 +8,16 @@
 #include "checkpoint/checkpoint_writer.h"
 
 namespace rondo {
+namespace {
+
+/// Page-locked where the values come from a device, which then fills it at the bus's full rate.
+torch::Tensor host_room(const torch::Tensor& values) {
+  return torch::empty(
+      values.sizes(),
+      values.options().device(torch::kCPU).pinned_memory(!values.device().is_cpu()));
+}
+
+}  // namespace
 
 BackgroundSave::BackgroundSave(Writers writers, std::function<void(int64_t)> behind)
     : writers_(std::move(writers)), behind_(std::move(behind)) {}
@@ -34,8 +44,7 @@ void BackgroundSave::start(const Save& save) {
     torch::Tensor& kept = copies_[i];
     const bool reusable = kept.defined() && kept.numel() == slice.values.numel() &&
                           kept.scalar_type() == slice.values.scalar_type();
-    if (!reusable)
-      kept = torch::empty(slice.values.sizes(), slice.values.options().device(torch::kCPU));
+    if (!reusable) kept = host_room(slice.values);
     kept.copy_(slice.values);
     copy.mine.push_back({slice.path, slice.begin, kept});
   }

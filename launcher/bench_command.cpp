@@ -19,6 +19,7 @@ Without a word: compare, then pipeline. What follows a word is that benchmark's 
   compare      one rank and two, beside PyTorch with transformers and DistributedDataParallel
   pipeline     two stages, beside torch.distributed.pipelining
   checkpoint   saving and loading a gigabyte, beside PyTorch's ways and dd
+  device       one CUDA device, beside PyTorch with transformers (a build with RONDO_CUDA=ON)
   hosts        two hosts behind a slow link, beside DistributedDataParallel (root)
 
 Examples:
@@ -42,7 +43,7 @@ int bench_command(const Arguments& arguments) {
   std::string benchmark;
   CLI::App app("Measures rondo beside its peers on this machine.", "bench");
   app.add_option("benchmark", benchmark, "which one; its own options follow")
-      ->check(one_of_words({"compare", "pipeline", "checkpoint", "hosts"}));
+      ->check(one_of_words({"compare", "pipeline", "checkpoint", "device", "hosts"}));
   app.footer(examples);
   const bool names_it = !arguments.empty() && !arguments[0].starts_with("--");
   const bool asks_for_help = !arguments.empty() && arguments[0] == "--help";

@@ -65,6 +65,7 @@ struct DistributedConfig {
   std::string schedule = "auto";  ///< auto, gpipe, 1f1b, interleaved, zero_bubble, or FILE.csv
   int zero = 0;
   std::string backend = "mpi";  ///< mpi, nccl
+  bool deterministic = true;    ///< nccl: sums in one order, at the price of some speed
   double deadline_s = 600;      ///< of every collective
 };
 

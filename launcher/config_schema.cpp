@@ -262,6 +262,7 @@ std::vector<ConfigField> run_fields() {
       distributed.key("schedule", &DistributedConfig::schedule, schedule),
       distributed.key("zero", &DistributedConfig::zero, one_of({"0", "1"})),
       distributed.key("backend", &DistributedConfig::backend, one_of({"mpi", "nccl"})),
+      distributed.key("deterministic", &DistributedConfig::deterministic),
       distributed.key("deadline_s", &DistributedConfig::deadline_s, positive()),
       checkpoint.key("dir", &CheckpointConfig::dir),
       checkpoint.key("every", &CheckpointConfig::every, at_least(0)),

@@ -9,10 +9,12 @@
 #include "base/user_error.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "data/prepare.h"
+#include "distributed/comm/mpi_session.h"
 #include "launcher/agree.h"
 #include "launcher/command_line.h"
 #include "launcher/commands.h"
 #include "launcher/compose.h"
+#include "launcher/devices.h"
 #include "launcher/job.h"
 #include "launcher/trainer.h"
 
@@ -23,6 +25,7 @@ struct EvalWords {
   std::string checkpoint;
   std::string data;
   std::string precision = "float32";
+  std::string device = "cpu";
   int64_t sequence = 0;
   int64_t stride = 0;
   int64_t max_tokens = 0;
@@ -71,7 +74,9 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
   Config config;
   ModelDefinition model;
   std::optional<SampleSource> source;
+  torch::Device device = torch::kCPU;
   agree(host, [&] {
+    device = choose_device(words.device, rank_on_node(), "--device cuda", "leave --device out");
     const CheckpointReader reader(words.checkpoint);
     const CheckpointHeader& header = reader.header();
     Resolved stored = resolved_from_toml(header.config, words.checkpoint);
@@ -94,10 +99,11 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
     config.train.eval_batches = sample_count(words, *source, config.data.sequence);
   });
   torch::set_num_threads(words.threads);
-  Replica replica(
-      model, data_parallel_plan(config, model, host.size()),
-      {.precision = Precision::parse(words.precision), .sequence = config.data.sequence},
-      {host, host});
+  Replica replica(model, data_parallel_plan(config, model, host.size()),
+                  {.precision = Precision::parse(words.precision),
+                   .sequence = config.data.sequence,
+                   .device = device},
+                  {host, host});
   replica.load(CheckpointReader(words.checkpoint), /*optimizer=*/false);
   const double loss = evaluate(replica, *source, config, {host, host});
   if (host.rank() != 0) return;
@@ -127,6 +133,9 @@ bool read_words(const Arguments& arguments, bool speaks, EvalWords& words) {
   app.add_option("--precision", words.precision, "float32, float64 or bfloat16")
       ->capture_default_str()
       ->check(one_of_words({"float32", "float64", "bfloat16"}));
+  app.add_option("--device", words.device, "cpu, or cuda: a device for each rank of a node")
+      ->capture_default_str()
+      ->check(one_of_words({"cpu", "cuda"}));
   app.footer(
       "\nExample: rondo eval --checkpoint runs/demo/checkpoints/step-00000200.h5 --data held-out");
   return parse_words(app, arguments, speaks);

@@ -9,6 +9,7 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "launcher/command_line.h"
 #include "launcher/commands.h"
+#include "launcher/devices.h"
 #include "launcher/frozen_model.h"
 #include "launcher/stored_tokenizer.h"
 #include "model/sampling.h"
@@ -28,6 +29,7 @@ struct GenerateWords {
   std::string prompt;
   std::string tokenizer;
   std::string precision = "float32";
+  std::string device = "cpu";
   Sampling sampling;
   uint64_t seed = 0;
   int64_t max_tokens = 64;
@@ -69,8 +71,9 @@ Generated generate(const Stage& stage, std::vector<int64_t> prompt, const Genera
   Generated result{.prompt = std::move(prompt)};
   std::mt19937_64 generator(words.seed);
   SequenceMemory memory = stage.empty_memory();
+  const auto tokens = torch::dtype(torch::kInt64).device(stage.head().value.device());
   auto start = std::chrono::steady_clock::now();
-  torch::Tensor next = torch::tensor(result.prompt, torch::kInt64);  // [positions fed]
+  torch::Tensor next = torch::tensor(result.prompt, tokens);  // [positions fed]
   for (int64_t i = 0; i < words.max_tokens; ++i) {
     const torch::Tensor x = stage.next_features(next, {}, memory);         // [fed, hidden]
     const torch::Tensor logits = stage.head().value.mv(x[x.size(0) - 1]);  // [vocab]
@@ -82,7 +85,7 @@ Generated generate(const Stage& stage, std::vector<int64_t> prompt, const Genera
     if (token == end) break;
     result.tokens.push_back(token);
     show(token);
-    next = torch::tensor({token}, torch::kInt64);
+    next = torch::tensor({token}, tokens);
   }
   result.tokens_s = seconds_since(start);
   return result;
@@ -112,9 +115,11 @@ void speak(const GenerateWords& words) {
   const auto [tokenizer, end] =
       words.tokenizer.empty() ? open_tokenizer_of(reader) : open_named_tokenizer(words.tokenizer);
   std::vector<int64_t> prompt = encode_prompt(words, tokenizer, reader.header().model);
+  const torch::Device device =
+      choose_device(words.device, 0, "--device cuda", "leave --device out");
   torch::set_num_threads(words.threads);
   const FrozenModel model(reader, Precision::parse(words.precision),
-                          static_cast<int64_t>(prompt.size()) + words.max_tokens, torch::kCPU);
+                          static_cast<int64_t>(prompt.size()) + words.max_tokens, device);
   if (!words.json) std::cout << words.prompt << std::flush;
   const auto show = [&, &tokenizer = tokenizer](int64_t token) {
     if (!words.json) std::cout << text_of(tokenizer, {&token, 1}) << std::flush;
@@ -153,6 +158,9 @@ int generate_command(const Arguments& arguments) {
   app.add_option("--precision", words.precision, "float32, float64 or bfloat16")
       ->capture_default_str()
       ->check(one_of_words({"float32", "float64", "bfloat16"}));
+  app.add_option("--device", words.device, "cpu or cuda")
+      ->capture_default_str()
+      ->check(one_of_words({"cpu", "cuda"}));
   app.add_option("--threads", words.threads, "compute threads")
       ->capture_default_str()
       ->check(at_least_one());

@@ -1,5 +1,6 @@
 #include "launcher/trainer.h"
 
+#include <c10/core/CachingDeviceAllocator.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -32,8 +33,13 @@ void sum_over_ranks(World world, Values& values) {
       {values.data(), static_cast<int64_t>(values.size()), ElementType::float64});
 }
 
-/// The most memory that this process has had so far, in bytes.
-int64_t peak_memory_bytes() {
+/// The most memory of its device that this rank has had so far, in bytes.
+int64_t peak_memory_bytes(torch::Device device) {
+  if (!device.is_cpu()) {
+    const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+    return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)]
+        .peak;
+  }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return usage.ru_maxrss * 1024;
@@ -201,7 +207,7 @@ StepMetrics Trainer::train_step(int64_t step) {
   metrics.sent_bytes = {static_cast<int64_t>(sums[3]), static_cast<int64_t>(sums[4]),
                         static_cast<int64_t>(sums[5])};
   if (step % config_.log.every == 0 || step == 1 || step == config_.train.steps) {
-    metrics.ranks = gather_ranks({sent, peak_memory_bytes()}, world_);
+    metrics.ranks = gather_ranks({sent, peak_memory_bytes(replica_.device())}, world_);
   }
   tokens_ += config_.train.global_batch * config_.data.sequence;
   metrics.tokens = tokens_;
