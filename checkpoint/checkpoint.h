@@ -2,7 +2,7 @@
 // every tensor whole, unsharded and free of any placement, so that any world loads any checkpoint.
 //
 //   /                      format="rondo" format_version step tokens config model sharing
-//                          relaxation [tokenizer] [end_token]
+//                          relaxation [tokenizer] [end_token] [hf_config]
 //   /parameters/<path>     <path> as in ParameterSpec::path(): attention/3/q_proj/weight
 //   /optimizer/exp_avg/<path>, /optimizer/exp_avg_sq/<path>
 //   /tokenizer             the bytes of the tokenizer's file, where it has one
@@ -46,6 +46,9 @@ struct CheckpointHeader {
   SharingMap sharing;
   int64_t relaxation_rank = 0;
   std::optional<StoredTokenizer> tokenizer = {};
+  /// The config.json of the folder that the model came from; empty without one. An export keeps
+  /// what rondo does not know of.
+  std::string hf_config = {};
 };
 
 /// One whole tensor in the file.

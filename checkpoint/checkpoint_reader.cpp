@@ -40,6 +40,11 @@ auto naming(const std::string& file, Read read) {
 Hdf5File open_hdf5(const std::string& file) {
   std::error_code unreadable;
   if (std::filesystem::is_directory(file, unreadable)) refuse_folder(file);
+  if (file.starts_with("hf:")) {
+    throw UserError(fmt::format(
+        "{}: a checkpoint is wanted here: rondo convert --from {} --to model.h5 makes one", file,
+        file));
+  }
   if (!std::filesystem::is_regular_file(file, unreadable)) {
     throw UserError(fmt::format("{}: there is no such file", file));
   }
@@ -55,6 +60,15 @@ Hdf5File open_hdf5(const std::string& file) {
 [[noreturn]] void refuse_without(const std::string& file, const std::string& attribute) {
   throw UserError(fmt::format("{}: the root attribute '{}' is missing: use another checkpoint",
                               file, attribute));
+}
+
+/// Elements that are read at a time.
+constexpr int64_t piece = int64_t{1} << 20;
+
+Hdf5Type hdf5_type(torch::Dtype dtype) {
+  return dtype == torch::kFloat64 ? Hdf5Type::float64
+         : dtype == torch::kUInt8 ? Hdf5Type::uint8
+                                  : Hdf5Type::float32;
 }
 
 torch::Dtype dtype_of(Hdf5Type type) {
@@ -122,6 +136,7 @@ void CheckpointReader::read_header() {
   header_.tokens = natural("tokens");
   header_.config = text("config");
   header_.relaxation_rank = hdf5_.integer_attribute("/", "relaxation") ? natural("relaxation") : 0;
+  header_.hf_config = hdf5_.string_attribute("/", "hf_config").value_or("");
   const std::string model = text("model");
   const std::string sharing = text("sharing");
   try {
@@ -176,23 +191,38 @@ const DatasetSpec& CheckpointReader::dataset(const std::string& path) const {
   return found->second;
 }
 
-void CheckpointReader::read_range(const std::string& path, int64_t begin,
-                                  torch::Tensor values) const {
+/// In pieces of the size of a processor's cache, where the checksum finds them.
+uint64_t CheckpointReader::read_range(const std::string& path, int64_t begin, torch::Tensor values,
+                                      int64_t from, int64_t to) const {
   const DatasetSpec& spec = dataset(path);
   const bool as_stored =
       values.scalar_type() == spec.dtype && values.device().is_cpu() && values.is_contiguous();
-  const torch::Tensor stored =
-      as_stored ? values : torch::empty(values.sizes(), torch::dtype(spec.dtype));
-  naming(file_,
-         [&] { hdf5_.read(path, begin, stored.numel(), hdf5_.type(path), stored.data_ptr()); });
-  if (!as_stored) values.copy_(stored);
+  torch::Tensor block;
+  uint64_t sum = 0;
+  for (int64_t at = 0; at < values.numel(); at += piece) {
+    const torch::Tensor target = values.narrow(0, at, std::min(piece, values.numel() - at));
+    if (!as_stored && !block.defined()) {
+      block = torch::empty({target.numel()}, torch::dtype(spec.dtype));
+    }
+    const torch::Tensor stored = as_stored ? target : block.narrow(0, 0, target.numel());
+    const int64_t first = begin + at;
+    naming(file_, [&] {
+      hdf5_.read(path, first, stored.numel(), hdf5_type(spec.dtype), stored.data_ptr());
+    });
+    if (!as_stored) target.copy_(stored);
+    const int64_t counted = std::clamp(from, first, first + stored.numel());
+    const int64_t end = std::clamp(to, counted, first + stored.numel());
+    const auto* bytes = static_cast<const char*>(stored.data_ptr());
+    sum += checksum(bytes + (counted - first) * stored.element_size(), stored.element_size(),
+                    counted, end - counted);
+  }
+  return sum;
 }
 
 torch::Tensor CheckpointReader::read(const std::string& path) const {
   const DatasetSpec& spec = dataset(path);
   const torch::Tensor values = torch::empty({spec.count()}, torch::dtype(spec.dtype));
-  read_range(path, 0, values);
-  compare_checksum(spec, checksum(values.data_ptr(), values.element_size(), 0, values.numel()));
+  compare_checksum(path, read_range(path, 0, values, 0, spec.count()));
   return values.view(spec.shape);
 }
 
@@ -209,29 +239,26 @@ void CheckpointReader::verify(const std::string& below, Share share) const {
     const int64_t middle = before + spec.count() / 2;
     before += spec.count();
     if (all > 0 && middle * share.parts / all != share.part) continue;
-    compare_checksum(spec, checksum_of(spec, blocks[spec.dtype]));
+    compare_checksum(spec.path, checksum_of(spec, blocks[spec.dtype]));
   }
 }
 
-/// Read through `block`, which is of the size of a processor's cache.
+/// Read through `block`.
 uint64_t CheckpointReader::checksum_of(const DatasetSpec& spec, torch::Tensor& block) const {
-  constexpr int64_t piece = int64_t{1} << 20;
   if (!block.defined()) block = torch::empty({piece}, torch::dtype(spec.dtype));
   uint64_t sum = 0;
   for (int64_t begin = 0; begin < spec.count(); begin += piece) {
     const torch::Tensor values = block.narrow(0, 0, std::min(piece, spec.count() - begin));
-    read_range(spec.path, begin, values);
-    sum += checksum(values.data_ptr(), values.element_size(), begin, values.numel());
+    sum += read_range(spec.path, begin, values, begin, begin + values.numel());
   }
   return sum;
 }
 
-/// A dataset without a checksum was written by another program and is taken as it is.
-void CheckpointReader::compare_checksum(const DatasetSpec& spec, uint64_t found) const {
-  const auto stored = naming(file_, [&] { return hdf5_.integer_attribute(spec.path, "checksum"); });
+void CheckpointReader::compare_checksum(const std::string& path, uint64_t found) const {
+  const auto stored = naming(file_, [&] { return hdf5_.integer_attribute(path, "checksum"); });
   if (stored && static_cast<uint64_t>(*stored) != found) {
     throw UserError(fmt::format("{}: {} does not match its checksum: use the checkpoint before it",
-                                file_, spec.path));
+                                file_, path));
   }
 }
 

@@ -35,8 +35,13 @@ class CheckpointReader {
 
   /// The whole dataset in its own shape and dtype, on the CPU; its checksum is verified.
   torch::Tensor read(const std::string& path) const;
-  /// The flat elements from `begin` on into `values`, 1-d of any type and device, unverified.
-  void read_range(const std::string& path, int64_t begin, torch::Tensor values) const;
+  /// The flat elements from `begin` on into `values`, 1-d of any type and device. Returns the
+  /// checksum of those of them that are elements [from, to) of the dataset.
+  uint64_t read_range(const std::string& path, int64_t begin, torch::Tensor values, int64_t from,
+                      int64_t to) const;
+  /// Throws where the dataset has a checksum that is not `found`. One without was written by
+  /// another program and is taken as it is.
+  void compare_checksum(const std::string& path, uint64_t found) const;
 
   /// Reads every dataset whose path begins with `below` once and compares the checksums. Of
   /// several readers of one file each takes its share of the bytes, in whole datasets.
@@ -50,7 +55,6 @@ class CheckpointReader {
   int64_t natural(const std::string& name) const;
   DatasetSpec describe(const std::string& path) const;
   uint64_t checksum_of(const DatasetSpec& spec, torch::Tensor& block) const;
-  void compare_checksum(const DatasetSpec& spec, uint64_t found) const;
 
   std::string file_;
   Hdf5File hdf5_;

@@ -107,6 +107,7 @@ void CheckpointWriter::lay_out(const CheckpointHeader& header) {
   layout_->write_attribute("/", "model", model_to_json(header.model));
   layout_->write_attribute("/", "sharing", sharing_to_json(header.sharing));
   layout_->write_attribute("/", "relaxation", header.relaxation_rank);
+  if (!header.hf_config.empty()) layout_->write_attribute("/", "hf_config", header.hf_config);
   if (header.tokenizer) {
     layout_->write_attribute("/", "tokenizer", header.tokenizer->kind);
     if (header.tokenizer->end) layout_->write_attribute("/", "end_token", *header.tokenizer->end);

@@ -112,7 +112,9 @@ const Tensor& Converter::adapter(const ParameterSpec& parameter) {
 
 void Converter::note_distance(const ParameterSpec& parameter, const Tensor& made) {
   const auto where = slot_component(parameter.component);
-  if (!where || conversion_.relaxation_rank > 0 || conversion_.init != SharingInit::average) return;
+  const bool merges =
+      conversion_.init == SharingInit::average || conversion_.init == SharingInit::owner;
+  if (!where || conversion_.relaxation_rank > 0 || !merges) return;
   const std::vector<int> layers =
       source_layers(conversion_.map, where->slot, where->id, SharingInit::average);
   Distance distance;

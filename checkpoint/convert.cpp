@@ -21,6 +21,8 @@ bool is_hugging_face(const std::string& name) { return name.starts_with(hugging_
 
 std::string folder_of(const std::string& name) { return name.substr(hugging_face.size()); }
 
+bool folder_is_missing(const std::string& name) { return name == hugging_face; }
+
 UntiedModel open(const std::string& name, bool with_adapters) {
   return is_hugging_face(name) ? open_hugging_face(folder_of(name))
                                : open_checkpoint(name, with_adapters);
@@ -37,6 +39,10 @@ SharingMap target_map(const ConvertOptions& options, const UntiedModel& base) {
   SharingMap map = options.untie     ? make_sharing_map({}, depth)
                    : options.sharing ? make_sharing_map(*options.sharing, depth)
                                      : base.header.sharing;
+  if (options.norms == NormHandling::shared) {
+    map.of(Slot::attention_norm) = map.of(Slot::attention);
+    map.of(Slot::feed_forward_norm) = map.of(Slot::feed_forward);
+  }
   if (options.norms != NormHandling::per_layer) return map;
   for (Slot slot : {Slot::attention_norm, Slot::feed_forward_norm}) {
     std::iota(map.of(slot).begin(), map.of(slot).end(), 0);
@@ -61,14 +67,15 @@ Conversion plan_conversion(const ConvertOptions& options, bool keeps_base) {
   plan.map = target_map(options, plan.base);
   const bool untied = plan.base.header.sharing ==
                       make_sharing_map({}, static_cast<int>(plan.base.header.model.depth));
-  plan.init = options.init.value_or(untied ? SharingInit::stepwise : SharingInit::average);
-  if (!options.sharing) plan.init = SharingInit::average;
+  const bool chooses = untied && options.sharing;
+  plan.init = options.init.value_or(chooses ? SharingInit::stepwise : SharingInit::average);
   plan.adapter = options.adapter;
   plan.seed = options.seed;
   plan.relaxation_rank =
       options.relaxation_rank.value_or(keeps_base ? plan.base.header.relaxation_rank : 0);
   plan.copies_adapters = keeps_base && options.original.empty() &&
-                         options.norms == NormHandling::shared && plan.relaxation_rank > 0 &&
+                         plan.map == plan.base.header.sharing &&
+                         options.norms != NormHandling::folded && plan.relaxation_rank > 0 &&
                          plan.relaxation_rank == plan.base.header.relaxation_rank;
   if (options.norms == NormHandling::folded) {
     plan.base = with_folded_gains(std::move(plan.base));
@@ -83,6 +90,13 @@ bool keeps_optimizer(const Conversion& plan) {
          (plan.relaxation_rank == 0 ? plan.base.header.relaxation_rank == 0 : plan.copies_adapters);
 }
 
+/// Of all tensors of a checkpoint.
+int64_t stored_bytes(const CheckpointHeader& header, torch::Dtype dtype, bool optimizer) {
+  const int64_t parameters =
+      count_parameters(header.model, header.sharing, header.relaxation_rank).unique;
+  return parameters * (optimizer ? 3 : 1) * static_cast<int64_t>(torch::elementSize(dtype));
+}
+
 CheckpointHeader header_of(const Conversion& plan, bool optimizer) {
   CheckpointHeader header = plan.base.header;
   header.sharing = plan.map;
@@ -93,8 +107,15 @@ CheckpointHeader header_of(const Conversion& plan, bool optimizer) {
 }
 
 void check_combination(const ConvertOptions& options) {
+  if (folder_is_missing(options.to)) throw UserError("--to hf: names no folder; write hf:DIR");
   if (options.untie && (options.strict || options.sharing)) {
     throw UserError("--untie makes every layer its own; drop --strict, --sharing and --map");
+  }
+  if (options.init && !options.sharing && options.norms != NormHandling::shared) {
+    throw UserError("--init says which layers a new block is made of; give --sharing or --map too");
+  }
+  if ((options.strict || options.untie) && options.relaxation_rank.value_or(0) > 0) {
+    throw UserError("--strict and --untie leave no adapters; drop --relax");
   }
   for (const std::string& input : {options.from, options.original}) {
     std::error_code absent;
@@ -106,7 +127,7 @@ void check_combination(const ConvertOptions& options) {
 }
 
 Converted to_hugging_face(const ConvertOptions& options) {
-  if (options.sharing || options.relaxation_rank || options.norms != NormHandling::shared ||
+  if (options.sharing || options.relaxation_rank || options.norms != NormHandling::as_mapped ||
       options.strict || options.init || !options.original.empty()) {
     throw UserError(
         "--to hf: writes the layers as they are; share or relax into a FILE.h5 first, then convert "
@@ -118,13 +139,13 @@ Converted to_hugging_face(const ConvertOptions& options) {
     throw UserError(
         fmt::format("{} has no low-rank terms that --peft could write; drop --peft", options.from));
   }
-  Converted result{model.header, {}, {}};
+  const HfExportOptions how{options.dtype, options.shard_bytes, options.peft, options.progress};
+  Converted result{model.header, {}, {}, exported_bytes(model, how)};
   result.header.sharing = make_sharing_map({}, static_cast<int>(model.header.model.depth));
   result.header.relaxation_rank = 0;
   if (model.exp_avg) result.notes.emplace_back("the optimizer state is left out");
   if (!options.dry_run) {
-    export_hugging_face(folder_of(options.to), model,
-                        {options.dtype, options.shard_bytes, options.peft, options.progress});
+    export_hugging_face(folder_of(options.to), model, how);
   }
   return result;
 }
@@ -132,15 +153,13 @@ Converted to_hugging_face(const ConvertOptions& options) {
 }  // namespace
 
 Converted convert(const ConvertOptions& options) {
+  check_combination(options);
   if (is_hugging_face(options.to)) return to_hugging_face(options);
   const bool keeps_base = !options.sharing && !options.untie && !options.strict;
-  check_combination(options);
-  if ((options.strict || options.untie) && options.relaxation_rank.value_or(0) > 0) {
-    throw UserError("--strict and --untie leave no adapters; drop --relax");
-  }
   Conversion plan = plan_conversion(options, keeps_base);
   const bool optimizer = keeps_optimizer(plan);
   Converted result{header_of(plan, optimizer), {}, {}};
+  result.bytes = stored_bytes(result.header, options.dtype, optimizer);
   if (plan.base.header.step > 0 && !optimizer) {
     result.notes.emplace_back(
         "the optimizer state is left out: it has no meaning for the new weights");
@@ -155,7 +174,8 @@ Converted convert(const ConvertOptions& options) {
   }
   if (optimizer && options.sharing) {
     result.notes.emplace_back(
-        "optimizer state: copied where a block is split, averaged where blocks are merged");
+        fmt::format("optimizer state: copied where a block is split, {} where blocks are merged",
+                    plan.init == SharingInit::average ? "averaged" : "the chosen layer's"));
   }
   if (options.dry_run) return result;
   Converter converter(std::move(plan));

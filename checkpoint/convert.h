@@ -14,10 +14,11 @@
 
 namespace rondo {
 
-/// shared: as the map says. per_layer: every layer keeps its own. folded: gains are multiplied into
-/// the linears behind them first, and are ones then (Relaxed Recursive Transformers ties them; then
-/// only folded gains let adapters of full rank reproduce the original).
-enum class NormHandling : uint8_t { shared, per_layer, folded };
+/// as_mapped: as the map says. shared: each as the block that reads it. per_layer: every layer
+/// keeps its own. folded: gains are multiplied into the linears behind them first, and are ones
+/// then (Relaxed Recursive Transformers ties them; then only folded gains let adapters of full rank
+/// reproduce the original).
+enum class NormHandling : uint8_t { as_mapped, shared, per_layer, folded };
 
 struct ConvertOptions {
   std::string from;                            ///< hf:DIR or FILE.h5
@@ -25,7 +26,7 @@ struct ConvertOptions {
   std::optional<SharingOptions> sharing = {};  ///< none: as in `from`
   std::optional<SharingInit> init = {};  ///< of a new map; none: stepwise from an untied model,
                                          ///< average, which is exact, from a shared one
-  NormHandling norms = NormHandling::shared;
+  NormHandling norms = NormHandling::as_mapped;
   std::optional<int64_t> relaxation_rank = {};  ///< none: as in `from` while the map stays, else 0
   AdapterInit adapter = AdapterInit::svd;
   std::string original = {};  ///< what svd brings layers back to, as `from`; empty: `from`
@@ -43,6 +44,7 @@ struct Converted {
   CheckpointHeader header;
   std::map<std::string, Distance> distances;  ///< see Converter::distances
   std::vector<std::string> notes;             ///< what was left out, a line each
+  int64_t bytes = 0;                          ///< of all tensors in the file or folder
 };
 
 /// Throws UserError; nothing is left half-written.

@@ -292,19 +292,43 @@ const std::map<std::string, Written>& written_types() {
 
 }  // namespace
 
+namespace {
+
+/// What it was called, and how long a text may be, stays; all else of the model is ours.
+Json merged(const Json& origin, Json ours) {
+  for (const char* key : {"model_type", "architectures", "max_position_embeddings"}) {
+    if (origin.contains(key)) ours.erase(key);
+  }
+  Json json = origin;
+  json.update(ours);
+  return json;
+}
+
+}  // namespace
+
+std::string hugging_face_config_text(const std::string& dir) {
+  constexpr size_t most = 32768;  // half of what an attribute of HDF5 holds
+  const std::string text = read_json_object((std::filesystem::path(dir) / "config.json").string());
+  return text.size() <= most ? text : "";
+}
+
 std::string hugging_face_config(const ModelSpec& model, torch::Dtype dtype,
-                                std::optional<int64_t> end) {
+                                std::optional<int64_t> end, const std::string& origin) {
   const Written& type = written_types().at(model.family);
   Json json = type.sizes(model);
   json["architectures"] = {type.architecture};
   json["model_type"] = model.family;
   json["tie_word_embeddings"] = model.tie_embeddings;
   if (end) json["eos_token_id"] = *end;
-  json["torch_dtype"] = dtype == torch::kFloat64    ? "float64"
-                        : dtype == torch::kBFloat16 ? "bfloat16"
-                        : dtype == torch::kFloat16  ? "float16"
-                                                    : "float32";
-  return json.dump(2) + "\n";
+  // transformers 5 reads the first, earlier versions the second.
+  json["dtype"] = json["torch_dtype"] = dtype == torch::kFloat64    ? "float64"
+                                        : dtype == torch::kBFloat16 ? "bfloat16"
+                                        : dtype == torch::kFloat16  ? "float16"
+                                                                    : "float32";
+  if (origin.empty()) return json.dump(2) + "\n";
+  const std::string fault = json_fault(origin);
+  if (!fault.empty()) throw UserError("the root attribute 'hf_config': " + fault);
+  return merged(Json::parse(origin), json).dump(2) + "\n";
 }
 
 }  // namespace rondo

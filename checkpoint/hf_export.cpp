@@ -49,9 +49,10 @@ void write_folder(const std::string& partial, const fs::path& whole, const Untie
   };
   const std::optional<StoredTokenizer>& tokenizer = model.header.tokenizer;
   fs::create_directories(partial);
-  write_text_file(partial + "/config.json",
-                  hugging_face_config(model.header.model, options.dtype,
-                                      tokenizer ? tokenizer->end : std::nullopt));
+  write_text_file(
+      partial + "/config.json",
+      hugging_face_config(model.header.model, options.dtype,
+                          tokenizer ? tokenizer->end : std::nullopt, model.header.hf_config));
   const std::string name = tokenizer ? hugging_face_tokenizer_file(*tokenizer) : "";
   if (!name.empty()) write_text_file(partial + "/" + name, tokenizer->contents);
   write_model_safetensors(partial, tensors, options.dtype, options.shard_bytes, written);
@@ -68,6 +69,16 @@ void check_new_folder(const std::string& dir) {
   if (fs::exists(dir) && !(fs::is_directory(dir) && fs::is_empty(dir))) {
     throw UserError(fmt::format("{} is there already; name a folder that is new or empty", dir));
   }
+}
+
+int64_t exported_bytes(const UntiedModel& model, const HfExportOptions& options) {
+  std::vector<TensorToWrite> tensors = model_tensors(model);
+  if (options.peft) {
+    for (TensorToWrite& tensor : peft_tensors(model)) tensors.push_back(std::move(tensor));
+  }
+  int64_t elements = 0;
+  for (const TensorToWrite& tensor : tensors) elements += c10::multiply_integers(tensor.shape);
+  return elements * static_cast<int64_t>(torch::elementSize(options.dtype));
 }
 
 void export_hugging_face(const std::string& dir, const UntiedModel& model,

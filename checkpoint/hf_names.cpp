@@ -150,6 +150,11 @@ torch::Tensor put_parts(const HfTensor& to, const std::vector<torch::Tensor>& ou
   return to.transposed && stacked.dim() == 2 ? stacked.t() : stacked;
 }
 
+std::string hf_base(const ModelSpec& model) {
+  const std::string& layers = naming_of(model).layers;
+  return layers.substr(0, layers.find('.') + 1);
+}
+
 std::string hf_head(const ModelSpec& model) {
   return naming_of(model).around.at("head") + ".weight";
 }

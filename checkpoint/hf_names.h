@@ -42,6 +42,10 @@ struct HfStack {
 /// All of theirs, in the order of the parameters of the untied model.
 std::vector<HfStack> hf_stacks(const ModelSpec& model);
 
+/// What the names of all but the head begin with, "transformer."; a folder of the model without its
+/// head lacks it.
+std::string hf_base(const ModelSpec& model);
+
 /// Their head, which a model with tied embeddings may store once more.
 std::string hf_head(const ModelSpec& model);
 

@@ -226,7 +226,7 @@ SafetensorsFolder::SafetensorsFolder(const std::string& dir) : dir_(dir) {
   }
   const SafetensorsFile& file =
       files_.emplace(single, (fs::path(dir) / single).string()).first->second;
-  for (const auto& [name, entry] : file.entries()) file_of_[name] = single;
+  for (const auto& [name, entry] : file.entries()) place_of_[name] = {single, name};
 }
 
 void SafetensorsFolder::open_shards(const std::string& index) {
@@ -250,24 +250,31 @@ void SafetensorsFolder::open_shards(const std::string& index) {
       throw UserError(
           fmt::format("{} says that tensor {} is in {}, where it is not", index, name, shard));
     }
-    file_of_[name] = shard;
+    place_of_[name] = {shard, name};
   }
+}
+
+void SafetensorsFolder::put_below(const std::string& base) {
+  std::map<std::string, Place> renamed;
+  for (const auto& [name, place] : place_of_) renamed[base + name] = place;
+  place_of_ = std::move(renamed);
 }
 
 std::vector<std::string> SafetensorsFolder::names() const {
   std::vector<std::string> all;
-  for (const auto& [name, file] : file_of_) all.push_back(name);
+  for (const auto& [name, place] : place_of_) all.push_back(name);
   return all;
 }
 
 const SafetensorsFile::Entry& SafetensorsFolder::entry(const std::string& name) const {
-  return files_.at(file_of_.at(name)).entries().at(name);
+  const Place& place = place_of_.at(name);
+  return files_.at(place.file).entries().at(place.stored);
 }
 
 torch::Tensor SafetensorsFolder::read(const std::string& name) const {
-  const auto file = file_of_.find(name);
-  if (file == file_of_.end()) throw UserError(fmt::format("{} has no tensor {}", dir_, name));
-  return files_.at(file->second).read(name);
+  const auto found = place_of_.find(name);
+  if (found == place_of_.end()) throw UserError(fmt::format("{} has no tensor {}", dir_, name));
+  return files_.at(found->second.file).read(found->second.stored);
 }
 
 }  // namespace rondo

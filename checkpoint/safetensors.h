@@ -53,8 +53,11 @@ class SafetensorsFolder {
   /// Opens every file and checks that each tensor is in the one that the index says.
   explicit SafetensorsFolder(const std::string& dir);
 
+  /// From now on names have `base` in front, where the files store them without.
+  void put_below(const std::string& base);
+
   std::vector<std::string> names() const;
-  bool has(const std::string& name) const { return file_of_.count(name) > 0; }
+  bool has(const std::string& name) const { return place_of_.count(name) > 0; }
   /// Of one that is there.
   const SafetensorsFile::Entry& entry(const std::string& name) const;
   /// Throws UserError when there is no such tensor.
@@ -65,7 +68,11 @@ class SafetensorsFolder {
 
   std::string dir_;
   std::map<std::string, SafetensorsFile> files_;  ///< by file name
-  std::map<std::string, std::string> file_of_;    ///< tensor → file name
+  struct Place {
+    std::string file;    ///< its name
+    std::string stored;  ///< what the tensor is called there
+  };
+  std::map<std::string, Place> place_of_;  ///< by the tensor's name
 };
 
 }  // namespace rondo

@@ -10,7 +10,7 @@
 namespace rondo {
 
 std::vector<std::string> sharing_inits() {
-  return {"stepwise", "stepwise_rounded", "lower", "upper", "average", "random"};
+  return {"stepwise", "stepwise_rounded", "lower", "upper", "average", "owner", "random"};
 }
 
 SharingInit parse_sharing_init(const std::string& name) {
@@ -39,11 +39,13 @@ std::vector<int> source_layers(const SharingMap& map, Slot slot, int id, Sharing
     case SharingInit::random:
       return {};
     case SharingInit::average:
+    case SharingInit::owner:
       break;
   }
   for (int layer = 0; layer < depth; ++layer) {
     if (map.id(slot, layer) == id) users.push_back(layer);
   }
+  if (init == SharingInit::owner) users.resize(1);
   return users;
 }
 

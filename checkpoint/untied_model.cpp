@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <memory>
 #include <set>
 
@@ -46,6 +47,18 @@ void check_tied_head(const SafetensorsFolder& folder, const std::string& dir,
       "{}: tensor {} differs from {}, although config.json says that they are tied: set "
       "tie_word_embeddings to false there to keep both, or delete {}",
       dir, head, embedding, head));
+}
+
+/// Some are published as the model without its head, whose names lack their beginning (GPT-2).
+SafetensorsFolder open_tensors(const std::string& dir, const ModelSpec& model) {
+  SafetensorsFolder folder(dir);
+  const std::vector<std::string> names = folder.names();
+  const std::string base = hf_base(model);
+  const bool bare = std::none_of(names.begin(), names.end(), [&](const std::string& name) {
+    return name.starts_with(base) || name == hf_head(model);
+  });
+  if (bare) folder.put_below(base);
+  return folder;
 }
 
 /// The tensors are those that the model has, no more and no less: a bias that nobody reads would
@@ -131,13 +144,14 @@ ParameterSpec in_component(ParameterSpec parameter, Slot slot, int id) {
 
 UntiedModel open_hugging_face(const std::string& dir) {
   const ModelSpec spec = read_hugging_face_config(dir);
-  const auto folder = std::make_shared<const SafetensorsFolder>(dir);
+  const auto folder = std::make_shared<const SafetensorsFolder>(open_tensors(dir, spec));
   check_tensors(*folder, dir, spec);
   UntiedModel model{.name = dir};
   model.header.model = spec;
   model.header.sharing = make_sharing_map({}, static_cast<int>(spec.depth));
   model.header.config = model_to_toml(spec);
   model.header.tokenizer = read_hugging_face_tokenizer(dir);
+  model.header.hf_config = hugging_face_config_text(dir);
   model.parameters = [=](const ParameterSpec& parameter) {
     const HfTensor from = hf_tensor(spec, parameter);
     return take_part(from, folder->read(from.name), spec);

@@ -170,7 +170,10 @@ std::vector<OwnedSlice> ReplicaBuffers::slices(Range Member::*range) {
       const auto part = [&](const Tensor& t) {
         return t.narrow(0, first - member.owned.begin, last - first);
       };
-      list.push_back({spec, first - begin, part(member.run.master), part(member.run.exp_avg),
+      const int64_t saved = std::clamp(member.shard.begin, first, last);
+      const int64_t saved_end = std::clamp(member.shard.begin + member.shard.count, saved, last);
+      list.push_back({spec, first - begin, saved - begin, saved_end - begin,
+                      part(member.run.master), part(member.run.exp_avg),
                       part(member.run.exp_avg_sq)});
     }
   }
@@ -180,6 +183,13 @@ std::vector<OwnedSlice> ReplicaBuffers::slices(Range Member::*range) {
 std::vector<OwnedSlice> ReplicaBuffers::checkpoint_slices() { return slices(&Member::shard); }
 
 std::vector<OwnedSlice> ReplicaBuffers::needed_slices() { return slices(&Member::owned); }
+
+void ReplicaBuffers::forget_moments() {
+  for (Member& member : members_) {
+    member.run.exp_avg.zero_();
+    member.run.exp_avg_sq.zero_();
+  }
+}
 
 Communicator::Traffic ReplicaBuffers::traffic() const {
   Communicator::Traffic sum;

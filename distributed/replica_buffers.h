@@ -21,7 +21,11 @@ std::vector<BufferPlan> buffer_plans(const std::vector<ReplicaGroup>& groups, in
 /// A run of elements of one parameter tensor that this rank answers for.
 struct OwnedSlice {
   ParameterSpec parameter;
-  int64_t begin = 0;     ///< first element of the tensor, row-major
+  int64_t begin = 0;  ///< first element of the tensor, row-major
+  /// [saved_begin, saved_end) of the tensor: the part of the run that this rank writes into a
+  /// checkpoint, and no other rank does.
+  int64_t saved_begin = 0;
+  int64_t saved_end = 0;
   torch::Tensor master;  ///< [n] views
   torch::Tensor exp_avg;
   torch::Tensor exp_avg_sq;
@@ -76,6 +80,9 @@ class ReplicaBuffers {
   std::vector<OwnedSlice> checkpoint_slices();
   /// What this rank needs of a checkpoint before it can go on.
   std::vector<OwnedSlice> needed_slices();
+
+  /// The optimizer knows nothing, as at the first step.
+  void forget_moments();
 
   /// Bytes that this rank has sent over all its groups so far.
   Communicator::Traffic traffic() const;

@@ -124,6 +124,16 @@ Complaint recurring_passes(const Config& c) {
       c.train.passes, found->passes, found->passes);
 }
 
+Complaint taught_by_somebody(const Config& c) {
+  const TrainConfig standard;
+  if (!c.train.distill.empty() || (c.train.distill_weight == standard.distill_weight &&
+                                   c.train.distill_temperature == standard.distill_temperature)) {
+    return std::nullopt;
+  }
+  return "train.distill_weight and train.distill_temperature need a teacher: set train.distill to "
+         "its checkpoint";
+}
+
 Complaint traced_step(const Config& c) {
   if (c.log.trace_step <= c.train.steps) return std::nullopt;
   return fmt::format("log.trace_step = {} is behind the last step, train.steps = {}",
@@ -138,6 +148,7 @@ std::vector<Check> checks() {
       {{"model.family", "model.positions", "data.sequence"}, learned_positions},
       {{"train.micro_batch", "train.global_batch"}, whole_batches},
       {{"log.trace_step", "train.steps"}, traced_step},
+      {{"train.distill", "train.distill_weight", "train.distill_temperature"}, taught_by_somebody},
       {{"data.path", "data.blend"}, one_corpus},
       {{"data.validation", "data.validation_path"}, one_validation},
       {{"model.depth", "sharing.strategy", "sharing.unique", "sharing.map", "sharing.prelude",

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <filesystem>
 #include <iostream>
 #include <optional>
 
@@ -43,7 +44,7 @@ std::string with_option_names(std::string message) {
 struct ConvertWords {
   SharingOptions sharing;
   std::string init;
-  std::string norms = "shared";
+  std::string norms;
   std::string adapter = "svd";
   std::string precision = "float32";
   int64_t rank = 0;
@@ -56,13 +57,15 @@ void add_map_options(CLI::App& app, ConvertWords& words) {
       ->delimiter(',');
   app.add_option("--prelude", words.sharing.prelude, "unique layers before the strategy's part");
   app.add_option("--coda", words.sharing.coda, "unique layers after it");
-  app.add_option("--init", words.init,
-                 "which layers a block is made of: stepwise, stepwise_rounded, lower, upper, "
-                 "average, random (default: stepwise, of a shared model average)")
+  app.add_option(
+         "--init", words.init,
+         "which layers a block is made of: stepwise, stepwise_rounded, lower, upper, "
+         "average, owner (the first that uses it), random (default: stepwise, of a shared model "
+         "average)")
       ->check(one_of_words(sharing_inits()));
   app.add_option("--norms", words.norms,
-                 "shared, per_layer, or folded into the linears behind them")
-      ->capture_default_str()
+                 "shared as the blocks that read them, per_layer, or folded into the linears "
+                 "behind them (default: as the sharing map says)")
       ->check(one_of_words({"shared", "per_layer", "folded"}));
 }
 
@@ -81,7 +84,8 @@ void add_adapter_options(CLI::App& app, ConvertWords& words, ConvertOptions& opt
 NormHandling norms_of(const std::string& word) {
   return word == "shared"      ? NormHandling::shared
          : word == "per_layer" ? NormHandling::per_layer
-                               : NormHandling::folded;
+         : word == "folded"    ? NormHandling::folded
+                               : NormHandling::as_mapped;
 }
 
 torch::Dtype dtype_of(const std::string& word) {
@@ -198,12 +202,16 @@ int convert_command(const Arguments& arguments) {
   app.footer(examples);
   if (!parse_words(app, arguments)) return 0;
   take(app, words, options);
+  const bool replaces = std::filesystem::exists(options.to);
   const Converted result = run(options);
   const CheckpointHeader& header = result.header;
   std::cout << summary({header.model, header.sharing, header.relaxation_rank}, 2048)
             << describe(result.distances);
   for (const std::string& note : result.notes) std::cout << note << "\n";
-  std::cout << (options.dry_run ? "would write " : "wrote ") << options.to << "\n";
+  std::cout << fmt::format("{} {}, {} bytes of tensors ({}B){}\n",
+                           options.dry_run ? "would write" : "wrote", options.to, result.bytes,
+                           format_si(static_cast<double>(result.bytes)),
+                           replaces ? ", in place of the file that was there" : "");
   return 0;
 }
 

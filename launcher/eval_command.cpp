@@ -86,7 +86,6 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
     config = parse_config(stored);
     model = {header.model, header.sharing, header.relaxation_rank};
     check_parameters(reader, parameter_list(model.spec, model.sharing, model.relaxation_rank));
-    reader.verify(all_parameters, {host.rank(), host.size()});
     config.train.micro_batch = words.micro_batch;
     config.train.global_batch = 1;
     const auto vocab = host.rank() == 0 ? std::optional(model.spec.vocab) : std::nullopt;
@@ -104,7 +103,7 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
                    .sequence = config.data.sequence,
                    .device = device},
                   {host, host});
-  replica.load(CheckpointReader(words.checkpoint), /*optimizer=*/false);
+  replica.load(CheckpointReader(words.checkpoint), {.optimizer = false}, host);
   const double loss = evaluate(replica, *source, config, {host, host});
   if (host.rank() != 0) return;
   const int64_t tokens = config.train.eval_batches * config.data.sequence;

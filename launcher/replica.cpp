@@ -9,6 +9,7 @@
 
 #include "distributed/plan/lower.h"
 #include "distributed/plan/schedule.h"
+#include "launcher/agree.h"
 #include "model/initial_values.h"
 
 namespace rondo {
@@ -132,15 +133,51 @@ void Replica::draw(uint64_t seed) {
   buffers_.adopt_values();
 }
 
-void Replica::load(const CheckpointReader& reader, bool optimizer) {
-  for (OwnedSlice& slice : buffers_.needed_slices()) {
-    const auto read = [&](const std::string& dataset, torch::Tensor& target) {
-      reader.read_range(dataset, slice.begin, target);
-    };
-    read(parameter_dataset(slice.parameter), slice.master);
+/// Of the whole model, in one order on every rank.
+std::vector<std::string> Replica::datasets(bool optimizer) const {
+  std::vector<std::string> paths;
+  for (const ParameterSpec& spec : parameters_) {
+    paths.push_back(parameter_dataset(spec));
     if (!optimizer) continue;
-    read(exp_avg_dataset(slice.parameter), slice.exp_avg);
-    read(exp_avg_sq_dataset(slice.parameter), slice.exp_avg_sq);
+    paths.push_back(exp_avg_dataset(spec));
+    paths.push_back(exp_avg_sq_dataset(spec));
+  }
+  return paths;
+}
+
+/// What this rank needs. Returns the checksums, by dataset, of the elements that it would save.
+std::map<std::string, uint64_t> Replica::read(const CheckpointReader& reader, bool optimizer) {
+  std::map<std::string, uint64_t> sums;
+  for (OwnedSlice& slice : buffers_.needed_slices()) {
+    const auto take = [&](const std::string& dataset, torch::Tensor& target) {
+      sums[dataset] +=
+          reader.read_range(dataset, slice.begin, target, slice.saved_begin, slice.saved_end);
+    };
+    take(parameter_dataset(slice.parameter), slice.master);
+    if (!optimizer) continue;
+    take(exp_avg_dataset(slice.parameter), slice.exp_avg);
+    take(exp_avg_sq_dataset(slice.parameter), slice.exp_avg_sq);
+  }
+  return sums;
+}
+
+void Replica::load(const CheckpointReader& reader, const LoadOptions& options, Communicator& host) {
+  const std::vector<std::string> paths = datasets(options.optimizer);
+  std::vector<int64_t> sums(paths.size(), 0);  // modulo 2^64, as the checksums are
+  try {
+    agree(host, [&] {
+      std::map<std::string, uint64_t> mine = read(reader, options.optimizer);
+      for (size_t i = 0; i < paths.size(); ++i) sums[i] = static_cast<int64_t>(mine[paths[i]]);
+    });
+    host.all_reduce_sum({sums.data(), static_cast<int64_t>(sums.size()), ElementType::int64});
+    agree(host, [&] {
+      for (size_t i = 0; options.verify && i < paths.size(); ++i) {
+        reader.compare_checksum(paths[i], static_cast<uint64_t>(sums[i]));
+      }
+    });
+  } catch (const AgreedError&) {
+    buffers_.forget_moments();
+    throw;
   }
   buffers_.publish_values();
 }

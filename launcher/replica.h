@@ -71,8 +71,13 @@ class Replica {
   /// Starts from the numbers that `seed` draws. Collective.
   void draw(uint64_t seed);
 
-  /// Reads the weights, and with `optimizer` what AdamW knows of them. Collective.
-  void load(const CheckpointReader& reader, bool optimizer);
+  struct LoadOptions {
+    bool optimizer = true;  ///< with what AdamW knows of the weights
+    bool verify = true;     ///< compare the checksums of all that is read
+  };
+  /// Reads the weights. Each byte of the file is read once, but for what replicas hold alike.
+  /// Collective over `host`, all ranks. Throws AgreedError; the optimizer then knows nothing.
+  void load(const CheckpointReader& reader, const LoadOptions& options, Communicator& host);
 
   /// Everything that `load` reads, as views of this rank's share; proves first that the replicas
   /// are equal and the ties hold. Collective.
@@ -85,6 +90,8 @@ class Replica {
     std::unique_ptr<Pipeline> pipeline;
   };
   Engine& engine(const StepDepth& depth);
+  std::vector<std::string> datasets(bool optimizer) const;
+  std::map<std::string, uint64_t> read(const CheckpointReader& reader, bool optimizer);
   const RankProgram& own(const Program& program) const;
   const RankProgram& forward_program(int microbatches);
 

@@ -59,8 +59,12 @@ ModelDefinition model_in(const CheckpointReader& reader, const Config& config) {
 }
 
 Start start_from(const CheckpointReader& reader, const Config& config, bool resume) {
-  return {model_in(reader, config), reader.file(), resume, reader.header().config,
-          reader.header().tokenizer};
+  return {model_in(reader, config),
+          reader.file(),
+          resume,
+          reader.header().config,
+          reader.header().tokenizer,
+          reader.header().hf_config};
 }
 
 std::optional<std::string> file_to_resume(const Config& config, int64_t damaged) {
@@ -93,12 +97,14 @@ std::string first_difference(const ModelSpec& stored, const ModelSpec& wanted) {
   return "";
 }
 
+}  // namespace
+
 void check_same_model(const ModelDefinition& stored, const ModelDefinition& wanted,
                       const std::string& file) {
   const auto refuse = [&](const std::string& what) {
     throw UserError(
-        fmt::format("{} holds another {} than this config describes; choose another "
-                    "log.dir",
+        fmt::format("{} holds another {} than this config describes; give the keys that its run "
+                    "was started with, or choose another log.dir",
                     file, what));
   };
   if (!(stored.spec == wanted.spec)) {
@@ -107,8 +113,6 @@ void check_same_model(const ModelDefinition& stored, const ModelDefinition& want
   if (!(stored.sharing == wanted.sharing)) refuse("sharing map");
   if (stored.relaxation_rank != wanted.relaxation_rank) refuse("relaxation rank");
 }
-
-}  // namespace
 
 void verify(const CheckpointReader& reader, const std::string& below, const Communicator& host) {
   const auto begin = std::chrono::steady_clock::now();
@@ -127,23 +131,21 @@ ModelDefinition define_model(const Config& config) {
           config.relaxation_rank, config.gradient};
 }
 
-int64_t count_damaged(const Config& config, Communicator& host) {
+void say_passed_over(const UserError& error) {
+  const std::string line = error.what();
+  if (!line.empty()) std::cerr << "rondo: passes over a damaged checkpoint: " << line << "\n";
+}
+
+int64_t count_damaged(const Config& config, int64_t damaged, Communicator& host) {
   if (config.checkpoint.resume != "auto") return 0;
   const std::vector<std::string> files = list_checkpoints(checkpoint_dir(config));
   check_same_text(host, "list of checkpoints", fmt::format("{}", fmt::join(files, "\n")));
-  int64_t damaged = 0;
-  for (const std::string& file : files) {
+  for (; damaged < static_cast<int64_t>(files.size()); ++damaged) {
     try {
-      agree(host, [&] {
-        const CheckpointReader reader(file);
-        if (config.checkpoint.verify) verify(reader, "/", host);
-      });
+      agree(host, [&] { const CheckpointReader opened(files[static_cast<size_t>(damaged)]); });
       return damaged;
     } catch (const AgreedError& error) {
-      ++damaged;
-      const std::string line = error.what();
-      if (line.empty()) continue;  // another rank has it
-      std::cerr << "rondo: passes over a damaged checkpoint: " << line << "\n";
+      say_passed_over(error);
     }
   }
   if (damaged > 0 && host.rank() == 0) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "base/user_error.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "distributed/comm/communicator.h"
@@ -18,6 +19,7 @@ struct Start {
   bool resume = false;      ///< whether optimizer state, step and tokens go on too
   std::string config = {};  ///< TOML text that is kept in the file
   std::optional<StoredTokenizer> tokenizer = {};  ///< that the model's tokens come from
+  std::string hf_config = {};                     ///< see CheckpointHeader
 };
 
 /// Compares this rank's share of the checksums of what lies below `below`; the first rank says how
@@ -27,15 +29,23 @@ void verify(const CheckpointReader& reader, const std::string& below, const Comm
 /// Where checkpoints go: `checkpoint.dir`, or checkpoints/ in the run folder.
 std::string checkpoint_dir(const Config& config);
 
-/// How many of the folder's newest checkpoints are damaged, which `checkpoint.resume` = "auto" then
-/// passes over; each is named on stderr. Reads them whole, each rank its share. Collective.
-int64_t count_damaged(const Config& config, Communicator& host);
+/// How many of the folder's newest checkpoints `checkpoint.resume` = "auto" passes over: `damaged`,
+/// which are known to be, and those behind them that cannot be opened, each of which is named on
+/// stderr. Values are not read. Collective.
+int64_t count_damaged(const Config& config, int64_t damaged, Communicator& host);
+
+/// The line that says so of one of them; of many ranks' errors one has text.
+void say_passed_over(const UserError& error);
 
 /// `checkpoint.resume` = "auto" takes the newest checkpoint of the folder behind `damaged` ones, if
 /// there is one; it must hold the model that `config` describes. Otherwise `train.init`, whose
 /// model and map then stand, or a fresh start. Throws UserError, also where the folder holds
 /// checkpoints of later steps that the run would not go on from: they would be taken for its own.
 Start choose_start(const Config& config, int64_t damaged);
+
+/// Throws UserError, which names `file`, unless `stored`, its model, is the one that is wanted.
+void check_same_model(const ModelDefinition& stored, const ModelDefinition& wanted,
+                      const std::string& file);
 
 /// The model that the config's own keys describe. Throws UserError.
 ModelDefinition define_model(const Config& config);

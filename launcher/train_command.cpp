@@ -67,6 +67,7 @@ PlannedRun plan_run(const TrainWords& words, const std::vector<std::string>& ove
 /// A run of which all that can be checked beforehand has been checked.
 struct Run {
   Config config;
+  int64_t damaged = 0;  ///< checkpoints that are passed over
   Start start;
   Plan plan;
   Corpora corpora;
@@ -119,7 +120,7 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
   const bool is_first = host.rank() == 0;
   Config config = planned.config;
   check_same_text(host, "config", to_toml(config));
-  const int64_t damaged = count_damaged(config, host);
+  const int64_t damaged = count_damaged(config, 0, host);
   Start start;
   std::optional<Corpora> corpora;
   agree(host, [&] {
@@ -128,11 +129,6 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
       const ModelDefinition& model = start.model;
       adopt_model(config, planned.resolved,
                   {start.file, start.config, model.spec, model.sharing, model.relaxation_rank});
-    }
-    const bool verified =
-        !config.checkpoint.verify || (config.checkpoint.resume == "auto" && start.resume);
-    if (!start.file.empty() && !verified) {
-      verify(CheckpointReader(start.file), start.resume ? "/" : all_parameters, host);
     }
     adopt_tokenizer(config, start, is_first);
     const auto teacher = static_cast<double>(check_teacher(config, start.model.spec));
@@ -151,7 +147,7 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
   if (config.cluster.measured) config.cluster = measure(config, start.model, host);
   Plan plan;
   agree(host, [&] { plan = plan_for(config, start.model, host.size()); });
-  return {config, start, std::move(plan), std::move(*corpora)};
+  return {config, damaged, start, std::move(plan), std::move(*corpora)};
 }
 
 std::string describe_plan(const Plan& plan) {
@@ -187,11 +183,31 @@ std::string describe_run(const Config& config, const Start& start, const Plan& p
   return text + "run folder " + config.log.dir + "\n";
 }
 
+/// A checkpoint whose values turn out to be damaged is passed over, too. Collective.
+void begin(Trainer& trainer, Run& run, Communicator& host) {
+  while (true) {
+    try {
+      return trainer.begin(run.start);
+    } catch (const AgreedError& error) {
+      if (!run.start.resume || run.config.checkpoint.resume != "auto") throw;
+      say_passed_over(error);
+    }
+    run.damaged = count_damaged(run.config, run.damaged + 1, host);
+    agree(host, [&] {
+      const ModelDefinition model = run.start.model;
+      run.start = choose_start(run.config, run.damaged);
+      adopt_tokenizer(run.config, run.start, host.rank() == 0);
+      check_same_model(run.start.model, model, run.start.file);
+    });
+  }
+}
+
 TrainResult train(Run run, Communicator& host, StopSignals& signals) {
   const Config& config = run.config;
   torch::set_num_threads(static_cast<int>(config.train.threads));
   Ranks ranks(config.distributed, host);
-  Trainer trainer(config, run.start, run.plan, std::move(run.corpora), ranks, signals);
+  Trainer trainer(config, run.start.model, run.plan, std::move(run.corpora), ranks, signals);
+  begin(trainer, run, host);
   std::optional<RunFolder> folder;
   agree(host, [&] {
     if (host.rank() != 0) return;

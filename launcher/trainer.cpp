@@ -102,17 +102,16 @@ Plan plan_for(const Config& config, const ModelDefinition& model, int world_size
   return make_plan(request);
 }
 
-Trainer::Trainer(const Config& config, const Start& start, const Plan& plan, Corpora corpora,
-                 Ranks& ranks, StopSignals& signals)
+Trainer::Trainer(const Config& config, const ModelDefinition& model, const Plan& plan,
+                 Corpora corpora, Ranks& ranks, StopSignals& signals)
     : config_(config),
       plan_(plan),
       passes_(PassSchedule::parse(config.train.passes)),
-      tokenizer_(start.tokenizer),
-      recurrence_(recurrence(start.model.sharing)),
+      recurrence_(recurrence(model.sharing)),
       world_(ranks.world()),
       signals_(signals),
       corpora_(std::move(corpora)),
-      replica_(start.model, plan,
+      replica_(model, plan,
                {.precision = Precision::parse(config.train.precision),
                 .sequence = config.data.sequence,
                 .recompute = config.train.recompute == "layer",
@@ -124,15 +123,22 @@ Trainer::Trainer(const Config& config, const Start& start, const Plan& plan, Cor
       saves_(Writers::world(), [config](int64_t step) {
         const CheckpointConfig& kept = config.checkpoint;
         prune_checkpoints(checkpoint_dir(config), step, kept.keep, kept.keep_every);
-      }) {
+      }) {}
+
+void Trainer::begin(const Start& start) {
+  tokenizer_ = start.tokenizer;
+  hf_config_ = start.hf_config;
   if (start.file.empty()) {
-    replica_.draw(config.train.seed);
+    replica_.draw(config_.train.seed);
     return;
   }
-  const auto begin = std::chrono::steady_clock::now();
+  const Clock::time_point begin = Clock::now();
   const CheckpointReader reader(start.file);
-  replica_.load(reader, start.resume);
-  loaded_ = fmt::format("loaded {} in {:.2f} s", start.file, seconds_since(begin));
+  replica_.load(reader, {.optimizer = start.resume, .verify = config_.checkpoint.verify},
+                world_.host);
+  loaded_ = fmt::format("loaded {}{} in {:.2f} s", start.file,
+                        config_.checkpoint.verify ? ", whose checksums match," : "",
+                        seconds_since(begin));
   if (!start.resume) return;
   done_steps_ = reader.header().step;
   tokens_ = reader.header().tokens;
@@ -270,7 +276,8 @@ Save Trainer::snapshot(int64_t step) {
                                    .model = replica_.model().spec,
                                    .sharing = replica_.model().sharing,
                                    .relaxation_rank = replica_.model().relaxation_rank,
-                                   .tokenizer = tokenizer_};
+                                   .tokenizer = tokenizer_,
+                                   .hf_config = hf_config_};
   return replica_.snapshot(file, header);
 }
 

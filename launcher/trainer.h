@@ -36,9 +36,13 @@ struct TrainResult {
 
 class Trainer {
  public:
-  /// Builds the model of `start`; writes nothing. Collective. Throws UserError.
-  Trainer(const Config& config, const Start& start, const Plan& plan, Corpora corpora, Ranks& ranks,
-          StopSignals& signals);
+  /// Builds the model; writes nothing. Collective. Throws UserError.
+  Trainer(const Config& config, const ModelDefinition& model, const Plan& plan, Corpora corpora,
+          Ranks& ranks, StopSignals& signals);
+
+  /// Loads or draws what `start`, of this model, says. Collective. Throws AgreedError where the
+  /// file is damaged; another start may follow.
+  void begin(const Start& start);
 
   /// Trains to `train.steps`, or until a signal asks to stop; saves. Collective.
   TrainResult run();
@@ -61,6 +65,7 @@ class Trainer {
   Plan plan_;
   PassSchedule passes_;
   std::optional<StoredTokenizer> tokenizer_;
+  std::string hf_config_;
   std::optional<Recurrence> recurrence_;
   World world_;
   StopSignals& signals_;

@@ -54,7 +54,11 @@ TEST(Checkpoint, ComesBackBitForBit) {
     EXPECT_TRUE(torch::equal(values, expected_values)) << datasets[k].path;
     const int64_t begin = datasets[k].count() / 3;
     const torch::Tensor two = torch::empty({2}, torch::kFloat64);
-    reader.read_range(datasets[k].path, begin, two);  // of the stored type, or another
+    const auto read = [&](int64_t from, int64_t to) {  // of the stored type, or another
+      return reader.read_range(datasets[k].path, begin, two, from, to);
+    };
+    EXPECT_EQ(read(0, begin + 1) + read(begin + 1, datasets[k].count()), read(begin, begin + 2));
+    EXPECT_EQ(read(0, 0), 0U) << "nothing is counted";
     const torch::Tensor expected_two = expected_values.view(-1).slice(0, begin, begin + 2);
     EXPECT_TRUE(torch::equal(two, expected_two.to(torch::kFloat64)));
   }

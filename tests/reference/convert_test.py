@@ -206,11 +206,86 @@ class Convert(RondoTest):
         self.assertFalse(any("optimizer" in key for key in
                              read_checkpoint(self.folder / "relaxed.h5")))
 
-    def test_a_dry_run_writes_nothing(self):
+    def test_blocks_that_merge_are_their_mean_or_their_owner(self):
+        write_corpus(self.folder / "corpus", [random_tokens(400, 64)])
+        self.train("run", rondo_runs.TINY_MODEL | {
+            "data.path": "corpus", "data.sequence": 16, "train.steps": 2, "train.global_batch": 4,
+            "train.micro_batch": 2, "train.eval_every": 0})
+        self.checkpoint_file("run", 2).rename(self.folder / "three.h5")
+        three = read_checkpoint(self.folder / "three.h5")
+        for init, said in (("average", "averaged"), ("owner", "the chosen layer's")):
+            printed = self.convert("three.h5", f"{init}.h5", "--map", "0,1,0,0,1,0", "--init", init)
+            self.assertIn(f"{said} where blocks are merged", printed)
+            self.assertIn("feed_forward/0/up_proj/weight", printed)  # of what is lost
+            two = read_checkpoint(self.folder / f"{init}.h5")
+            for root in ("parameters", "optimizer/exp_avg", "optimizer/exp_avg_sq"):
+                # Layers 0, 2, 3 and 5 used blocks 0, 2, 0 and 2.
+                key = root + "/feed_forward/{}/up_proj/weight"
+                first, other = three[key.format(0)], three[key.format(2)]
+                wanted = first if init == "owner" else (first.astype(float) + other) / 2
+                np.testing.assert_allclose(two[key.format(0)], wanted, rtol=1e-6)
+                np.testing.assert_array_equal(two[key.format(1)], three[key.format(1)])
+
+    def test_norms_are_given_to_layers_and_shared_again(self):
         self.make_model()
-        printed = self.convert("hf:hf", "out.h5", "--sharing", "cycle", "--unique", 2, "--dry-run")
+        shared = ["--sharing", "cycle", "--unique", 2, "--init", "average"]
+        self.convert("hf:hf", "shared.h5", *shared)
+        self.convert("hf:hf", "own.h5", *shared, "--norms", "per_layer")
+        self.convert("own.h5", "again.h5", "--norms", "shared")
+        self.convert("own.h5", "same.h5")
+        files = {n: read_checkpoint(self.folder / f"{n}.h5")
+                 for n in ("shared", "own", "again", "same")}
+        self.assertIn("parameters/attention_norm/5/weight", files["own"])
+        self.assertEqual(files["own"].keys(), files["same"].keys())
+        self.assertEqual(files["again"].keys(), files["shared"].keys())
+        for key, values in files["shared"].items():
+            np.testing.assert_allclose(files["again"][key], values, rtol=1e-6, err_msg=key)
+
+    def test_what_the_folder_said_besides_comes_back(self):
+        config = hf_models.configs(LAYERS)["mistral"]
+        config.max_position_embeddings, config.bos_token_id, config.eos_token_id = 77, 5, 6
+        hf_models.save_random_model(config, self.folder / "hf")
+        self.convert("hf:hf", "model.h5", "--sharing", "cycle", "--unique", 2)
+        write_corpus(self.folder / "corpus", [random_tokens(400, hf_models.VOCAB)])
+        self.train("run", {"train.init": "model.h5", "data.path": "corpus", "data.sequence": 16,
+                           "train.steps": 1, "train.global_batch": 2, "train.micro_batch": 2})
+        self.convert(self.checkpoint_file("run", 1), "hf:out", "--precision", "bfloat16")
+        before, after = (json.loads((self.folder / n / "config.json").read_text())
+                         for n in ("hf", "out"))
+        for key in ("model_type", "architectures", "max_position_embeddings", "bos_token_id",
+                    "eos_token_id", "hidden_size", "num_hidden_layers", "rms_norm_eps"):
+            self.assertEqual(before[key], after[key], key)
+        self.assertEqual(after["dtype"], "bfloat16")
+        self.assertEqual(type(hf_models.load(self.folder / "out")).__name__, "MistralForCausalLM")
+
+    def test_gpt2_is_read_as_it_is_published(self):
+        self.make_model("gpt2")
+        expected = self.logits("hf")
+        file = self.folder / "hf" / "model.safetensors"
+        published = {name.removeprefix("transformer."): values
+                     for name, values in safetensors.torch.load_file(file).items()}
+        published |= {f"h.{layer}.attn.bias": torch.ones(1, 1, 24, 24) for layer in range(LAYERS)}
+        safetensors.torch.save_file(published, file)
+        self.convert("hf:hf", "model.h5", "--precision", "float64")
+        self.assertTrue(torch.equal(self.exported_logits("model.h5"), expected))
+
+    def test_a_dry_run_writes_nothing_and_tells_map_and_sizes(self):
+        self.make_model()
+        shared = ["--sharing", "cycle", "--unique", 2, "--relax", 3]
+        printed = self.convert("hf:hf", "out.h5", *shared, "--dry-run")
         self.assertIn("A B A B A B", re.sub(" +", " ", printed))
         self.assertFalse((self.folder / "out.h5").exists())
+        self.convert("hf:hf", "out.h5", *shared)
+        bytes_of = re.compile(r"would write \S+, (\d+) bytes")
+        self.assertEqual(int(bytes_of.search(printed)[1]), sum(
+            values.nbytes for values in read_checkpoint(self.folder / "out.h5").values()))
+        to_folder = ["out.h5", "hf:base", "--peft", "--precision", "bfloat16"]
+        printed = self.convert(*to_folder, "--dry-run")
+        self.assertFalse((self.folder / "base").exists())
+        self.convert(*to_folder)
+        self.assertEqual(int(bytes_of.search(printed)[1]), sum(
+            values.nbytes for file in (self.folder / "base").rglob("*.safetensors")
+            for values in safetensors.torch.load_file(file).values()))
 
 
 if __name__ == "__main__":
