@@ -63,6 +63,12 @@ void write_folder(const std::string& partial, const fs::path& whole, const Untie
                     written);
 }
 
+/// Without the name that a file had while it was made.
+std::string reason(const std::exception& error) {
+  const auto* of_system = dynamic_cast<const fs::filesystem_error*>(&error);
+  return of_system != nullptr ? of_system->code().message() : error.what();
+}
+
 }  // namespace
 
 void check_new_folder(const std::string& dir) {
@@ -93,7 +99,7 @@ void export_hugging_face(const std::string& dir, const UntiedModel& model,
   } catch (const std::exception& error) {
     std::error_code gone;
     fs::remove_all(partial, gone);
-    throw UserError(fmt::format("cannot write {}: {}", dir, error.what()));
+    throw UserError(fmt::format("cannot write {}: {}", dir, reason(error)));
   }
 }
 

@@ -136,9 +136,7 @@ void Trainer::begin(const Start& start) {
   const CheckpointReader reader(start.file);
   replica_.load(reader, {.optimizer = start.resume, .verify = config_.checkpoint.verify},
                 world_.host);
-  loaded_ = fmt::format("loaded {}{} in {:.2f} s", start.file,
-                        config_.checkpoint.verify ? ", whose checksums match," : "",
-                        seconds_since(begin));
+  loaded_ = fmt::format("loaded {} in {:.2f} s", start.file, seconds_since(begin));
   if (!start.resume) return;
   done_steps_ = reader.header().step;
   tokens_ = reader.header().tokens;

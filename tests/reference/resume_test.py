@@ -153,6 +153,19 @@ class Resume(RondoTest):
                     if not ranks:  # two ranks sum the rest in another order
                         self.assert_bitwise_equal(run, "straight")
 
+    def test_a_run_whose_only_checkpoint_is_damaged_starts_anew(self):
+        self.rondo(*self.train_words("straight", {}))
+        only = self.checkpoint_file("straight", STEPS)
+        flipped = self.damages(only)["flipped"]
+        shutil.copytree(self.folder / "straight", self.folder / "run")
+        self.checkpoint_file("run", 10).unlink()
+        self.checkpoint_file("run", STEPS).write_bytes(flipped)
+        done = self.run_rondo(*self.train_words("run", {}))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("starts anew", done.stderr)
+        # Moments that were read before the damage was found must be gone.
+        self.assert_bitwise_equal("run", "straight")
+
     def test_later_checkpoints_of_another_run_are_not_mixed_with_new_ones(self):
         self.train("run", SETTINGS)
         before = read_checkpoint(self.checkpoint_file("run", STEPS))
