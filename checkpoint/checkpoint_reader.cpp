@@ -37,7 +37,8 @@ auto naming(const std::string& file, Read read) {
       fmt::format("{} is a folder: give a checkpoint, {}", folder, newest.value_or("step-*.h5")));
 }
 
-Hdf5File open_hdf5(const std::string& file) {
+/// Sets `sealed`.
+Hdf5File open_hdf5(const std::string& file, bool& sealed) {
   std::error_code unreadable;
   if (std::filesystem::is_directory(file, unreadable)) refuse_folder(file);
   if (file.starts_with("hf:")) {
@@ -52,7 +53,7 @@ Hdf5File open_hdf5(const std::string& file) {
     throw UserError(fmt::format("{} is not an HDF5 file: give a checkpoint, step-*.h5", file));
   }
   return naming(file, [&] {
-    check_seal(ByteFile::open_to_read(file));
+    sealed = check_seal(ByteFile::open_to_read(file));
     return Hdf5File::open(file);
   });
 }
@@ -93,7 +94,8 @@ std::string some_of(const std::vector<std::string>& names) {
 
 }  // namespace
 
-CheckpointReader::CheckpointReader(const std::string& file) : file_(file), hdf5_(open_hdf5(file)) {
+CheckpointReader::CheckpointReader(const std::string& file)
+    : file_(file), hdf5_(open_hdf5(file, sealed_)) {
   naming(file_, [&] {
     read_header();
     for (const std::string& path : hdf5_.datasets()) datasets_[path] = describe(path);
@@ -127,7 +129,7 @@ void CheckpointReader::read_header() {
   }
   const int64_t version = natural("format_version");
   if (version > checkpoint_format_version) {
-    throw UserError(
+    throw NewerFormatError(
         fmt::format("{} has format_version {}, this program reads up to {}: use a newer "
                     "rondo",
                     file_, version, checkpoint_format_version));
@@ -257,8 +259,9 @@ uint64_t CheckpointReader::checksum_of(const DatasetSpec& spec, torch::Tensor& b
 void CheckpointReader::compare_checksum(const std::string& path, uint64_t found) const {
   const auto stored = naming(file_, [&] { return hdf5_.integer_attribute(path, "checksum"); });
   if (stored && static_cast<uint64_t>(*stored) != found) {
-    throw UserError(fmt::format("{}: {} does not match its checksum: use the checkpoint before it",
-                                file_, path));
+    throw UserError(fmt::format(
+        "{}: {} does not match its checksum: use the checkpoint before it, or make it again", file_,
+        path));
   }
 }
 

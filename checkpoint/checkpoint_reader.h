@@ -6,19 +6,26 @@
 #include <string>
 #include <vector>
 
+#include "base/user_error.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/hdf5_file.h"
 
 namespace rondo {
 
-/// An open checkpoint. Every rank opens its own, without MPI. All functions throw UserError, which
-/// names the file and the dataset.
 /// One of several equal parts of some work.
 struct Share {
   int64_t part = 0;
   int64_t parts = 1;
 };
 
+/// A file of a program newer than this one, which is no damage.
+class NewerFormatError : public UserError {
+ public:
+  using UserError::UserError;
+};
+
+/// An open checkpoint. Every rank opens its own, without MPI. All functions throw UserError, which
+/// names the file and the dataset.
 class CheckpointReader {
  public:
   /// Refuses what is not there, not HDF5, truncated, changed behind its seal, not rondo's, of a
@@ -27,6 +34,8 @@ class CheckpointReader {
 
   const std::string& file() const { return file_; }
   const CheckpointHeader& header() const { return header_; }
+  /// Whether a seal vouches for the attributes; see seal.h.
+  bool sealed() const { return sealed_; }
 
   /// By absolute path.
   const std::map<std::string, DatasetSpec>& datasets() const { return datasets_; }
@@ -57,6 +66,7 @@ class CheckpointReader {
   uint64_t checksum_of(const DatasetSpec& spec, torch::Tensor& block) const;
 
   std::string file_;
+  bool sealed_ = false;
   Hdf5File hdf5_;
   CheckpointHeader header_;
   std::map<std::string, DatasetSpec> datasets_;

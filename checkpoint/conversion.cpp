@@ -114,7 +114,9 @@ void Converter::note_distance(const ParameterSpec& parameter, const Tensor& made
   const auto where = slot_component(parameter.component);
   const bool merges =
       conversion_.init == SharingInit::average || conversion_.init == SharingInit::owner;
-  if (!where || conversion_.relaxation_rank > 0 || !merges) return;
+  // A relaxed model's low-rank terms bring matrices back, and nothing else.
+  const bool counts = conversion_.relaxation_rank > 0 ? parameter.shape.size() == 1 : merges;
+  if (!where || !counts) return;
   const std::vector<int> layers =
       source_layers(conversion_.map, where->slot, where->id, SharingInit::average);
   Distance distance;

@@ -126,6 +126,28 @@ void check_combination(const ConvertOptions& options) {
   }
 }
 
+/// Why a relaxed model is not the original even at full rank.
+void explain_distances(Converted& result) {
+  bool norms = false;
+  bool others = false;
+  for (const auto& [name, distance] : result.distances) {
+    const bool of_layer = name.find("_norm/") != std::string::npos &&
+                          name.find("/q_norm") == std::string::npos &&
+                          name.find("/k_norm") == std::string::npos;
+    norms = norms || of_layer;
+    others = others || (!of_layer && !name.ends_with("proj/weight"));
+  }
+  if (norms) {
+    result.notes.emplace_back(
+        "layers share norms, which no low-rank term brings back: see --norms per_layer and folded");
+  }
+  if (others) {
+    result.notes.emplace_back(
+        "layers share the biases and inner norms of their block, which no low-rank term brings "
+        "back");
+  }
+}
+
 Converted to_hugging_face(const ConvertOptions& options) {
   if (options.sharing || options.relaxation_rank || options.norms != NormHandling::as_mapped ||
       options.strict || options.init || !options.original.empty()) {
@@ -157,6 +179,10 @@ Converted convert(const ConvertOptions& options) {
   if (is_hugging_face(options.to)) return to_hugging_face(options);
   const bool keeps_base = !options.sharing && !options.untie && !options.strict;
   Conversion plan = plan_conversion(options, keeps_base);
+  if (options.strict && plan.base.header.relaxation_rank == 0) {
+    throw UserError(
+        fmt::format("{} has no low-rank terms that --strict could fold; drop it", options.from));
+  }
   const bool optimizer = keeps_optimizer(plan);
   Converted result{header_of(plan, optimizer), {}, {}};
   result.bytes = stored_bytes(result.header, options.dtype, optimizer);
@@ -177,10 +203,16 @@ Converted convert(const ConvertOptions& options) {
         fmt::format("optimizer state: copied where a block is split, {} where blocks are merged",
                     plan.init == SharingInit::average ? "averaged" : "the chosen layer's"));
   }
+  if (plan.base.header.relaxation_rank > 0 && plan.relaxation_rank == 0 && options.sharing) {
+    result.notes.emplace_back(
+        "every layer's low-rank term was added to it before layers became blocks; none is left");
+  }
   if (options.dry_run) return result;
+  const bool relaxed = plan.relaxation_rank > 0;
   Converter converter(std::move(plan));
   write_converted(options.to, result.header, converter, options.dtype, optimizer, options.progress);
   result.distances = converter.distances();
+  if (relaxed) explain_distances(result);
   return result;
 }
 

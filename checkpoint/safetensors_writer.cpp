@@ -65,7 +65,13 @@ void write_safetensors(const std::string& path, const std::vector<TensorToWrite>
   auto at = static_cast<int64_t>(header.size());
   file.write(0, header.data(), at);
   for (const TensorToWrite& tensor : tensors) {
-    const torch::Tensor values = tensor.make().to(dtype).contiguous();
+    const torch::Tensor made = tensor.make();
+    const torch::Tensor values = made.to(dtype).contiguous();
+    if (dtype == torch::kFloat16 && values.isinf().any().item<bool>() &&
+        !made.isinf().any().item<bool>()) {
+      throw std::runtime_error(tensor.name +
+                               " has values beyond float16's 65504; take --precision bfloat16");
+    }
     if (values.sizes() != torch::IntArrayRef(tensor.shape)) {
       throw std::logic_error(tensor.name + " has another shape than its header says");
     }

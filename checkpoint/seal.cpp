@@ -81,12 +81,15 @@ std::string seal(const ByteRanges& ranges, const std::string& bytes) {
   return as_bytes(list) + as_bytes({footer.ranges, footer.checksum, footer.magic});
 }
 
-void check_seal(const ByteFile& file) {
+bool check_seal(const ByteFile& file) {
   const int64_t size = file.size();
   const int64_t before_footer = size - static_cast<int64_t>(sizeof(Footer));
   if (before_footer < 0) throw std::runtime_error(fmt::format("it has {} bytes", size));
   const auto footer = read_at<Footer>(file, before_footer);
-  if (footer.magic != magic) return check_length(file, size);
+  if (footer.magic != magic) {
+    check_length(file, size);
+    return false;
+  }
   const std::runtime_error broken("its metadata does not match its seal");
   if (footer.ranges < 1 || footer.ranges > before_footer / (2 * word)) throw broken;
   std::vector<int64_t> list(static_cast<size_t>(2 * footer.ranges));
@@ -102,6 +105,7 @@ void check_seal(const ByteFile& file) {
     file.read(list[i], bytes.data() + bytes.size() - count, count);
   }
   if (checksum_of(list, bytes) != footer.checksum) throw broken;
+  return true;
 }
 
 }  // namespace rondo

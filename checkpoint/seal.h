@@ -23,8 +23,8 @@ using ByteRanges = std::map<int64_t, int64_t>;
 /// The last range ends where HDF5's part does.
 std::string seal(const ByteRanges& ranges, const std::string& bytes);
 
-/// Throws std::runtime_error, in one line, when the seal is broken, or when there is none and the
-/// file is not as long as HDF5 left it. What it lets pass HDF5 may open.
-void check_seal(const ByteFile& file);
+/// Returns whether there is a seal. Throws std::runtime_error, in one line, when it is broken, or
+/// when there is none and the file is not as long as HDF5 left it. What it lets pass HDF5 may open.
+bool check_seal(const ByteFile& file);
 
 }  // namespace rondo

@@ -184,13 +184,6 @@ std::vector<OwnedSlice> ReplicaBuffers::checkpoint_slices() { return slices(&Mem
 
 std::vector<OwnedSlice> ReplicaBuffers::needed_slices() { return slices(&Member::owned); }
 
-void ReplicaBuffers::forget_moments() {
-  for (Member& member : members_) {
-    member.run.exp_avg.zero_();
-    member.run.exp_avg_sq.zero_();
-  }
-}
-
 Communicator::Traffic ReplicaBuffers::traffic() const {
   Communicator::Traffic sum;
   for (const auto& communicator : communicators_) {

@@ -81,9 +81,6 @@ class ReplicaBuffers {
   /// What this rank needs of a checkpoint before it can go on.
   std::vector<OwnedSlice> needed_slices();
 
-  /// The optimizer knows nothing, as at the first step.
-  void forget_moments();
-
   /// Bytes that this rank has sent over all its groups so far.
   Communicator::Traffic traffic() const;
 

@@ -197,7 +197,7 @@ int convert_command(const Arguments& arguments) {
                  "the most that one safetensors of hf:DIR takes: 5GB, 200MB, …")
       ->default_str("5GB")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   app.add_flag("--dry-run", options.dry_run, "show the resulting model and write nothing");
   app.footer(examples);
   if (!parse_words(app, arguments)) return 0;

@@ -70,6 +70,27 @@ void choose_sequence(const EvalWords& words, const ModelSpec& model, Resolved& s
   }
 }
 
+/// Some are of keys of a run, which `rondo eval` has other words for.
+template <typename Step>
+void in_words_of_eval(Step step) {
+  try {
+    step();
+  } catch (const UserError& error) {
+    std::string message = error.what();
+    const std::string key = "data.sequence";
+    for (size_t at = 0; (at = message.find(key)) != std::string::npos;) {
+      message.replace(at, key.size(), "--sequence");
+    }
+    throw UserError(message);
+  }
+}
+
+void check_positions(const EvalWords& words, const ModelSpec& model) {
+  if (model.positions == 0 || words.sequence <= model.positions) return;
+  throw UserError(fmt::format("--sequence {}: the model learned {} positions; give {} or less",
+                              words.sequence, model.positions, model.positions));
+}
+
 void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
   Config config;
   ModelDefinition model;
@@ -82,6 +103,7 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
     Resolved stored = resolved_from_toml(header.config, words.checkpoint);
     // The header's own map stands; that of the config may be one that train.init replaced.
     std::erase_if(stored.entries, [](const auto& e) { return e.first.starts_with("sharing."); });
+    check_positions(words, header.model);
     choose_sequence(words, header.model, stored);
     config = parse_config(stored);
     model = {header.model, header.sharing, header.relaxation_rank};
@@ -89,12 +111,14 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
     config.train.micro_batch = words.micro_batch;
     config.train.global_batch = 1;
     const auto vocab = host.rank() == 0 ? std::optional(model.spec.vocab) : std::nullopt;
-    source.emplace(std::vector<Corpus>{{open_corpus("--data", words.data, vocab), 1.0}},
-                   SampleOptions{.sequence = config.data.sequence,
-                                 .stride = words.stride,
-                                 .global_batch = 1,
-                                 .shuffle = false,
-                                 .vocab = model.spec.vocab});
+    in_words_of_eval([&] {
+      source.emplace(std::vector<Corpus>{{open_corpus("--data", words.data, vocab), 1.0}},
+                     SampleOptions{.sequence = config.data.sequence,
+                                   .stride = words.stride,
+                                   .global_batch = 1,
+                                   .shuffle = false,
+                                   .vocab = model.spec.vocab});
+    });
     config.train.eval_batches = sample_count(words, *source, config.data.sequence);
   });
   torch::set_num_threads(words.threads);

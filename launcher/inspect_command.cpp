@@ -76,11 +76,17 @@ int inspect_command(const Arguments& arguments) {
   if (as_json) {
     nlohmann::json json = report(reader, parameters, sequence);
     if (verify) json["verified"] = true;
+    json["sealed"] = reader.sealed();
     std::cout << json.dump() << "\n";
     return 0;
   }
   print(reader, parameters, sequence);
-  if (verify) std::cout << "all checksums match\n";
+  if (verify) {
+    std::cout << "all checksums match"
+              << (reader.sealed() ? "\n"
+                                  : "; but there is no seal: another program wrote or changed the "
+                                    "file, and nothing vouches for its attributes\n");
+  }
   return 0;
 }
 

@@ -164,21 +164,16 @@ std::map<std::string, uint64_t> Replica::read(const CheckpointReader& reader, bo
 void Replica::load(const CheckpointReader& reader, const LoadOptions& options, Communicator& host) {
   const std::vector<std::string> paths = datasets(options.optimizer);
   std::vector<int64_t> sums(paths.size(), 0);  // modulo 2^64, as the checksums are
-  try {
-    agree(host, [&] {
-      std::map<std::string, uint64_t> mine = read(reader, options.optimizer);
-      for (size_t i = 0; i < paths.size(); ++i) sums[i] = static_cast<int64_t>(mine[paths[i]]);
-    });
-    host.all_reduce_sum({sums.data(), static_cast<int64_t>(sums.size()), ElementType::int64});
-    agree(host, [&] {
-      for (size_t i = 0; options.verify && i < paths.size(); ++i) {
-        reader.compare_checksum(paths[i], static_cast<uint64_t>(sums[i]));
-      }
-    });
-  } catch (const AgreedError&) {
-    buffers_.forget_moments();
-    throw;
-  }
+  agree(host, [&] {
+    std::map<std::string, uint64_t> mine = read(reader, options.optimizer);
+    for (size_t i = 0; i < paths.size(); ++i) sums[i] = static_cast<int64_t>(mine[paths[i]]);
+  });
+  host.all_reduce_sum({sums.data(), static_cast<int64_t>(sums.size()), ElementType::int64});
+  agree(host, [&] {
+    for (size_t i = 0; options.verify && i < paths.size(); ++i) {
+      reader.compare_checksum(paths[i], static_cast<uint64_t>(sums[i]));
+    }
+  });
   buffers_.publish_values();
 }
 

@@ -76,7 +76,7 @@ class Replica {
     bool verify = true;     ///< compare the checksums of all that is read
   };
   /// Reads the weights. Each byte of the file is read once, but for what replicas hold alike.
-  /// Collective over `host`, all ranks. Throws AgreedError; the optimizer then knows nothing.
+  /// Collective over `host`, all ranks. Throws AgreedError; another load may follow.
   void load(const CheckpointReader& reader, const LoadOptions& options, Communicator& host);
 
   /// Everything that `load` reads, as views of this rank's share; proves first that the replicas

@@ -52,6 +52,19 @@ void check_has_optimizer(const CheckpointReader& reader, const ModelDefinition& 
                   reader.file(), reader.file()));
 }
 
+/// One of a run's own, all of which must be there.
+void check_own(const CheckpointReader& reader, const std::string& folder) {
+  const CheckpointHeader& header = reader.header();
+  if (std::filesystem::path(checkpoint_file(folder, header.step)).filename() !=
+      std::filesystem::path(reader.file()).filename()) {
+    throw UserError(fmt::format("{} says that it is of step {}: use the checkpoint before it",
+                                reader.file(), header.step));
+  }
+  const ModelDefinition model{header.model, header.sharing, header.relaxation_rank};
+  check_parameters(reader, parameter_list(model.spec, model.sharing, model.relaxation_rank));
+  check_has_optimizer(reader, model);
+}
+
 ModelDefinition model_in(const CheckpointReader& reader, const Config& config) {
   const CheckpointHeader& header = reader.header();
   check_parameters(reader, parameter_list(header.model, header.sharing, header.relaxation_rank));
@@ -138,21 +151,31 @@ void say_passed_over(const UserError& error) {
 
 int64_t count_damaged(const Config& config, int64_t damaged, Communicator& host) {
   if (config.checkpoint.resume != "auto") return 0;
-  const std::vector<std::string> files = list_checkpoints(checkpoint_dir(config));
+  const std::string folder = checkpoint_dir(config);
+  const std::vector<std::string> files = list_checkpoints(folder);
   check_same_text(host, "list of checkpoints", fmt::format("{}", fmt::join(files, "\n")));
   for (; damaged < static_cast<int64_t>(files.size()); ++damaged) {
+    bool newer = false;
     try {
-      agree(host, [&] { const CheckpointReader opened(files[static_cast<size_t>(damaged)]); });
+      agree(host, [&] {
+        try {
+          check_own(CheckpointReader(files[static_cast<size_t>(damaged)]), folder);
+        } catch (const NewerFormatError&) {
+          newer = true;
+          throw;
+        }
+      });
       return damaged;
     } catch (const AgreedError& error) {
+      if (newer) throw;  // to pass over it would be to write over it
       say_passed_over(error);
     }
   }
-  if (damaged > 0 && host.rank() == 0) {
-    std::cerr << fmt::format("rondo: no checkpoint in {} can be read: the run starts anew\n",
-                             checkpoint_dir(config));
-  }
-  return damaged;
+  if (damaged == 0) return 0;
+  throw AgreedError(host.rank() > 0 ? ""
+                                    : fmt::format("no checkpoint in {} can be used: move them away "
+                                                  "to start anew, or choose another log.dir",
+                                                  folder));
 }
 
 Start choose_start(const Config& config, int64_t damaged) {

@@ -30,8 +30,9 @@ void verify(const CheckpointReader& reader, const std::string& below, const Comm
 std::string checkpoint_dir(const Config& config);
 
 /// How many of the folder's newest checkpoints `checkpoint.resume` = "auto" passes over: `damaged`,
-/// which are known to be, and those behind them that cannot be opened, each of which is named on
-/// stderr. Values are not read. Collective.
+/// which are known to be, and those behind them that are cut off, lack something or hold it under
+/// another name's step, each of which is named on stderr. Values are not read. Collective. Throws
+/// AgreedError where none is left, and for one of a newer format.
 int64_t count_damaged(const Config& config, int64_t damaged, Communicator& host);
 
 /// The line that says so of one of them; of many ranks' errors one has text.

@@ -41,7 +41,7 @@ class Trainer {
           Ranks& ranks, StopSignals& signals);
 
   /// Loads or draws what `start`, of this model, says. Collective. Throws AgreedError where the
-  /// file is damaged; another start may follow.
+  /// file is damaged; another file to resume may follow.
   void begin(const Start& start);
 
   /// Trains to `train.steps`, or until a signal asks to stop; saves. Collective.

@@ -133,6 +133,37 @@ class Convert(RondoTest):
                     error = (self.exported_logits(file) - original).abs().max() / scale
                     self.assertEqual(bool(error < 1e-4), same, error)
 
+    def test_what_no_low_rank_term_brings_back_is_counted(self):
+        full = ["--sharing", "cycle", "--unique", 2, "--init", "average", "--relax", 48]
+        self.make_model("qwen2")
+        printed = self.convert("hf:hf", "relaxed.h5", *full)
+        lost = dict(re.findall(r"^  (\S+) +lost (\S+) of", printed, re.MULTILINE))
+        layers = hf_models.load(self.folder / "hf").model.layers
+        for name, of_layer in (
+                ("attention/0/k_proj/bias", lambda layer: layer.self_attn.k_proj.bias),
+                ("feed_forward_norm/0/weight", lambda layer: layer.post_attention_layernorm.weight)):
+            values = torch.stack([of_layer(layer) for layer in layers[::2]])
+            expected = (values - values.mean(0)).norm().item()
+            self.assertGreater(expected, 0.1)
+            self.assertAlmostEqual(float(lost[name]), expected, delta=1e-3)
+        for hint in ("--norms per_layer", "biases and inner norms"):
+            self.assertIn(hint, printed)
+        self.make_model("llama")
+        printed = self.convert("hf:hf", "relaxed.h5", *full, "--norms", "per_layer")
+        self.assertNotIn("which no low-rank term", printed)
+
+    def test_values_beyond_float16_are_refused(self):
+        self.make_model()
+        self.convert("hf:hf", "model.h5")
+        values = read_checkpoint(self.folder / "model.h5")["parameters/head/weight"]
+        values[0, 0] = 1e6
+        rondo_runs.replace_dataset(self.folder / "model.h5", "parameters/head/weight", values)
+        done = self.run_rondo("convert", "--from", "model.h5", "--to", "hf:out", "--precision",
+                              "float16")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("lm_head.weight has values beyond float16's 65504", done.stderr)
+        self.assertFalse((self.folder / "out").exists())
+
     def test_what_a_rank_loses_is_the_discarded_singular_values(self):
         self.make_model()
         printed = self.convert("hf:hf", "relaxed.h5", "--sharing", "cycle", "--unique", 3, "--relax",

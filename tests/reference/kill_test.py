@@ -47,12 +47,14 @@ class Killed(RondoTest):
         return int(files[-1].stem.removeprefix("step-")) if files else 0
 
     def kill_once(self):
-        """Starts or goes on, and kills one rank, or all, a moment after its first step."""
+        """Starts or goes on, and kills one rank, or all, a moment after some steps."""
         before = self.newest()
         process = subprocess.Popen(
             self.command("train", *words(SETTINGS | {"log.dir": "run"}), ranks=2), cwd=self.folder,
             env=rondo_runs.ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        while not process.stdout.readline().startswith(b"step "):
+        steps = self.random.randint(1, 8)
+        while steps > 0:
+            steps -= process.stdout.readline().startswith(b"step ")
             self.assertIsNone(process.poll(), "the run ended by itself")
         time.sleep(self.random.random() * 0.3)
         ranks = ranks_of(process.pid)
@@ -66,7 +68,7 @@ class Killed(RondoTest):
     def test_no_kill_costs_a_checkpoint_or_a_bit(self):
         for _ in range(KILLS):
             self.kill_once()
-        self.assertGreater(self.newest(), KILLS, "no run came far enough to save")
+        self.assertGreater(self.newest(), 0, "no run came far enough to save")
         self.train("run", SETTINGS, ranks=2)
         self.train("straight", SETTINGS | {"checkpoint.every": 0}, ranks=2)
         ours, theirs = ({m["step"]: m["loss"] for m in read_metrics(self.folder / run)}

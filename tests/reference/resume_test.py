@@ -153,18 +153,48 @@ class Resume(RondoTest):
                     if not ranks:  # two ranks sum the rest in another order
                         self.assert_bitwise_equal(run, "straight")
 
-    def test_a_run_whose_only_checkpoint_is_damaged_starts_anew(self):
-        self.rondo(*self.train_words("straight", {}))
-        only = self.checkpoint_file("straight", STEPS)
-        flipped = self.damages(only)["flipped"]
-        shutil.copytree(self.folder / "straight", self.folder / "run")
+    def test_a_run_whose_checkpoints_are_all_damaged_writes_over_none(self):
+        self.rondo(*self.train_words("run", {}))
         self.checkpoint_file("run", 10).unlink()
-        self.checkpoint_file("run", STEPS).write_bytes(flipped)
-        done = self.run_rondo(*self.train_words("run", {}))
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("starts anew", done.stderr)
-        # Moments that were read before the damage was found must be gone.
-        self.assert_bitwise_equal("run", "straight")
+        for damage, content in self.damages(self.checkpoint_file("run", STEPS)).items():
+            for ranks in (0, 2):
+                with self.subTest(damage=damage, ranks=ranks):
+                    self.checkpoint_file("run", STEPS).write_bytes(content)
+                    done = self.run_rondo(*self.train_words("run", {}), ranks=ranks)
+                    self.assertEqual(done.returncode, 2, done.stderr)
+                    self.assertIn("passes over a damaged checkpoint", done.stderr)
+                    self.assertIn("no checkpoint in run/checkpoints can be used: move", done.stderr)
+                    self.assertEqual(self.checkpoint_file("run", STEPS).read_bytes(), content)
+
+    def test_what_lacks_something_is_passed_over_and_what_is_newer_is_not(self):
+        self.rondo(*self.train_words("straight", {}))
+
+        def lack_a_dataset(file):
+            del file["parameters/final_norm/weight"]
+
+        def lack_moments(file):
+            del file["optimizer"]
+
+        def be_of_another_step(file):
+            file.attrs["step"] = 15
+
+        def be_newer(file):
+            file.attrs["format_version"] = 99
+
+        for change in (lack_a_dataset, lack_moments, be_of_another_step, be_newer):
+            with self.subTest(change.__name__):
+                run = change.__name__
+                shutil.copytree(self.folder / "straight", self.folder / run)
+                with h5py.File(self.checkpoint_file(run, STEPS), "r+") as file:
+                    change(file)
+                done = self.run_rondo(*self.train_words(run, {}))
+                if change is be_newer:
+                    self.assertEqual(done.returncode, 2, done.stderr)
+                    self.assertIn("use a newer rondo", done.stderr)
+                    continue
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertIn("resumes after step 10\n", done.stdout)
+                self.assert_bitwise_equal(run, "straight")
 
     def test_later_checkpoints_of_another_run_are_not_mixed_with_new_ones(self):
         self.train("run", SETTINGS)
