@@ -207,7 +207,10 @@ torch::Tensor SafetensorsFile::read(const std::string& name) const {
   }
   torch::Tensor values = torch::empty(entry.shape, torch::dtype(*dtype));
   // The header's length need not align the tensors, so they are copied rather than aliased.
-  std::memcpy(values.data_ptr(), data_ + entry.begin, static_cast<size_t>(entry.end - entry.begin));
+  if (values.numel() > 0) {
+    std::memcpy(values.data_ptr(), data_ + entry.begin,
+                static_cast<size_t>(entry.end - entry.begin));
+  }
   return values;
 }
 
