@@ -41,6 +41,30 @@ int64_t DatasetSpec::count() const {
   return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
 }
 
+std::vector<ParameterSpec> parameters_of(const CheckpointHeader& header) {
+  return parameter_list(header.model, header.sharing, header.relaxation_rank);
+}
+
+std::vector<DatasetSpec> datasets_of(const std::vector<ParameterSpec>& parameters,
+                                     torch::Dtype dtype, bool optimizer) {
+  std::vector<DatasetSpec> list;
+  for (const ParameterSpec& parameter : parameters) {
+    list.push_back({parameter_dataset(parameter), parameter.shape, dtype});
+    if (!optimizer) continue;
+    list.push_back({exp_avg_dataset(parameter), parameter.shape, dtype});
+    list.push_back({exp_avg_sq_dataset(parameter), parameter.shape, dtype});
+  }
+  return list;
+}
+
+int64_t bytes_of(const std::vector<DatasetSpec>& datasets) {
+  int64_t sum = 0;
+  for (const DatasetSpec& spec : datasets) {
+    sum += spec.count() * static_cast<int64_t>(torch::elementSize(spec.dtype));
+  }
+  return sum;
+}
+
 std::string parameter_dataset(const ParameterSpec& parameter) {
   return all_parameters + parameter.path();
 }

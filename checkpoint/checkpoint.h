@@ -77,6 +77,16 @@ std::string parameter_dataset(const ParameterSpec& parameter);
 std::string exp_avg_dataset(const ParameterSpec& parameter);
 std::string exp_avg_sq_dataset(const ParameterSpec& parameter);
 
+/// All that the model of the header has, adapters included.
+std::vector<ParameterSpec> parameters_of(const CheckpointHeader& header);
+
+/// Each weight and, with `optimizer`, its two moments behind it.
+std::vector<DatasetSpec> datasets_of(const std::vector<ParameterSpec>& parameters,
+                                     torch::Dtype dtype, bool optimizer);
+
+/// Of the values of all of them.
+int64_t bytes_of(const std::vector<DatasetSpec>& datasets);
+
 /// DIR/step-00000100.h5
 std::string checkpoint_file(const std::string& dir, int64_t step);
 

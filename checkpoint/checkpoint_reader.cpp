@@ -66,12 +66,6 @@ Hdf5File open_hdf5(const std::string& file, bool& sealed) {
 /// Elements that are read at a time.
 constexpr int64_t piece = int64_t{1} << 20;
 
-Hdf5Type hdf5_type(torch::Dtype dtype) {
-  return dtype == torch::kFloat64 ? Hdf5Type::float64
-         : dtype == torch::kUInt8 ? Hdf5Type::uint8
-                                  : Hdf5Type::float32;
-}
-
 torch::Dtype dtype_of(Hdf5Type type) {
   switch (type) {
     case Hdf5Type::float64:
@@ -199,6 +193,7 @@ uint64_t CheckpointReader::read_range(const std::string& path, int64_t begin, to
   const DatasetSpec& spec = dataset(path);
   const bool as_stored =
       values.scalar_type() == spec.dtype && values.device().is_cpu() && values.is_contiguous();
+  const Hdf5Type type = naming(file_, [&] { return hdf5_.type(path); });
   torch::Tensor block;
   uint64_t sum = 0;
   for (int64_t at = 0; at < values.numel(); at += piece) {
@@ -208,9 +203,7 @@ uint64_t CheckpointReader::read_range(const std::string& path, int64_t begin, to
     }
     const torch::Tensor stored = as_stored ? target : block.narrow(0, 0, target.numel());
     const int64_t first = begin + at;
-    naming(file_, [&] {
-      hdf5_.read(path, first, stored.numel(), hdf5_type(spec.dtype), stored.data_ptr());
-    });
+    naming(file_, [&] { hdf5_.read(path, first, stored.numel(), type, stored.data_ptr()); });
     if (!as_stored) target.copy_(stored);
     const int64_t counted = std::clamp(from, first, first + stored.numel());
     const int64_t end = std::clamp(to, counted, first + stored.numel());

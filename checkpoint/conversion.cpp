@@ -150,16 +150,9 @@ Tensor Converter::exp_avg_sq(const ParameterSpec& parameter) const {
 void write_converted(const std::string& file, const CheckpointHeader& header, Converter& converter,
                      torch::Dtype dtype, bool optimizer,
                      const std::function<void(int64_t, int64_t)>& progress) {
-  const std::vector<ParameterSpec> parameters =
-      parameter_list(header.model, header.sharing, header.relaxation_rank);
-  std::vector<DatasetSpec> datasets;
-  for (const ParameterSpec& parameter : parameters) {
-    datasets.push_back({parameter_dataset(parameter), parameter.shape, dtype});
-    if (!optimizer) continue;
-    datasets.push_back({exp_avg_dataset(parameter), parameter.shape, dtype});
-    datasets.push_back({exp_avg_sq_dataset(parameter), parameter.shape, dtype});
-  }
-  CheckpointWriter writer(file, header, datasets, Writers::alone());
+  const std::vector<ParameterSpec> parameters = parameters_of(header);
+  CheckpointWriter writer(file, header, datasets_of(parameters, dtype, optimizer),
+                          Writers::alone());
   const auto write = [&](const std::string& dataset, const Tensor& values) {
     writer.write({dataset, 0, values.to(dtype).contiguous().view(-1)});
   };

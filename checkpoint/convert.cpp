@@ -21,8 +21,6 @@ bool is_hugging_face(const std::string& name) { return name.starts_with(hugging_
 
 std::string folder_of(const std::string& name) { return name.substr(hugging_face.size()); }
 
-bool folder_is_missing(const std::string& name) { return name == hugging_face; }
-
 UntiedModel open(const std::string& name, bool with_adapters) {
   return is_hugging_face(name) ? open_hugging_face(folder_of(name))
                                : open_checkpoint(name, with_adapters);
@@ -90,13 +88,6 @@ bool keeps_optimizer(const Conversion& plan) {
          (plan.relaxation_rank == 0 ? plan.base.header.relaxation_rank == 0 : plan.copies_adapters);
 }
 
-/// Of all tensors of a checkpoint.
-int64_t stored_bytes(const CheckpointHeader& header, torch::Dtype dtype, bool optimizer) {
-  const int64_t parameters =
-      count_parameters(header.model, header.sharing, header.relaxation_rank).unique;
-  return parameters * (optimizer ? 3 : 1) * static_cast<int64_t>(torch::elementSize(dtype));
-}
-
 CheckpointHeader header_of(const Conversion& plan, bool optimizer) {
   CheckpointHeader header = plan.base.header;
   header.sharing = plan.map;
@@ -107,7 +98,7 @@ CheckpointHeader header_of(const Conversion& plan, bool optimizer) {
 }
 
 void check_combination(const ConvertOptions& options) {
-  if (folder_is_missing(options.to)) throw UserError("--to hf: names no folder; write hf:DIR");
+  if (options.to == hugging_face) throw UserError("--to hf: names no folder; write hf:DIR");
   if (options.untie && (options.strict || options.sharing)) {
     throw UserError("--untie makes every layer its own; drop --strict, --sharing and --map");
   }
@@ -131,9 +122,8 @@ void explain_distances(Converted& result) {
   bool norms = false;
   bool others = false;
   for (const auto& [name, distance] : result.distances) {
-    const bool of_layer = name.find("_norm/") != std::string::npos &&
-                          name.find("/q_norm") == std::string::npos &&
-                          name.find("/k_norm") == std::string::npos;
+    const bool of_layer =
+        name.starts_with("attention_norm/") || name.starts_with("feed_forward_norm/");
     norms = norms || of_layer;
     others = others || (!of_layer && !name.ends_with("proj/weight"));
   }
@@ -185,7 +175,7 @@ Converted convert(const ConvertOptions& options) {
   }
   const bool optimizer = keeps_optimizer(plan);
   Converted result{header_of(plan, optimizer), {}, {}};
-  result.bytes = stored_bytes(result.header, options.dtype, optimizer);
+  result.bytes = bytes_of(datasets_of(parameters_of(result.header), options.dtype, optimizer));
   if (plan.base.header.step > 0 && !optimizer) {
     result.notes.emplace_back(
         "the optimizer state is left out: it has no meaning for the new weights");

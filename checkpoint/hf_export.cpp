@@ -82,9 +82,9 @@ int64_t exported_bytes(const UntiedModel& model, const HfExportOptions& options)
   if (options.peft) {
     for (TensorToWrite& tensor : peft_tensors(model)) tensors.push_back(std::move(tensor));
   }
-  int64_t elements = 0;
-  for (const TensorToWrite& tensor : tensors) elements += c10::multiply_integers(tensor.shape);
-  return elements * static_cast<int64_t>(torch::elementSize(options.dtype));
+  int64_t sum = 0;
+  for (const TensorToWrite& tensor : tensors) sum += tensor.bytes(options.dtype);
+  return sum;
 }
 
 void export_hugging_face(const std::string& dir, const UntiedModel& model,

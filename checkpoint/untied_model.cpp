@@ -163,7 +163,7 @@ UntiedModel open_checkpoint(const std::string& file, bool with_adapters) {
   const auto reader = std::make_shared<const CheckpointReader>(file);
   const CheckpointHeader& header = reader->header();
   const SharingMap map = header.sharing;
-  const auto parameters = parameter_list(header.model, map, header.relaxation_rank);
+  const auto parameters = parameters_of(header);
   check_parameters(*reader, parameters);
   UntiedModel model{.name = file, .header = header};
   model.parameters = [=](const ParameterSpec& parameter) {

@@ -34,6 +34,16 @@ CLI::Validator at_least_one() {
   return {complaint, ""};
 }
 
+std::string with_options_for_keys(std::string message,
+                                  const std::vector<std::pair<std::string, std::string>>& options) {
+  for (const auto& [key, option] : options) {
+    for (size_t at = message.find(key); at != std::string::npos; at = message.find(key, at)) {
+      message.replace(at, key.size(), option);
+    }
+  }
+  return message;
+}
+
 CLI::Validator one_of_words(const std::vector<std::string>& words) {
   const auto complaint = [words](const std::string& text) {
     if (std::find(words.begin(), words.end(), text) != words.end()) return std::string();

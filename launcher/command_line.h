@@ -15,6 +15,11 @@ bool parse_words(CLI::App& app, std::vector<std::string> arguments, bool speaks 
 /// A whole number of at least 1.
 CLI::Validator at_least_one();
 
+/// `message`, which speaks of a run's keys, with the options that stand for them: {key, option}
+/// each.
+std::string with_options_for_keys(std::string message,
+                                  const std::vector<std::pair<std::string, std::string>>& options);
+
 /// One of `words`.
 CLI::Validator one_of_words(const std::vector<std::string>& words);
 

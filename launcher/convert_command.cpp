@@ -28,18 +28,6 @@ each layer back as far as rank 64 can; its layers by themselves again, for trans
   rondo train train.init=shared.h5 data.path=corpus
 )";
 
-/// The options stand for keys of the config, by which messages call them.
-std::string with_option_names(std::string message) {
-  for (const std::string name : {"strategy", "unique", "map", "prelude", "coda"}) {
-    const std::string key = "sharing." + name;
-    const std::string option = name == "strategy" ? "--sharing" : "--" + name;
-    for (size_t at = message.find(key); at != std::string::npos; at = message.find(key, at)) {
-      message.replace(at, key.size(), option);
-    }
-  }
-  return message;
-}
-
 /// What the command line says, where it is not yet what `convert` takes.
 struct ConvertWords {
   SharingOptions sharing;
@@ -166,7 +154,11 @@ Converted run(ConvertOptions& options) {
   try {
     return convert(options);
   } catch (const UserError& error) {
-    throw UserError(with_option_names(error.what()));
+    throw UserError(with_options_for_keys(error.what(), {{"sharing.strategy", "--sharing"},
+                                                         {"sharing.unique", "--unique"},
+                                                         {"sharing.map", "--map"},
+                                                         {"sharing.prelude", "--prelude"},
+                                                         {"sharing.coda", "--coda"}}));
   }
 }
 

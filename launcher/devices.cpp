@@ -49,7 +49,7 @@ torch::Device choose_device(const std::string& kind, int rank_on_node, const std
   return kind == "cuda" ? choose_cuda_device(rank_on_node, asked, otherwise) : torch::kCPU;
 }
 
-// With warnings in the place of errors LibTorch leaves two of its attention kernels as they are.
+// With warnings in the place of errors LibTorch leaves cuDNN's attention as it is.
 // To fill what is only made would cost a pass over it.
 void add_in_one_order() {
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);

@@ -70,25 +70,25 @@ void choose_sequence(const EvalWords& words, const ModelSpec& model, Resolved& s
   }
 }
 
-/// Some are of keys of a run, which `rondo eval` has other words for.
-template <typename Step>
-void in_words_of_eval(Step step) {
-  try {
-    step();
-  } catch (const UserError& error) {
-    std::string message = error.what();
-    const std::string key = "data.sequence";
-    for (size_t at = 0; (at = message.find(key)) != std::string::npos;) {
-      message.replace(at, key.size(), "--sequence");
-    }
-    throw UserError(message);
-  }
-}
-
 void check_positions(const EvalWords& words, const ModelSpec& model) {
   if (model.positions == 0 || words.sequence <= model.positions) return;
   throw UserError(fmt::format("--sequence {}: the model learned {} positions; give {} or less",
                               words.sequence, model.positions, model.positions));
+}
+
+SampleSource open_source(const EvalWords& words, const Config& config, int64_t vocab,
+                         bool check_tokens) {
+  const auto checked = check_tokens ? std::optional(vocab) : std::nullopt;
+  try {
+    return {{{open_corpus("--data", words.data, checked), 1.0}},
+            {.sequence = config.data.sequence,
+             .stride = words.stride,
+             .global_batch = 1,
+             .shuffle = false,
+             .vocab = vocab}};
+  } catch (const UserError& error) {
+    throw UserError(with_options_for_keys(error.what(), {{"data.sequence", "--sequence"}}));
+  }
 }
 
 void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
@@ -110,15 +110,7 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
     check_parameters(reader, parameter_list(model.spec, model.sharing, model.relaxation_rank));
     config.train.micro_batch = words.micro_batch;
     config.train.global_batch = 1;
-    const auto vocab = host.rank() == 0 ? std::optional(model.spec.vocab) : std::nullopt;
-    in_words_of_eval([&] {
-      source.emplace(std::vector<Corpus>{{open_corpus("--data", words.data, vocab), 1.0}},
-                     SampleOptions{.sequence = config.data.sequence,
-                                   .stride = words.stride,
-                                   .global_batch = 1,
-                                   .shuffle = false,
-                                   .vocab = model.spec.vocab});
-    });
+    source.emplace(open_source(words, config, model.spec.vocab, host.rank() == 0));
     config.train.eval_batches = sample_count(words, *source, config.data.sequence);
   });
   torch::set_num_threads(words.threads);

@@ -22,10 +22,6 @@ ModelDefinition definition(const CheckpointHeader& header) {
   return {header.model, header.sharing, header.relaxation_rank};
 }
 
-std::vector<ParameterSpec> parameters_of(const CheckpointHeader& header) {
-  return parameter_list(header.model, header.sharing, header.relaxation_rank);
-}
-
 void check_positions(const CheckpointReader& reader, int64_t sequence) {
   const int64_t learned = reader.header().model.positions;
   if (learned == 0 || sequence <= learned) return;

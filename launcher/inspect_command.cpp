@@ -69,7 +69,7 @@ int inspect_command(const Arguments& arguments) {
   if (!parse_words(app, arguments)) return 0;
   const CheckpointReader reader(file);
   const CheckpointHeader& header = reader.header();
-  const auto parameters = parameter_list(header.model, header.sharing, header.relaxation_rank);
+  const auto parameters = parameters_of(header);
   check_parameters(reader, parameters);
   if (verify) reader.verify();
   if (sequence == 0) sequence = sequence_in(header.config);

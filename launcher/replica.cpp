@@ -133,18 +133,6 @@ void Replica::draw(uint64_t seed) {
   buffers_.adopt_values();
 }
 
-/// Of the whole model, in one order on every rank.
-std::vector<std::string> Replica::datasets(bool optimizer) const {
-  std::vector<std::string> paths;
-  for (const ParameterSpec& spec : parameters_) {
-    paths.push_back(parameter_dataset(spec));
-    if (!optimizer) continue;
-    paths.push_back(exp_avg_dataset(spec));
-    paths.push_back(exp_avg_sq_dataset(spec));
-  }
-  return paths;
-}
-
 /// What this rank needs. Returns the checksums, by dataset, of the elements that it would save.
 std::map<std::string, uint64_t> Replica::read(const CheckpointReader& reader, bool optimizer) {
   std::map<std::string, uint64_t> sums;
@@ -162,16 +150,17 @@ std::map<std::string, uint64_t> Replica::read(const CheckpointReader& reader, bo
 }
 
 void Replica::load(const CheckpointReader& reader, const LoadOptions& options, Communicator& host) {
-  const std::vector<std::string> paths = datasets(options.optimizer);
-  std::vector<int64_t> sums(paths.size(), 0);  // modulo 2^64, as the checksums are
+  // Of the whole model, in one order on every rank.
+  const auto all = datasets_of(parameters_, store_.precision().master, options.optimizer);
+  std::vector<int64_t> sums(all.size(), 0);  // modulo 2^64, as the checksums are
   agree(host, [&] {
     std::map<std::string, uint64_t> mine = read(reader, options.optimizer);
-    for (size_t i = 0; i < paths.size(); ++i) sums[i] = static_cast<int64_t>(mine[paths[i]]);
+    for (size_t i = 0; i < all.size(); ++i) sums[i] = static_cast<int64_t>(mine[all[i].path]);
   });
   host.all_reduce_sum({sums.data(), static_cast<int64_t>(sums.size()), ElementType::int64});
   agree(host, [&] {
-    for (size_t i = 0; options.verify && i < paths.size(); ++i) {
-      reader.compare_checksum(paths[i], static_cast<uint64_t>(sums[i]));
+    for (size_t i = 0; options.verify && i < all.size(); ++i) {
+      reader.compare_checksum(all[i].path, static_cast<uint64_t>(sums[i]));
     }
   });
   buffers_.publish_values();
@@ -181,12 +170,7 @@ Save Replica::snapshot(const std::string& file, const CheckpointHeader& header) 
   check_ties(engine({}).pipeline->layers(), model_.sharing);
   buffers_.check_replicas_equal();
   Save save{.file = file, .header = header};
-  for (const ParameterSpec& spec : parameters_) {
-    for (const std::string& path :
-         {parameter_dataset(spec), exp_avg_dataset(spec), exp_avg_sq_dataset(spec)}) {
-      save.all.push_back({path, spec.shape, store_.precision().master});
-    }
-  }
+  save.all = datasets_of(parameters_, store_.precision().master, /*optimizer=*/true);
   for (const OwnedSlice& slice : buffers_.checkpoint_slices()) {
     const auto write = [&](const std::string& dataset, const torch::Tensor& values) {
       save.mine.push_back({dataset, slice.begin, values});

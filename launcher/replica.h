@@ -90,7 +90,6 @@ class Replica {
     std::unique_ptr<Pipeline> pipeline;
   };
   Engine& engine(const StepDepth& depth);
-  std::vector<std::string> datasets(bool optimizer) const;
   std::map<std::string, uint64_t> read(const CheckpointReader& reader, bool optimizer);
   const RankProgram& own(const Program& program) const;
   const RankProgram& forward_program(int microbatches);

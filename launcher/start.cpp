@@ -39,8 +39,8 @@ CheckpointReader open_resumed(const Config& config, const std::string& file) {
   return open_named("checkpoint.resume", file);
 }
 
-void check_has_optimizer(const CheckpointReader& reader, const ModelDefinition& model) {
-  const auto parameters = parameter_list(model.spec, model.sharing, model.relaxation_rank);
+void check_has_optimizer(const CheckpointReader& reader) {
+  const auto parameters = parameters_of(reader.header());
   const bool has_all =
       std::all_of(parameters.begin(), parameters.end(), [&](const ParameterSpec& parameter) {
         return reader.has(exp_avg_dataset(parameter)) && reader.has(exp_avg_sq_dataset(parameter));
@@ -60,14 +60,13 @@ void check_own(const CheckpointReader& reader, const std::string& folder) {
     throw UserError(fmt::format("{} says that it is of step {}: use the checkpoint before it",
                                 reader.file(), header.step));
   }
-  const ModelDefinition model{header.model, header.sharing, header.relaxation_rank};
-  check_parameters(reader, parameter_list(model.spec, model.sharing, model.relaxation_rank));
-  check_has_optimizer(reader, model);
+  check_parameters(reader, parameters_of(header));
+  check_has_optimizer(reader);
 }
 
 ModelDefinition model_in(const CheckpointReader& reader, const Config& config) {
   const CheckpointHeader& header = reader.header();
-  check_parameters(reader, parameter_list(header.model, header.sharing, header.relaxation_rank));
+  check_parameters(reader, parameters_of(header));
   return {header.model, header.sharing, header.relaxation_rank, config.gradient};
 }
 
@@ -183,7 +182,7 @@ Start choose_start(const Config& config, int64_t damaged) {
     const CheckpointReader reader = open_resumed(config, *file);
     check_nothing_newer(config, reader.header().step);
     const Start start = start_from(reader, config, /*resume=*/true);
-    check_has_optimizer(reader, start.model);
+    check_has_optimizer(reader);
     if (config.train.init.empty()) check_same_model(start.model, define_model(config), *file);
     return start;
   }

@@ -75,10 +75,9 @@ struct Run {
 
 /// Of the file that a save writes: weights and two moments.
 int64_t checkpoint_bytes(const Config& config, const ModelDefinition& model) {
-  const int64_t parameters =
-      count_parameters(model.spec, model.sharing, model.relaxation_rank).unique;
+  const auto parameters = parameter_list(model.spec, model.sharing, model.relaxation_rank);
   const Precision precision = Precision::parse(config.train.precision);
-  return 3 * parameters * static_cast<int64_t>(torch::elementSize(precision.master));
+  return bytes_of(datasets_of(parameters, precision.master, /*optimizer=*/true));
 }
 
 /// Before the first step, not after the last.

@@ -168,13 +168,13 @@ int expect_no_harm(const std::string& original, Examine examine,
   return refused;
 }
 
-/// A folder with the example's checkpoint.
 /// RONDO_DAMAGES=4 tries four times as many; the default is what a test run has time for.
 int often(int count) {
   const char* factor = std::getenv("RONDO_DAMAGES");
   return factor == nullptr ? count : count * std::max(1, std::atoi(factor));
 }
 
+/// A folder with the example's checkpoint.
 void save_example(const TemporaryFolder& folder) {
   save_checkpoint(folder.file(checkpoint_name), example_header(), example_datasets(),
                   example_slices(0, 1), Writers::alone());

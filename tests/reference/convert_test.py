@@ -39,6 +39,14 @@ class Convert(RondoTest):
         hf_models.save_random_model(hf_models.configs(LAYERS)[family], self.folder / "hf",
                                     torch.float64)
 
+    def train_three_blocks(self, file):
+        """Of six layers, with an optimizer's state."""
+        write_corpus(self.folder / "corpus", [random_tokens(400, 64)])
+        self.train("run", rondo_runs.TINY_MODEL | {
+            "data.path": "corpus", "data.sequence": 16, "train.steps": 2, "train.global_batch": 4,
+            "train.micro_batch": 2, "train.eval_every": 0})
+        self.checkpoint_file("run", 2).rename(self.folder / file)
+
     def test_every_family_comes_back_to_the_bit(self):
         for family, config in hf_models.configs(LAYERS).items():
             for dtype in (torch.float32, torch.bfloat16):
@@ -217,11 +225,7 @@ class Convert(RondoTest):
             np.testing.assert_allclose(strict[key.format(block)], mean, rtol=0, atol=1e-12)
 
     def test_state_goes_along_where_weights_are_copied(self):
-        write_corpus(self.folder / "corpus", [random_tokens(400, 64)])
-        self.train("run", rondo_runs.TINY_MODEL | {
-            "data.path": "corpus", "data.sequence": 16, "train.steps": 2, "train.global_batch": 4,
-            "train.micro_batch": 2, "train.eval_every": 0})
-        self.checkpoint_file("run", 2).rename(self.folder / "shared.h5")
+        self.train_three_blocks("shared.h5")
         self.convert("shared.h5", "split.h5", "--map", "0,1,2,3,1,2")
         shared, split = (read_checkpoint(self.folder / f"{n}.h5") for n in ("shared", "split"))
         for root in ("parameters", "optimizer/exp_avg", "optimizer/exp_avg_sq"):
@@ -238,11 +242,7 @@ class Convert(RondoTest):
                              read_checkpoint(self.folder / "relaxed.h5")))
 
     def test_blocks_that_merge_are_their_mean_or_their_owner(self):
-        write_corpus(self.folder / "corpus", [random_tokens(400, 64)])
-        self.train("run", rondo_runs.TINY_MODEL | {
-            "data.path": "corpus", "data.sequence": 16, "train.steps": 2, "train.global_batch": 4,
-            "train.micro_batch": 2, "train.eval_every": 0})
-        self.checkpoint_file("run", 2).rename(self.folder / "three.h5")
+        self.train_three_blocks("three.h5")
         three = read_checkpoint(self.folder / "three.h5")
         for init, said in (("average", "averaged"), ("owner", "the chosen layer's")):
             printed = self.convert("three.h5", f"{init}.h5", "--map", "0,1,0,0,1,0", "--init", init)

@@ -9,11 +9,10 @@ import json
 import shutil
 import sys
 
-import numpy as np
 import torch
 
 import rondo_runs
-from rondo_runs import RondoTest, random_tokens, read_checkpoint, words, write_corpus
+from rondo_runs import RondoTest, random_tokens, words, write_corpus
 
 STEPS = 6
 SETTINGS = rondo_runs.TINY_MODEL | {
@@ -47,14 +46,8 @@ class OneDevice(RondoTest):
         return host, device
 
     def assert_same_files(self, one, other, tolerance):
-        ours, theirs = (read_checkpoint(self.checkpoint_file(r, STEPS)) for r in (one, other))
-        self.assertEqual(set(ours), set(theirs))
-        for name, expected in theirs.items():
-            if tolerance == 0:
-                self.assertEqual(ours[name].tobytes(), expected.tobytes(), name)
-            else:
-                np.testing.assert_allclose(ours[name], expected, atol=tolerance, rtol=0,
-                                           err_msg=name)
+        self.assert_same_datasets(self.checkpoint_file(one, STEPS),
+                                  self.checkpoint_file(other, STEPS), tolerance)
 
     def test_it_computes_what_the_processor_does(self):
         for settings in ({},
@@ -85,7 +78,7 @@ class OneDevice(RondoTest):
             self.assertLess(abs(one["loss"] - other["loss"]) / other["loss"], 0.01)
 
     def resume(self, run, settings):
-        """`run` again from its middle, in a copy of it."""
+        """`run` again from its middle."""
         self.checkpoint_file(run, STEPS).unlink()
         printed = self.rondo("train", *words(SETTINGS | settings | {"log.dir": run}))
         self.assertIn(f"resumes after step {STEPS // 2}\n", printed)

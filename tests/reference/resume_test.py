@@ -52,10 +52,8 @@ class Resume(RondoTest):
 
     def assert_bitwise_equal(self, run, straight):
         self.assert_same_metrics(run, straight)
-        ours, theirs = (read_checkpoint(self.checkpoint_file(r, STEPS)) for r in (run, straight))
-        self.assertEqual(set(ours), set(theirs))
-        for name, expected in theirs.items():
-            self.assertEqual(ours[name].tobytes(), expected.tobytes(), name)
+        self.assert_same_datasets(self.checkpoint_file(run, STEPS),
+                                  self.checkpoint_file(straight, STEPS))
 
     def interrupt(self, run, settings, *sent, after, ranks=0):
         """Starts a run, sends it signals after `after` steps; returns exit code and output."""
@@ -124,10 +122,8 @@ class Resume(RondoTest):
         self.half_of("straight", "alone")
         self.resume("alone", settings | {"distributed.zero": 0}, 10)
         self.assert_same_metrics("alone", "straight", tolerance=1e-10)
-        ours, theirs = (read_checkpoint(self.checkpoint_file(r, STEPS))
-                        for r in ("alone", "straight"))
-        for name, expected in theirs.items():
-            np.testing.assert_allclose(ours[name], expected, atol=1e-10, rtol=0, err_msg=name)
+        self.assert_same_datasets(self.checkpoint_file("alone", STEPS),
+                                  self.checkpoint_file("straight", STEPS), tolerance=1e-10)
 
     def damages(self, file):
         """Contents of a damaged copy of a checkpoint: cut off, and one bit of a tensor flipped."""
@@ -238,9 +234,8 @@ class Resume(RondoTest):
         self.assertEqual(kept, [f"step-{step:08}.h5" for step in (8, 16, 18, 20)])
         # Step 10 was written while step 11 changed the weights.
         self.train("both", SETTINGS | {"checkpoint.keep_every": 10})
-        ours, theirs = (read_checkpoint(self.checkpoint_file(r, 10)) for r in ("both", "blocking"))
-        for name, expected in theirs.items():
-            self.assertEqual(ours[name].tobytes(), expected.tobytes(), name)
+        self.assert_same_datasets(self.checkpoint_file("both", 10),
+                                  self.checkpoint_file("blocking", 10))
 
     def test_a_finished_run_says_that_nothing_is_left(self):
         self.train("run", SETTINGS)

@@ -103,6 +103,16 @@ class RondoTest(unittest.TestCase):
                    ranks=ranks)
         return read_metrics(self.folder / run)
 
+    def assert_same_datasets(self, file, expected, tolerance=0):
+        """Of two checkpoints: to the bit, or within a tolerance."""
+        ours, theirs = read_checkpoint(file), read_checkpoint(expected)
+        self.assertEqual(set(ours), set(theirs))
+        for name, values in theirs.items():
+            if tolerance == 0:
+                self.assertEqual(ours[name].tobytes(), values.tobytes(), name)
+            else:
+                np.testing.assert_allclose(ours[name], values, atol=tolerance, rtol=0, err_msg=name)
+
     def checkpoint_file(self, run, step):
         return self.folder / run / "checkpoints" / f"step-{step:08}.h5"
 
