@@ -16,15 +16,22 @@ using torch::Tensor;
 
 double squares(const Tensor& t) { return t.to(torch::kFloat64).square().sum().item<double>(); }
 
-/// "adapters/7/attention", "q_proj/a": layer, slot and linear.
+/// Whose an adapter's tensor is, and what of the slot's component it is added to.
 struct AdapterPlace {
   int layer = 0;
   Slot slot = Slot::attention;
-  std::string linear;
+  std::string target;  ///< "q_proj/weight" for "q_proj/a" and "q_proj/b", else its own name
 };
 
 bool is_adapter(const ParameterSpec& parameter) {
   return parameter.component.starts_with("adapters/");
+}
+
+bool is_vector(const ParameterSpec& parameter) { return parameter.shape.size() == 1; }
+
+/// "q_proj" of "q_proj/a"
+std::string module_of(const ParameterSpec& parameter) {
+  return parameter.name.substr(0, parameter.name.rfind('/'));
 }
 
 AdapterPlace place_of(const ParameterSpec& adapter) {
@@ -33,7 +40,7 @@ AdapterPlace place_of(const ParameterSpec& adapter) {
   const bool attends = adapter.component.substr(second + 1) == slot_name(Slot::attention);
   return {std::stoi(adapter.component.substr(first, second - first)),
           attends ? Slot::attention : Slot::feed_forward,
-          adapter.name.substr(0, adapter.name.rfind('/'))};
+          is_vector(adapter) ? adapter.name : module_of(adapter) + "/weight"};
 }
 
 /// B [out, r] and A [r, in] with B·A the best approximation of `residual` [out, in] of that rank.
@@ -76,29 +83,37 @@ Tensor Converter::shared(const ParameterSpec& parameter) const {
   return combined(conversion_.base.parameters, parameter);
 }
 
+ParameterSpec Converter::target(const ParameterSpec& adapter) const {
+  const AdapterPlace place = place_of(adapter);
+  const ParameterSpec& component =
+      specs_.at(fmt::format("{}/{}/{}", slot_name(place.slot),
+                            conversion_.map.id(place.slot, place.layer), place.target));
+  return in_component(component, place.slot, place.layer);
+}
+
+Tensor Converter::residual(const ParameterSpec& adapter) const {
+  const ParameterSpec layer = target(adapter);
+  if (conversion_.adapter == AdapterInit::zero) return torch::zeros(layer.shape, torch::kFloat64);
+  const auto where = slot_component(layer.component);
+  const ParameterSpec component =
+      in_component(layer, where->slot, conversion_.map.id(where->slot, where->id));
+  return conversion_.original.parameters(layer).to(torch::kFloat64) -
+         shared(component).to(torch::kFloat64);
+}
+
 /// Both tensors of a linear's adapter come from one decomposition, so the second is kept.
-const Tensor& Converter::adapter(const ParameterSpec& parameter) {
+const Tensor& Converter::low_rank(const ParameterSpec& parameter) {
   const auto known = adapters_.find(parameter.path());
   if (known != adapters_.end()) return known->second;
   adapters_.clear();
-  const AdapterPlace place = place_of(parameter);
-  const bool is_a = parameter.name.ends_with("/a");
-  const int64_t rank = parameter.shape[is_a ? 0 : 1];
-  const std::string path = fmt::format("{}/{}", parameter.component, place.linear);
-  const ParameterSpec& component =
-      specs_.at(fmt::format("{}/{}/{}/weight", slot_name(place.slot),
-                            conversion_.map.id(place.slot, place.layer), place.linear));
-  const ParameterSpec layer = in_component(component, place.slot, place.layer);
-  Tensor residual;
-  if (conversion_.adapter == AdapterInit::svd) {
-    residual = conversion_.original.parameters(layer).to(torch::kFloat64) -
-               shared(component).to(torch::kFloat64);
-  }
-  if (residual.defined() && residual.any().item<bool>()) {
-    std::tie(adapters_[path + "/b"], adapters_[path + "/a"]) = truncated(residual, rank);
-    Distance& distance = distances_[layer.path()];
-    distance.squares = squares(residual - adapters_[path + "/b"].mm(adapters_[path + "/a"]));
-    distance.of = squares(residual);
+  const std::string path = fmt::format("{}/{}", parameter.component, module_of(parameter));
+  const Tensor rest = residual(parameter);  // [out, in]
+  if (rest.any().item<bool>()) {
+    const int64_t rank = specs_.at(path + "/a").shape[0];
+    std::tie(adapters_[path + "/b"], adapters_[path + "/a"]) = truncated(rest, rank);
+    Distance& distance = distances_[target(parameter).path()];
+    distance.squares = squares(rest - adapters_[path + "/b"].mm(adapters_[path + "/a"]));
+    distance.of = squares(rest);
   } else {
     // A Gaussian and B zero: no change, but a gradient.
     const ModelDefinition model{conversion_.base.header.model, conversion_.map,
@@ -114,9 +129,9 @@ void Converter::note_distance(const ParameterSpec& parameter, const Tensor& made
   const auto where = slot_component(parameter.component);
   const bool merges =
       conversion_.init == SharingInit::average || conversion_.init == SharingInit::owner;
-  // A relaxed model's low-rank terms bring matrices back, and nothing else.
-  const bool counts = conversion_.relaxation_rank > 0 ? parameter.shape.size() == 1 : merges;
-  if (!where || !counts) return;
+  if (!where) return;
+  // A relaxed model's own terms bring back whatever is not in front of a branch.
+  if (conversion_.relaxation_rank > 0 ? !is_layer_norm(where->slot) : !merges) return;
   const std::vector<int> layers =
       source_layers(conversion_.map, where->slot, where->id, SharingInit::average);
   Distance distance;
@@ -131,8 +146,8 @@ void Converter::note_distance(const ParameterSpec& parameter, const Tensor& made
 
 Tensor Converter::parameter(const ParameterSpec& parameter) {
   if (is_adapter(parameter)) {
-    return conversion_.copies_adapters ? conversion_.base.parameters(parameter)
-                                       : adapter(parameter);
+    if (conversion_.copies_adapters) return conversion_.base.parameters(parameter);
+    return is_vector(parameter) ? residual(parameter) : low_rank(parameter);
   }
   const Tensor made = shared(parameter);
   note_distance(parameter, made);

@@ -52,7 +52,11 @@ class Converter {
  private:
   torch::Tensor combined(const TensorSource& source, const ParameterSpec& parameter) const;
   torch::Tensor shared(const ParameterSpec& parameter) const;
-  const torch::Tensor& adapter(const ParameterSpec& parameter);
+  /// What a tensor of an adapter is added to, in the layer: "attention/7", "q_proj/weight".
+  ParameterSpec target(const ParameterSpec& adapter) const;
+  /// What the target lacks of the original, in its shape; zeros where none is asked for.
+  torch::Tensor residual(const ParameterSpec& adapter) const;
+  const torch::Tensor& low_rank(const ParameterSpec& parameter);
   void note_distance(const ParameterSpec& parameter, const torch::Tensor& made);
 
   Conversion conversion_;

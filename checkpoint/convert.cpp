@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <numeric>
 #include <utility>
@@ -21,9 +22,8 @@ bool is_hugging_face(const std::string& name) { return name.starts_with(hugging_
 
 std::string folder_of(const std::string& name) { return name.substr(hugging_face.size()); }
 
-UntiedModel open(const std::string& name, bool with_adapters) {
-  return is_hugging_face(name) ? open_hugging_face(folder_of(name))
-                               : open_checkpoint(name, with_adapters);
+UntiedModel open(const std::string& name, OwnTerms own) {
+  return is_hugging_face(name) ? open_hugging_face(folder_of(name)) : open_checkpoint(name, own);
 }
 
 int depth_of(const std::string& name) {
@@ -54,10 +54,11 @@ Conversion plan_conversion(const ConvertOptions& options, bool keeps_base) {
   Conversion plan;
   // A map that cannot be is refused before a tensor is looked for.
   if (options.sharing) make_sharing_map(*options.sharing, depth_of(options.from));
-  plan.base = open(options.from, /*with_adapters=*/!keeps_base);
+  plan.base = open(options.from, keeps_base ? OwnTerms::none : OwnTerms::all);
   const bool is_base = options.original.empty() && !keeps_base;
   plan.original =
-      is_base ? plan.base : open(options.original.empty() ? options.from : options.original, true);
+      is_base ? plan.base
+              : open(options.original.empty() ? options.from : options.original, OwnTerms::all);
   if (!(plan.original.header.model == plan.base.header.model)) {
     throw UserError(fmt::format("{} is another model than {}: its sizes differ", plan.original.name,
                                 plan.base.name));
@@ -76,8 +77,8 @@ Conversion plan_conversion(const ConvertOptions& options, bool keeps_base) {
                          options.norms != NormHandling::folded && plan.relaxation_rank > 0 &&
                          plan.relaxation_rank == plan.base.header.relaxation_rank;
   if (options.norms == NormHandling::folded) {
-    plan.base = with_folded_gains(std::move(plan.base));
-    plan.original = with_folded_gains(std::move(plan.original));
+    plan.base = with_folded_norms(std::move(plan.base));
+    plan.original = with_folded_norms(std::move(plan.original));
   }
   return plan;
 }
@@ -119,23 +120,12 @@ void check_combination(const ConvertOptions& options) {
 
 /// Why a relaxed model is not the original even at full rank.
 void explain_distances(Converted& result) {
-  bool norms = false;
-  bool others = false;
-  for (const auto& [name, distance] : result.distances) {
-    const bool of_layer =
-        name.starts_with("attention_norm/") || name.starts_with("feed_forward_norm/");
-    norms = norms || of_layer;
-    others = others || (!of_layer && !name.ends_with("proj/weight"));
-  }
-  if (norms) {
-    result.notes.emplace_back(
-        "layers share norms, which no low-rank term brings back: see --norms per_layer and folded");
-  }
-  if (others) {
-    result.notes.emplace_back(
-        "layers share the biases and inner norms of their block, which no low-rank term brings "
-        "back");
-  }
+  const bool norms = std::any_of(
+      result.distances.begin(), result.distances.end(),
+      [](const auto& entry) { return entry.first.find("_norm/") != std::string::npos; });
+  if (!norms) return;
+  result.notes.emplace_back(
+      "layers share norms, which no low-rank term brings back: see --norms per_layer and folded");
 }
 
 Converted to_hugging_face(const ConvertOptions& options) {
@@ -146,7 +136,7 @@ Converted to_hugging_face(const ConvertOptions& options) {
         "that one");
   }
   check_new_folder(folder_of(options.to));
-  const UntiedModel model = open(options.from, /*with_adapters=*/!options.peft);
+  const UntiedModel model = open(options.from, options.peft ? OwnTerms::vectors : OwnTerms::all);
   if (options.peft && model.header.relaxation_rank == 0) {
     throw UserError(
         fmt::format("{} has no low-rank terms that --peft could write; drop --peft", options.from));

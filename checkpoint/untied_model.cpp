@@ -98,34 +98,39 @@ ParameterSpec stored(const ParameterSpec& parameter, const SharingMap& map) {
   return in_component(parameter, where->slot, map.id(where->slot, where->id));
 }
 
-/// B·A of the layer's own adapter, [out, in] float64; undefined where the parameter has none.
-torch::Tensor low_rank_term(const CheckpointReader& reader, const ParameterSpec& parameter) {
+/// What the layer's adapters add to the parameter, float64 and in its shape: B·A of a matrix, its
+/// own of a vector. Undefined where they have nothing for it, or `own` leaves it out.
+torch::Tensor own_term(const CheckpointReader& reader, const ParameterSpec& parameter,
+                       OwnTerms own) {
   const auto where = slot_component(parameter.component);
+  if (!where || own == OwnTerms::none) return {};
+  const std::string adapters =
+      fmt::format("{}adapters/{}/{}/", all_parameters, where->id, slot_name(where->slot));
+  const auto read = [&](const std::string& name) {
+    return reader.read(adapters + name).to(torch::kFloat64);
+  };
   const auto linear = linear_of(parameter);
-  if (!where || !linear) return {};
-  const std::string path = fmt::format("{}adapters/{}/{}/{}", all_parameters, where->id,
-                                       slot_name(where->slot), *linear);
-  if (!reader.has(path + "/a")) return {};
-  return reader.read(path + "/b")
-      .to(torch::kFloat64)
-      .mm(reader.read(path + "/a").to(torch::kFloat64));
+  if (!linear)
+    return reader.has(adapters + parameter.name) ? read(parameter.name) : torch::Tensor();
+  if (own != OwnTerms::all || !reader.has(adapters + *linear + "/a")) return {};
+  return read(*linear + "/b").mm(read(*linear + "/a"));
 }
 
-/// The slot whose norm a linear reads; nothing for those behind the nonlinear part.
+/// The slot whose norm a linear reads; nothing for those behind the nonlinear part, and for inner
+/// norms.
 std::optional<Slot> norm_before(const ParameterSpec& parameter) {
   const auto where = slot_component(parameter.component);
-  const auto linear = linear_of(parameter);
-  if (!where || !linear || *linear == "o_proj" || *linear == "down_proj") return std::nullopt;
-  if (where->slot == Slot::attention) return Slot::attention_norm;
-  if (where->slot == Slot::feed_forward) return Slot::feed_forward_norm;
-  return std::nullopt;
+  const std::string module = parameter.name.substr(0, parameter.name.find('/'));
+  const bool reads = module.ends_with("_proj") && module != "o_proj" && module != "down_proj";
+  if (!where || !reads) return std::nullopt;
+  return where->slot == Slot::attention ? Slot::attention_norm : Slot::feed_forward_norm;
 }
+
+}  // namespace
 
 bool is_layer_norm(Slot slot) {
   return slot == Slot::attention_norm || slot == Slot::feed_forward_norm;
 }
-
-}  // namespace
 
 std::optional<SlotComponent> slot_component(const std::string& component) {
   for (Slot slot : all_slots) {
@@ -159,7 +164,7 @@ UntiedModel open_hugging_face(const std::string& dir) {
   return model;
 }
 
-UntiedModel open_checkpoint(const std::string& file, bool with_adapters) {
+UntiedModel open_checkpoint(const std::string& file, OwnTerms own) {
   const auto reader = std::make_shared<const CheckpointReader>(file);
   const CheckpointHeader& header = reader->header();
   const SharingMap map = header.sharing;
@@ -168,8 +173,7 @@ UntiedModel open_checkpoint(const std::string& file, bool with_adapters) {
   UntiedModel model{.name = file, .header = header};
   model.parameters = [=](const ParameterSpec& parameter) {
     torch::Tensor values = reader->read(parameter_dataset(stored(parameter, map)));
-    if (!with_adapters) return values;
-    const torch::Tensor term = low_rank_term(*reader, parameter);
+    const torch::Tensor term = own_term(*reader, parameter, own);
     return term.defined() ? values.to(torch::kFloat64) + term : values;
   };
   if (!reader->has(exp_avg_dataset(parameters.front()))) return model;
@@ -183,27 +187,32 @@ UntiedModel open_checkpoint(const std::string& file, bool with_adapters) {
   return model;
 }
 
-UntiedModel with_folded_gains(UntiedModel model) {
+UntiedModel with_folded_norms(UntiedModel model) {
   const BlockParts& parts = block_parts(model.header.model);
-  if (parts.norm != NormKind::root_mean_square) {
-    throw UserError(fmt::format(
-        "{}: the norms of {} have a bias, which no linear can take over; keep them per layer",
-        model.name, model.header.model.family));
-  }
   const TensorSource plain = model.parameters;
-  const double offset = parts.gain_offset;
   const int64_t hidden = model.header.model.hidden;
+  const auto of_norm = [=](Slot norm, int layer, const std::string& name) {
+    const ParameterSpec spec{.component = "", .name = name, .shape = {hidden}};
+    return plain(in_component(spec, norm, layer)).to(torch::kFloat64);
+  };
   model.parameters = [=](const ParameterSpec& parameter) {
     const auto where = slot_component(parameter.component);
     if (where && is_layer_norm(where->slot)) {
-      return torch::full({hidden}, 1.0 - offset, torch::kFloat64);
+      const bool gain = parameter.name == "weight";
+      return torch::full({hidden}, gain ? 1.0 - parts.gain_offset : 0.0, torch::kFloat64);
     }
     const torch::Tensor values = plain(parameter);
     const auto norm = norm_before(parameter);
     if (!norm) return values;
-    const ParameterSpec gain =
-        in_component({.component = "", .name = "weight", .shape = {hidden}}, *norm, where->id);
-    return values.to(torch::kFloat64) * (plain(gain).to(torch::kFloat64) + offset);
+    if (parameter.shape.size() == 2) {
+      return values.to(torch::kFloat64) * (of_norm(*norm, where->id, "weight") + parts.gain_offset);
+    }
+    if (parts.norm != NormKind::layer) return values;
+    ParameterSpec weight = parameter;
+    weight.name.replace(weight.name.rfind('/'), std::string::npos, "/weight");
+    weight.shape.push_back(hidden);
+    return values.to(torch::kFloat64) +
+           plain(weight).to(torch::kFloat64).mv(of_norm(*norm, where->id, "bias"));
   };
   model.exp_avg = model.exp_avg_sq = nullptr;
   return model;

@@ -3,6 +3,7 @@
 
 #include <torch/types.h>
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -31,12 +32,17 @@ struct UntiedModel {
 /// config.json does not use.
 UntiedModel open_hugging_face(const std::string& dir);
 
-/// FILE.h5. A layer is its component, and `with_adapters` also the layer's own low-rank term.
-UntiedModel open_checkpoint(const std::string& file, bool with_adapters);
+/// What of a layer's own adapters is added to its component: none of it, its vectors (biases and
+/// inner norms), or its low-rank terms too.
+enum class OwnTerms : uint8_t { none, vectors, all };
 
-/// The same function with norms in front of attention and feed-forward whose gains are one: they
-/// are multiplied into the linears that read them. Throws UserError for norms with a bias.
-UntiedModel with_folded_gains(UntiedModel model);
+/// FILE.h5. A layer is its component, and of its adapters `own`.
+UntiedModel open_checkpoint(const std::string& file, OwnTerms own);
+
+/// The same function with norms in front of attention and feed-forward that do nothing: their gains
+/// are multiplied into the linears that read them, and what their biases add goes to the biases of
+/// those.
+UntiedModel with_folded_norms(UntiedModel model);
 
 /// Which slot and component a parameter belongs to; nothing for embedding, final norm, head and
 /// adapters.
@@ -45,6 +51,9 @@ struct SlotComponent {
   int id;
 };
 std::optional<SlotComponent> slot_component(const std::string& component);
+
+/// Whether the slot is a norm in front of a branch.
+bool is_layer_norm(Slot slot);
 
 /// `parameter` in another component of the slot.
 ParameterSpec in_component(ParameterSpec parameter, Slot slot, int id);

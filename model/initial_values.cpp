@@ -32,7 +32,7 @@ torch::Tensor initial_value(const ParameterSpec& spec, const ModelDefinition& mo
                             uint64_t seed) {
   const auto wide = torch::dtype(torch::kFloat64);
   if (spec.shape.size() == 1) {
-    const bool gain = spec.path().ends_with("/weight");
+    const bool gain = spec.path().ends_with("/weight") && !spec.component.starts_with("adapters/");
     return torch::full(spec.shape, gain ? 1.0 - block_parts(model.spec).gain_offset : 0.0, wide);
   }
   const double sigma = deviation(spec, model.spec.depth);

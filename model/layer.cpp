@@ -46,31 +46,43 @@ class LayerBuilder {
 
   /// The norm of each head of `name`, "q_norm" or "k_norm".
   std::optional<Norm> head_norm(const std::string& name) const {
-    const std::string path = component(Slot::attention) + "/" + name;
+    const Slot slot = Slot::attention;
     if (!block_parts(model_.spec).query_key_norm) return std::nullopt;
-    return make_norm(model_.spec, store_, path, gradient_weight(Slot::attention));
+    Norm norm = make_norm(model_.spec, store_, component(slot) + "/" + name, gradient_weight(slot));
+    norm.gain = vector(slot, {name}, "weight");
+    return norm;
   }
 
   /// The named linears of the slot's component as one use.
   Linear stacked(Slot slot, const std::vector<std::string>& names, bool bias) const {
-    const auto paths = [&](const std::string& tensor) {
-      std::vector<std::string> list;
-      for (const std::string& name : names) {
-        list.push_back(fmt::format("{}/{}/{}", component(slot), name, tensor));
-      }
-      return list;
-    };
-    Linear use{.weight = store_.stacked(paths("weight")),
+    Linear use{.weight = stacked(component(slot), names, "weight"),
                .gradients = gradients_,
                .gradient_weight = gradient_weight(slot)};
-    if (bias) use.bias = store_.stacked(paths("bias"));
+    if (bias) use.bias = vector(slot, names, "bias");
     int64_t row = 0;
     for (const std::string& name : names) {
-      if (model_.relaxation_rank == 0) break;
+      if (!relaxed()) break;
       use.adapters.push_back(adapter(slot, name, row));
       row += use.adapters.back().b.value.size(0);
     }
     return use;
+  }
+
+  /// The vector `tensor` of the named modules of the slot's component, one behind the other.
+  LayerVector vector(Slot slot, const std::vector<std::string>& names,
+                     const std::string& tensor) const {
+    LayerVector use{.shared = stacked(component(slot), names, tensor)};
+    if (relaxed()) use.own = stacked(adapters(slot), names, tensor);
+    return use;
+  }
+
+  Parameter stacked(const std::string& component, const std::vector<std::string>& names,
+                    const std::string& tensor) const {
+    std::vector<std::string> paths;
+    for (const std::string& name : names) {
+      paths.push_back(fmt::format("{}/{}/{}", component, name, tensor));
+    }
+    return store_.stacked(paths);
   }
 
   std::string component(Slot slot) const {
@@ -81,9 +93,16 @@ class LayerBuilder {
     return gradient_weights(model_.sharing.of(slot), model_.gradient)[static_cast<size_t>(index_)];
   }
 
-  Adapter adapter(Slot slot, const std::string& name, int64_t row) const {
+  bool relaxed() const { return model_.relaxation_rank > 0; }
+
+  /// The layer's own component beside the slot's.
+  std::string adapters(Slot slot) const {
     const int own = model_.layers.empty() ? index_ : model_.layers[static_cast<size_t>(index_)];
-    const std::string path = fmt::format("adapters/{}/{}/{}", own, slot_name(slot), name);
+    return fmt::format("adapters/{}/{}", own, slot_name(slot));
+  }
+
+  Adapter adapter(Slot slot, const std::string& name, int64_t row) const {
+    const std::string path = fmt::format("{}/{}", adapters(slot), name);
     return {store_.at(path + "/a"), store_.at(path + "/b"), row};
   }
 
@@ -95,11 +114,11 @@ class LayerBuilder {
 
 void append(std::vector<Parameter>& list, const Linear& use) {
   list.push_back(use.weight);
-  if (use.bias) list.push_back(*use.bias);
+  if (use.bias) list.push_back(use.bias->shared);
 }
 
 void append(std::vector<Parameter>& list, const Norm& use) {
-  list.push_back(use.gain);
+  list.push_back(use.gain.shared);
   if (use.bias) list.push_back(*use.bias);
 }
 
@@ -124,15 +143,22 @@ std::vector<Parameter> shared_parameters(const Layer& layer, Slot slot) {
 
 std::vector<Parameter> own_parameters(const Layer& layer) {
   std::vector<Parameter> list;
-  const auto append_adapters = [&list](const Linear& use) {
+  const auto append_vector = [&list](const LayerVector& use) {
+    if (use.own) list.push_back(*use.own);
+  };
+  const auto append_adapters = [&](const Linear& use) {
     for (const Adapter& adapter : use.adapters) {
       list.push_back(adapter.a);
       list.push_back(adapter.b);
     }
+    if (use.bias) append_vector(*use.bias);
   };
   if (layer.attention) {
-    append_adapters(layer.attention->use.qkv);
-    append_adapters(layer.attention->use.output);
+    const Attention& use = layer.attention->use;
+    append_adapters(use.qkv);
+    append_adapters(use.output);
+    if (use.query_norm) append_vector(use.query_norm->gain);
+    if (use.key_norm) append_vector(use.key_norm->gain);
   }
   if (layer.feed_forward) {
     append_adapters(layer.feed_forward->use.up);
@@ -156,7 +182,7 @@ bool memory_agrees(const std::vector<Parameter>& a, const std::vector<Parameter>
 Norm make_norm(const ModelSpec& model, const ComponentStore& store, const std::string& component,
                double gradient_weight) {
   const BlockParts& parts = block_parts(model);
-  Norm norm{.gain = store.at(component + "/weight"),
+  Norm norm{.gain = {store.at(component + "/weight")},
             .kind = parts.norm,
             .gain_offset = parts.gain_offset,
             .eps = model.norm_eps,

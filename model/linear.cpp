@@ -37,7 +37,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     context->saved_data["weight"] = use.weight.value;
     context->saved_data["gradient"] = use.weight.gradient;
     context->saved_data["gradient_weight"] = use.gradient_weight;
-    if (use.bias) context->saved_data["bias_gradient"] = use.bias->gradient;
+    if (use.bias) context->saved_data["bias_gradients"] = use.bias->gradients();
     context->saved_data["adapters"] = pack(use.adapters);
     context->saved_data["rows"] = rows_of(use.adapters);
     context->saved_data["has_residual"] = residual.has_value();
@@ -48,7 +48,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     Tensor y =
         residual ? residual->clone() : at::empty({x.size(0), transposed.size(1)}, x.options());
     matrix_product_into(y, x, transposed, residual ? 1.0 : 0.0);
-    if (use.bias) y.add_(use.bias->value);
+    if (use.bias) y.add_(use.bias->value());
     for (const Adapter& adapter : use.adapters) {
       const Tensor low = matrix_product(x, adapter.a.value.t());  // [tokens, r]
       Tensor rows = y.narrow(1, adapter.row, adapter.b.value.size(0));
@@ -85,13 +85,13 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
                                                const Tensor& x) {
     const Tensor gradient = context->saved_data["gradient"].toTensor();
     const double weight = context->saved_data["gradient_weight"].toDouble();
-    const auto bias = context->saved_data.find("bias_gradient");
-    const Tensor bias_gradient =
-        bias == context->saved_data.end() ? Tensor() : bias->second.toTensor();
+    const auto bias = context->saved_data.find("bias_gradients");
+    const std::vector<Tensor> biases =
+        bias == context->saved_data.end() ? std::vector<Tensor>() : bias->second.toTensorVector();
     return [=] {
       accumulate_product(gradient, g, x, weight);
-      if (!bias_gradient.defined()) return;
-      bias_gradient.add_(g.sum(0, false, bias_gradient.scalar_type()), weight);  // [out]
+      if (biases.empty()) return;
+      add_gradient(biases, g.sum(0, false, biases[0].scalar_type()), weight);  // [out]
     };
   }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/component_store.h"
+#include "model/layer_vector.h"
 #include "model/weight_gradients.h"
 
 namespace rondo {
@@ -21,8 +22,8 @@ struct Adapter {
 
 /// One use of one or more stacked linears in one layer.
 struct Linear {
-  Parameter weight;                    ///< [out, in]
-  std::optional<Parameter> bias = {};  ///< [out]
+  Parameter weight;                      ///< [out, in]
+  std::optional<LayerVector> bias = {};  ///< [out]
   std::vector<Adapter> adapters = {};
   /// Where its weight gradients go; null: they are added at once.
   c10::intrusive_ptr<WeightGradients> gradients = {};

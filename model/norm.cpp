@@ -11,11 +11,16 @@ using torch::autograd::variable_list;
 
 /// The parameters travel in saved_data, as in Linear.
 void keep(AutogradContext* context, const Norm& use) {
-  context->saved_data["gain"] = use.gain.value;
-  context->saved_data["gain_gradient"] = use.gain.gradient;
+  context->saved_data["gain"] = use.gain.value();
+  context->saved_data["gain_gradients"] = use.gain.gradients();
   context->saved_data["gain_offset"] = use.gain_offset;
   context->saved_data["gradient_weight"] = use.gradient_weight;
   if (use.bias) context->saved_data["bias_gradient"] = use.bias->gradient;
+}
+
+void add_gain_gradient(AutogradContext* context, const Tensor& gradient) {
+  add_gradient(context->saved_data["gain_gradients"].toTensorVector(), gradient,
+               context->saved_data["gradient_weight"].toDouble());
 }
 
 Tensor offset_gain(const Tensor& gain, double offset) {
@@ -33,7 +38,7 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     keep(context, use);
     return at::mul(wide, scale)
         .to(x.scalar_type())
-        .mul_(offset_gain(use.gain.value, use.gain_offset));
+        .mul_(offset_gain(context->saved_data["gain"].toTensor(), use.gain_offset));
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -43,8 +48,7 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     const Tensor unit = at::mul(saved[0].to(type), scale);  // [rows, width]
     const Tensor g = gradients[0].to(type);                 // [rows, width]
     Tensor product = at::mul(g, unit);                      // [rows, width]
-    const double weight = context->saved_data["gradient_weight"].toDouble();
-    context->saved_data["gain_gradient"].toTensor().add_(product.sum(0), weight);
+    add_gain_gradient(context, product.sum(0));
     const Tensor gain = offset_gain(context->saved_data["gain"].toTensor().to(type),
                                     context->saved_data["gain_offset"].toDouble());
     const Tensor inner = at::mv(product, gain).div_(unit.size(1)).unsqueeze(1);  // [rows, 1]
@@ -56,8 +60,9 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
 
 struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Norm& use) {
+    const Tensor gain = use.gain.value();
     const auto [y, mean, scale] =
-        at::native_layer_norm(x, use.gain.value.sizes(), use.gain.value, use.bias->value, use.eps);
+        at::native_layer_norm(x, gain.sizes(), gain, use.bias->value, use.eps);
     context->save_for_backward({x, mean, scale});  // mean and 1 / deviation: [rows, 1]
     keep(context, use);
     return y;
@@ -68,8 +73,8 @@ struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
     const Tensor gain = context->saved_data["gain"].toTensor();
     const auto [gx, g_gain, g_bias] = at::native_layer_norm_backward(
         gradients[0], saved[0], gain.sizes(), saved[1], saved[2], gain, gain, {true, true, true});
+    add_gain_gradient(context, g_gain);
     const double weight = context->saved_data["gradient_weight"].toDouble();
-    context->saved_data["gain_gradient"].toTensor().add_(g_gain, weight);
     context->saved_data["bias_gradient"].toTensor().add_(g_bias, weight);
     return {gx, Tensor()};
   }

@@ -8,12 +8,13 @@
 
 #include "model/component_store.h"
 #include "model/families.h"
+#include "model/layer_vector.h"
 
 namespace rondo {
 
 /// One use of a norm's gain in one layer.
 struct Norm {
-  Parameter gain;                      ///< [width]
+  LayerVector gain;                    ///< [width]
   std::optional<Parameter> bias = {};  ///< [width]; of the layer norm alone
   NormKind kind = NormKind::root_mean_square;
   double gain_offset = 0.0;  ///< as in BlockParts

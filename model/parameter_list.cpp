@@ -47,6 +47,18 @@ std::vector<ParameterSpec> norm_of(const ModelSpec& model, const std::string& co
   return list;
 }
 
+/// The biases and inner norms of `component`, which is a slot's or belongs to one.
+void append_vectors(std::vector<ParameterSpec>& list, const ModelSpec& model, Slot slot,
+                    const std::string& component) {
+  for (const LinearSpec& linear : linears_of(model, slot)) {
+    if (linear.bias) list.push_back({component, linear.name + "/bias", {linear.out}});
+  }
+  if (slot == Slot::attention && block_parts(model).query_key_norm) {
+    list.push_back({component, "q_norm/weight", {model.head_dim}});
+    list.push_back({component, "k_norm/weight", {model.head_dim}});
+  }
+}
+
 /// Weights before biases: neighbours of a kind lie back to back, and can be used as one.
 std::vector<ParameterSpec> component_of(const ModelSpec& model, Slot slot, int id) {
   const std::string component = fmt::format("{}/{}", slot_name(slot), id);
@@ -56,13 +68,7 @@ std::vector<ParameterSpec> component_of(const ModelSpec& model, Slot slot, int i
   for (const LinearSpec& linear : linears) {
     list.push_back({component, linear.name + "/weight", {linear.out, linear.in}});
   }
-  for (const LinearSpec& linear : linears) {
-    if (linear.bias) list.push_back({component, linear.name + "/bias", {linear.out}});
-  }
-  if (slot == Slot::attention && block_parts(model).query_key_norm) {
-    list.push_back({component, "q_norm/weight", {model.head_dim}});
-    list.push_back({component, "k_norm/weight", {model.head_dim}});
-  }
+  append_vectors(list, model, slot, component);
   return list;
 }
 
@@ -82,7 +88,8 @@ std::vector<ParameterSpec> exit_of(const ModelSpec& model) {
 }
 
 /// W(layer) = W(component) + B·A with A [r, in], B [out, r]; Relaxed Recursive Transformers,
-/// arXiv 2410.20672, section 2.3.
+/// arXiv 2410.20672, section 2.3. Biases and inner norms are vectors, whose own part is a sum of
+/// the same length: without it a layer with biases could not be brought back at any rank.
 std::vector<ParameterSpec> adapters_of(const ModelSpec& model, int layer, int64_t rank) {
   std::vector<ParameterSpec> list;
   for (Slot slot : {Slot::attention, Slot::feed_forward}) {
@@ -92,6 +99,7 @@ std::vector<ParameterSpec> adapters_of(const ModelSpec& model, int layer, int64_
       list.push_back({component, linear.name + "/a", {r, linear.in}});
       list.push_back({component, linear.name + "/b", {linear.out, r}});
     }
+    append_vectors(list, model, slot, component);
   }
   return list;
 }

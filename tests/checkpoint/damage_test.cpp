@@ -68,7 +68,7 @@ void examine_checkpoint(const std::string& folder) {
     const torch::Tensor values = example_values(datasets[k], k).view(datasets[k].shape);
     demand(torch::equal(reader.read(datasets[k].path), values), datasets[k].path);
   }
-  read_parameters(open_checkpoint(file, /*with_adapters=*/true));
+  read_parameters(open_checkpoint(file, OwnTerms::all));
 }
 
 /// Value i of tensor k is k + i/1024.

@@ -110,6 +110,15 @@ TEST(Gradient, MayBeTheMeanOverUsesOrTheOwnersAlone) {
   }
 }
 
+TEST(Gradient, OfWhatALayerOwnsIsWholeUnderEveryPolicy) {
+  for (const char* family : {"qwen3", "gpt_neox"}) {
+    SCOPED_TRACE(family);
+    ModelDefinition definition = tiny_model({.strategy = "cycle", .unique = 2}, 5, /*rank=*/2);
+    definition.spec.family = family;
+    expect_sum_over_uses(definition, "owner");
+  }
+}
+
 TEST(Gradient, IsTheSameToTheBitWhenLayersAreRecomputed) {
   const ModelDefinition definition = tiny_model({.strategy = "cycle", .unique = 2}, 4, /*rank=*/2);
   TinyModel kept(definition);

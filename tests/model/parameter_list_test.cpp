@@ -135,6 +135,26 @@ TEST(ParameterList, KeepsBiasesBehindTheWeightsSoThatBothCanBeStacked) {
                                              "v_proj/bias"}));
 }
 
+TEST(ParameterList, GivesLayersVectorsOfTheirOwnWhereBlocksHaveSome) {
+  const auto own_vectors = [](const std::string& family) {
+    ModelSpec model = tiny;
+    model.family = family;
+    std::vector<std::string> paths;
+    for (const ParameterSpec& p : parameter_list(model, make_sharing_map({}, 4), 1)) {
+      if (p.component.starts_with("adapters/3/") && p.shape.size() == 1) paths.push_back(p.path());
+    }
+    return paths;
+  };
+  EXPECT_TRUE(own_vectors("llama").empty());
+  EXPECT_EQ(own_vectors("qwen3"), (std::vector<std::string>{"adapters/3/attention/q_norm/weight",
+                                                            "adapters/3/attention/k_norm/weight"}));
+  EXPECT_EQ(own_vectors("gpt2"),
+            (std::vector<std::string>{
+                "adapters/3/attention/q_proj/bias", "adapters/3/attention/k_proj/bias",
+                "adapters/3/attention/v_proj/bias", "adapters/3/attention/o_proj/bias",
+                "adapters/3/feed_forward/up_proj/bias", "adapters/3/feed_forward/down_proj/bias"}));
+}
+
 TEST(ParameterList, CountsFlopsByExecutedLayers) {
   const double shared = flops_per_token(tiny, cycle_of_two(), 0, 32);
   const double untied = flops_per_token(tiny, make_sharing_map({.strategy = "none"}, 4), 0, 32);

@@ -74,6 +74,16 @@ TEST(InitialValues, AreScaledByTheExecutedDepth) {
   EXPECT_EQ(deviation("adapters/3/feed_forward/down_proj/b"), 0.0);
 }
 
+TEST(InitialValues, OfRelaxedLayersAreThoseOfStrictOnes) {
+  ModelDefinition definition = tiny_model({.strategy = "universal"}, 2, /*rank=*/2);
+  definition.spec.family = "qwen3";
+  TinyModel relaxed(definition);
+  definition.relaxation_rank = 0;
+  TinyModel strict(definition);
+  for (TinyModel* tiny : {&relaxed, &strict}) draw_initial_values(tiny->store, tiny->model, 1);
+  EXPECT_EQ(relaxed.step(tiny_batch()), strict.step(tiny_batch()));
+}
+
 TEST(Loss, OfATeacherIsTheForwardDivergenceAtATemperature) {
   torch::manual_seed(4);
   const int64_t tokens = 90, vocab = 40000;  // two chunks
