@@ -22,7 +22,7 @@ build: ## installs what is missing and compiles build/rondo
 test: ## builds and runs every test
 	@launcher/setup.sh build reference
 	@$(compile)
-	@ctest --test-dir build --output-on-failure
+	@ctest --test-dir build -j "$$(nproc)" --output-on-failure
 
 format: ## rewrites the sources in the house style
 	@launcher/setup.sh reference
