@@ -1,7 +1,7 @@
 """rondo against PyTorch + transformers on one CUDA device, side by side in one run.
 
-The same as compare.py, on a device and in the precisions that it is used in. Needs a build with
-RONDO_CUDA=ON in build-cuda. Prints a table of medians and writes build-cuda/bench-device.json.
+The same as compare.py, on a device and in the precisions that it is used in; "any order" is rondo
+with distributed.deterministic=false. Needs a build with RONDO_CUDA=ON in build-cuda. Prints a table of medians and writes build-cuda/bench-device.json.
 """
 
 import argparse
@@ -26,8 +26,9 @@ cases = [
 precisions = {"float32": 1e-3, "bfloat16": 5e-2}  # how far the losses may differ
 
 
-def run_rondo(case, folder, precision):
-    words = ["distributed.backend=nccl", f"train.precision={precision}"]
+def run_rondo(case, folder, precision, deterministic):
+    words = ["distributed.backend=nccl", f"train.precision={precision}",
+             f"distributed.deterministic={str(deterministic).lower()}"]
     one = sides.run_rondo(case, 1, folder, words)
     last = sides.metrics(folder)[-1]
     return dataclasses.replace(one, peaks=[last["ranks"][0]["peak_memory_bytes"]])
@@ -41,7 +42,8 @@ def run_peer(case, folder, precision, compiled):
 
 
 def compare(case, precision, folder, chosen):
-    all_sides = {"rondo": lambda: run_rondo(case, folder, precision),
+    all_sides = {"rondo": lambda: run_rondo(case, folder, precision, deterministic=True),
+                 "any order": lambda: run_rondo(case, folder, precision, deterministic=False),
                  "peer": lambda: run_peer(case, folder, precision, compiled=False)}
     if chosen.compile:
         all_sides["compiled"] = lambda: run_peer(case, folder, precision, compiled=True)

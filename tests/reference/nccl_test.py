@@ -62,7 +62,8 @@ class OneDevice(RondoTest):
         for family in ("llama", "qwen2", "qwen3", "gemma", "gpt_neox", "gpt2"):
             with self.subTest(family):
                 positions = {"model.positions": 32} if family == "gpt2" else {}
-                self.both({"model.family": family} | positions, 1e-10)
+                for rank in (0, 2):
+                    self.both({"model.family": family, "relaxation.rank": rank} | positions, 1e-10)
 
     def test_its_weights_and_moments_are_the_processors(self):
         self.both({}, 1e-10)
