@@ -32,7 +32,7 @@ inline void remove_abandoned(const std::string& path) {
     const char* last = name.data() + name.size();
     const auto [rest, error] = std::from_chars(name.data() + before.size(), last, process);
     if (error != std::errc() || process < 1 || std::string_view(rest, last) != ".partial") continue;
-    if (kill(process, 0) != 0 && errno == ESRCH) fs::remove(entry.path(), none);
+    if (kill(process, 0) != 0 && errno == ESRCH) fs::remove_all(entry.path(), none);
   }
 }
 

@@ -26,7 +26,8 @@ std::vector<StepFile> step_files(const std::string& dir, const std::string& suff
   for (const auto& entry : fs::directory_iterator(dir, missing)) {
     const std::string name = entry.path().filename().string();
     std::smatch match;
-    if (std::regex_match(name, match, pattern) && entry.is_regular_file()) {
+    std::error_code no_file;  // links may go in circles
+    if (std::regex_match(name, match, pattern) && !entry.is_directory(no_file)) {
       found.push_back({std::stoll(match[1]), entry.path().string()});
     }
   }

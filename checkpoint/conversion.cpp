@@ -58,25 +58,31 @@ Converter::Converter(Conversion conversion) : conversion_(std::move(conversion))
   }
 }
 
+SharingInit Converter::init_of(Slot slot) const {
+  const bool stays = conversion_.map.of(slot) == conversion_.base.header.sharing.of(slot);
+  return stays ? SharingInit::average : conversion_.init;
+}
+
 /// The mean over the source layers; of equal layers it is the layer, to the bit.
 Tensor Converter::combined(const TensorSource& source, const ParameterSpec& parameter) const {
   const auto where = slot_component(parameter.component);
   if (!where) return source(parameter);
   const std::vector<int> layers =
-      source_layers(conversion_.map, where->slot, where->id, conversion_.init);
-  Tensor sum = source(in_component(parameter, where->slot, layers.front()));
-  if (layers.size() == 1) return sum;
-  sum = sum.to(torch::kFloat64);
+      source_layers(conversion_.map, where->slot, where->id, init_of(where->slot));
+  const Tensor first = source(in_component(parameter, where->slot, layers.front()));
+  Tensor sum = first.to(torch::kFloat64);
+  bool equal = true;
   for (size_t i = 1; i < layers.size(); ++i) {
-    sum = sum + source(in_component(parameter, where->slot, layers[i]));
+    const Tensor next = source(in_component(parameter, where->slot, layers[i]));
+    equal = equal && next.equal(first);
+    sum = sum + next;
   }
-  return sum / static_cast<double>(layers.size());
+  return equal ? first : sum / static_cast<double>(layers.size());
 }
 
 Tensor Converter::shared(const ParameterSpec& parameter) const {
-  const bool drawn =
-      conversion_.init == SharingInit::random && slot_component(parameter.component).has_value();
-  if (drawn) {
+  const auto where = slot_component(parameter.component);
+  if (where && init_of(where->slot) == SharingInit::random) {
     return initial_value(parameter, {conversion_.base.header.model, conversion_.map},
                          conversion_.seed);
   }

@@ -30,7 +30,7 @@ struct Conversion {
 /// How far the layers are from what was made of them, by tensor of a component.
 struct Distance {
   double squares = 0.0;  ///< ‖layers − model‖², Frobenius, over the layers that use the component
-  double of = 0.0;       ///< ‖layers‖²
+  double of = 0.0;       ///< ‖layers‖²; of a low-rank term, ‖what it was to bring back‖²
 };
 
 /// Makes the parameters of the new model, one at a time.
@@ -50,6 +50,9 @@ class Converter {
   const std::map<std::string, Distance>& distances() const { return distances_; }
 
  private:
+  /// A slot whose map stays keeps its components (the mean of equal layers), whatever becomes of the
+  /// others.
+  SharingInit init_of(Slot slot) const;
   torch::Tensor combined(const TensorSource& source, const ParameterSpec& parameter) const;
   torch::Tensor shared(const ParameterSpec& parameter) const;
   /// What a tensor of an adapter is added to, in the layer: "attention/7", "q_proj/weight".

@@ -60,8 +60,8 @@ Conversion plan_conversion(const ConvertOptions& options, bool keeps_base) {
       is_base ? plan.base
               : open(options.original.empty() ? options.from : options.original, OwnTerms::all);
   if (!(plan.original.header.model == plan.base.header.model)) {
-    throw UserError(fmt::format("{} is another model than {}: its sizes differ", plan.original.name,
-                                plan.base.name));
+    throw UserError(fmt::format("{} is another model than {}: its family or sizes differ",
+                                plan.original.name, plan.base.name));
   }
   plan.map = target_map(options, plan.base);
   const bool untied = plan.base.header.sharing ==
@@ -93,7 +93,10 @@ CheckpointHeader header_of(const Conversion& plan, bool optimizer) {
   CheckpointHeader header = plan.base.header;
   header.sharing = plan.map;
   header.relaxation_rank = plan.relaxation_rank;
-  if (!(plan.map == plan.base.header.sharing)) header.config = model_to_toml(header.model);
+  // The keys of the run that wrote it describe another model than this one.
+  const bool same = plan.map == plan.base.header.sharing &&
+                    plan.relaxation_rank == plan.base.header.relaxation_rank;
+  if (!same) header.config = model_to_toml(header.model);
   if (!optimizer) header.step = header.tokens = 0;
   return header;
 }
@@ -170,13 +173,14 @@ Converted convert(const ConvertOptions& options) {
     result.notes.emplace_back(
         "the optimizer state is left out: it has no meaning for the new weights");
   }
-  const bool throws_away = plan.adapter == AdapterInit::zero && !plan.copies_adapters &&
-                           keeps_base && plan.base.header.relaxation_rank > 0;
+  const bool none_left = plan.relaxation_rank == 0;
+  const bool throws_away = (plan.adapter == AdapterInit::zero || none_left) &&
+                           !plan.copies_adapters && keeps_base &&
+                           plan.base.header.relaxation_rank > 0;
   if (throws_away && options.relaxation_rank) {
     throw UserError(fmt::format(
-        "--adapter zero would throw the low-rank terms of {} away; drop it, or fold them first "
-        "with --strict",
-        options.from));
+        "{} would throw the low-rank terms of {} away; drop it, or fold them first with --strict",
+        none_left ? "--relax 0" : "--adapter zero", options.from));
   }
   if (optimizer && options.sharing) {
     result.notes.emplace_back(

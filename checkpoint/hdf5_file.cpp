@@ -33,8 +33,12 @@ Result check(Result result, const std::string& doing) {
   return result;
 }
 
-/// HDF5 prints its error stack by default; ours travels in exceptions.
-void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+/// Before anything else of HDF5. It prints its error stack by default; ours travels in exceptions.
+/// And at the end of the process it would close files again whose closing failed, and crash.
+void prepare() {
+  H5dont_atexit();
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
 
 hid_t memory_type(Hdf5Type type) {
   return type == Hdf5Type::float64   ? H5T_NATIVE_DOUBLE
@@ -160,18 +164,18 @@ Hdf5File& Hdf5File::operator=(Hdf5File&&) noexcept = default;
 Hdf5File::~Hdf5File() = default;
 
 bool Hdf5File::has_signature(const std::string& path) {
-  silence();
+  prepare();
   return H5Fis_hdf5(path.c_str()) > 0;
 }
 
 Hdf5File Hdf5File::create(const std::string& path) {
-  silence();
+  prepare();
   return Hdf5File(std::make_unique<Hdf5Handle>(
       H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose, "create"));
 }
 
 Hdf5File Hdf5File::open(const std::string& path) {
-  silence();
+  prepare();
   return Hdf5File(std::make_unique<Hdf5Handle>(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT),
                                                H5Fclose, "open"));
 }

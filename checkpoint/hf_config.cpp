@@ -299,6 +299,12 @@ Json merged(const Json& origin, Json ours) {
   for (const char* key : {"model_type", "architectures", "max_position_embeddings"}) {
     if (origin.contains(key)) ours.erase(key);
   }
+  // Texts may end in several ways, of which the tokenizer knows one.
+  const Json ends = origin.value("eos_token_id", Json());
+  if (ends.is_array() &&
+      std::find(ends.begin(), ends.end(), ours.value("eos_token_id", Json())) != ends.end()) {
+    ours.erase("eos_token_id");
+  }
   Json json = origin;
   json.update(ours);
   return json;

@@ -58,7 +58,8 @@ void write_folder(const std::string& partial, const fs::path& whole, const Untie
   write_model_safetensors(partial, tensors, options.dtype, options.shard_bytes, written);
   if (!options.peft) return;
   fs::create_directories(partial + "/adapter");
-  write_text_file(partial + "/adapter/adapter_config.json", peft_config(model, whole.string()));
+  write_text_file(partial + "/adapter/adapter_config.json",
+                  peft_config(model, fs::absolute(whole).string()));
   write_safetensors(partial + "/adapter/adapter_model.safetensors", adapter, options.dtype,
                     written);
 }
@@ -91,6 +92,7 @@ void export_hugging_face(const std::string& dir, const UntiedModel& model,
                          const HfExportOptions& options) {
   check_new_folder(dir);
   const fs::path whole = fs::path(dir).has_filename() ? fs::path(dir) : fs::path(dir).parent_path();
+  remove_abandoned(whole.string());
   const std::string partial = partial_path(whole.string(), getpid());
   try {
     write_folder(partial, whole, model, options);
@@ -99,6 +101,8 @@ void export_hugging_face(const std::string& dir, const UntiedModel& model,
   } catch (const std::exception& error) {
     std::error_code gone;
     fs::remove_all(partial, gone);
+    // It names what it could not read, or tells of values.
+    if (dynamic_cast<const UserError*>(&error) != nullptr) throw;
     throw UserError(fmt::format("cannot write {}: {}", dir, reason(error)));
   }
 }

@@ -223,8 +223,8 @@ SafetensorsFolder::SafetensorsFolder(const std::string& dir) : dir_(dir) {
   }
   if (!is_there(fs::path(dir) / single)) {
     throw UserError(
-        fmt::format("{} has neither {} nor model.safetensors.index.json: save the model "
-                    "with safe_serialization=True",
+        fmt::format("{} has neither {} nor model.safetensors.index.json: copy or download it "
+                    "too, or save the model with safe_serialization=True",
                     dir, single));
   }
   const SafetensorsFile& file =

@@ -97,6 +97,11 @@ std::vector<std::string> changed_keys(const std::string& stored, const Config& c
   return changes;
 }
 
+std::string init_in(const std::string& stored) {
+  const auto is_init = [](const std::string& key) { return key == "train.init"; };
+  return read_stored(stored, "stored config", is_init).train.init;
+}
+
 int64_t sequence_in(const std::string& stored) {
   const auto is_sequence = [](const std::string& key) { return key == "data.sequence"; };
   return read_stored(stored, "stored config", is_sequence).data.sequence;

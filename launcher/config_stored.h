@@ -29,6 +29,9 @@ void adopt_model(Config& config, const Resolved& resolved, const StoredModel& st
 /// written do not count.
 std::vector<std::string> changed_keys(const std::string& stored, const Config& config);
 
+/// `train.init` of that text; empty where the text does not set it.
+std::string init_in(const std::string& stored);
+
 /// `data.sequence` of that text; its default value where the text does not set it.
 int64_t sequence_in(const std::string& stored);
 

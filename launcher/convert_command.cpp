@@ -120,8 +120,9 @@ void take(const CLI::App& app, const ConvertWords& words, ConvertOptions& option
   }
 }
 
-/// The tensors that are furthest from the layers that use them.
+/// The tensors that are not what the layers that use them were, beyond `rounding`.
 std::string describe(const std::map<std::string, Distance>& distances) {
+  constexpr double rounding = 1e-6;
   double squares = 0.0;
   double of = 0.0;
   const std::string* worst = nullptr;
@@ -136,6 +137,7 @@ std::string describe(const std::map<std::string, Distance>& distances) {
   if (worst == nullptr) return "";
   std::string text;
   for (const auto& [name, distance] : distances) {
+    if (distance.squares <= rounding * rounding * distance.of) continue;
     text += fmt::format("  {:<40} lost {:.4g} of {:.4g} ({:.2f} %)\n", name,
                         std::sqrt(distance.squares), std::sqrt(distance.of),
                         100.0 * std::sqrt(distance.squares / distance.of));

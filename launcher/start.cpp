@@ -15,6 +15,7 @@
 #include "checkpoint/model_json.h"
 #include "launcher/agree.h"
 #include "launcher/config_nearest.h"
+#include "launcher/config_stored.h"
 
 namespace rondo {
 namespace {
@@ -96,6 +97,21 @@ void check_nothing_newer(const Config& config, int64_t step) {
       "checkpoint.resume = \"{}\": {} holds {} of an earlier run, which a later one would take for "
       "its own; choose another log.dir, or move that checkpoint away",
       config.checkpoint.resume, checkpoint_dir(config), *newest));
+}
+
+/// A run that is resumed reads no `train.init`: with another file there it would go on with what
+/// the user does not mean.
+void check_same_init(const Config& config, const Start& start) {
+  const std::string& wanted = config.train.init;
+  const std::string before = init_in(start.config);
+  std::error_code absent;
+  if (wanted.empty() || wanted == before || std::filesystem::equivalent(wanted, before, absent)) {
+    return;
+  }
+  throw UserError(fmt::format(
+      "train.init = \"{}\", but {} is of a run that began {}; choose another log.dir to start from "
+      "{}, or give the run's own train.init to go on with it",
+      wanted, start.file, before.empty() ? "without one" : "from " + before, wanted));
 }
 
 /// "hidden 64, not 32": what the file has, and what the config asks for.
@@ -183,6 +199,7 @@ Start choose_start(const Config& config, int64_t damaged) {
     check_nothing_newer(config, reader.header().step);
     const Start start = start_from(reader, config, /*resume=*/true);
     check_has_optimizer(reader);
+    if (config.checkpoint.resume == "auto") check_same_init(config, start);
     if (config.train.init.empty()) check_same_model(start.model, define_model(config), *file);
     return start;
   }

@@ -154,9 +154,9 @@ std::vector<int> assign_part(const SharingOptions& options, int depth) {
     return assign_blocks(options.strategy, depth, options.unique);
   }
   if (static_cast<int>(options.map.size()) != depth) {
-    throw UserError(fmt::format("sharing.map has {} for {}; give one block per layer",
-                                counted(static_cast<int64_t>(options.map.size()), "block"),
-                                counted(depth, "layer")));
+    throw UserError(fmt::format(
+        "sharing.map names the blocks of {}, but there are {}; give one block per layer",
+        counted(static_cast<int64_t>(options.map.size()), "layer"), counted(depth, "layer")));
   }
   for (int id : options.map) {
     if (id < 0) throw UserError(fmt::format("sharing.map has block {}; blocks count from 0", id));

@@ -2,7 +2,11 @@
 
 import json
 import re
+import resource
+import signal
+import subprocess
 
+import h5py
 import numpy as np
 import peft
 import safetensors.torch
@@ -106,6 +110,13 @@ class Convert(RondoTest):
                     if ".0." in name and values.dim() == 2:
                         self.assertTrue(torch.equal(values, layers[name.replace(".0.", ".2.")]))
 
+    def test_an_adapter_finds_its_base_from_any_folder(self):
+        self.make_model()
+        self.convert("hf:hf", "model.h5", "--sharing", "cycle", "--unique", 2, "--relax", 2)
+        self.convert("model.h5", "hf:base", "--peft")
+        config = json.loads((self.folder / "base/adapter/adapter_config.json").read_text())
+        self.assertEqual(config["base_model_name_or_path"], str((self.folder / "base").absolute()))
+
     def test_large_models_are_written_in_shards(self):
         self.make_model()
         self.convert("hf:hf", "model.h5", "--precision", "float64")
@@ -166,6 +177,18 @@ class Convert(RondoTest):
         self.assertEqual(done.returncode, 2)
         self.assertIn("lm_head.weight has values beyond float16's 65504", done.stderr)
         self.assertFalse((self.folder / "out").exists())
+
+    def test_a_file_that_may_not_grow_is_said(self):
+        def limited():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000))
+        self.make_model()
+        done = subprocess.run(self.command("convert", "--from", "hf:hf", "--to", "full.h5"),
+                              cwd=self.folder, env=rondo_runs.ENVIRONMENT, text=True,
+                              capture_output=True, preexec_fn=limited)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertRegex(done.stderr, "^rondo: cannot write full.h5: .*File too large\n$")
+        self.assertFalse(list(self.folder.glob("full*")))
 
     def test_what_a_rank_loses_is_the_discarded_singular_values(self):
         self.make_model()
@@ -267,9 +290,33 @@ class Convert(RondoTest):
         for key, values in files["shared"].items():
             np.testing.assert_allclose(files["again"][key], values, rtol=1e-6, err_msg=key)
 
+    def test_slots_whose_map_stays_keep_their_components(self):
+        self.make_model("qwen3")
+        own = ["--sharing", "cycle", "--unique", 2, "--init", "random", "--norms", "per_layer"]
+        self.convert("hf:hf", "drawn.h5", *own, "--relax", 48, "--precision", "float64")
+        error = (self.exported_logits("drawn.h5") - self.logits("hf")).abs().max()
+        self.assertLess(error, 1e-4)
+        self.convert("drawn.h5", "shared.h5", "--norms", "shared", "--init", "upper", "--precision",
+                     "float64")
+        before, after = (read_checkpoint(self.folder / f"{n}.h5") for n in ("drawn", "shared"))
+        for key, values in after.items():
+            if key.startswith("parameters/attention/"):
+                np.testing.assert_array_equal(values, before[key], key)
+        np.testing.assert_array_equal(after["parameters/attention_norm/0/weight"],
+                                      before["parameters/attention_norm/4/weight"])
+
+    def test_terms_are_not_thrown_away_and_a_new_model_has_no_old_keys(self):
+        self.train_three_blocks("strict.h5")
+        self.convert("strict.h5", "relaxed.h5", "--relax", 2)
+        done = self.run_rondo("convert", "--from", "relaxed.h5", "--to", "none.h5", "--relax", 0)
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr, "--relax 0 would throw the low-rank terms .*--strict")
+        with h5py.File(self.folder / "relaxed.h5") as file:
+            self.assertNotIn("[relaxation]", file.attrs["config"])
+
     def test_what_the_folder_said_besides_comes_back(self):
         config = hf_models.configs(LAYERS)["mistral"]
-        config.max_position_embeddings, config.bos_token_id, config.eos_token_id = 77, 5, 6
+        config.max_position_embeddings, config.bos_token_id, config.eos_token_id = 77, 5, [6, 9]
         hf_models.save_random_model(config, self.folder / "hf")
         self.convert("hf:hf", "model.h5", "--sharing", "cycle", "--unique", 2)
         write_corpus(self.folder / "corpus", [random_tokens(400, hf_models.VOCAB)])

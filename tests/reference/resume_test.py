@@ -149,6 +149,15 @@ class Resume(RondoTest):
                     if not ranks:  # two ranks sum the rest in another order
                         self.assert_bitwise_equal(run, "straight")
 
+    def test_a_link_to_itself_is_passed_over(self):
+        self.rondo(*self.train_words("run", {}))
+        newest = self.checkpoint_file("run", STEPS)
+        newest.unlink()
+        newest.symlink_to(newest.name)
+        done = self.run_rondo(*self.train_words("run", {}))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("resumes after step 10\n", done.stdout)
+
     def test_a_run_whose_checkpoints_are_all_damaged_writes_over_none(self):
         self.rondo(*self.train_words("run", {}))
         self.checkpoint_file("run", 10).unlink()

@@ -53,6 +53,14 @@ class Start(WithCorpus):
         self.start_refuses(resume | {"checkpoint.resume": self.weights}, r"weights\.h5",
                            "optimizer", r"train\.init=weights\.h5")
 
+    def test_a_run_is_not_resumed_in_the_place_of_another_start(self):
+        start = OF_A_FILE | {"log.dir": "own"}
+        self.rondo("train", *words(start | {"train.init": self.weights}))
+        self.refuses(["train", *words(start | {"train.init": "nope.h5"})],
+                     [r"own/checkpoints.* began from weights\.h5", r"choose another log\.dir"])
+        same = {"train.init": f"../{self.folder.name}/{self.weights}"}
+        self.assertIn("nothing to do", self.rondo("train", *words(start | same)))
+
     def test_a_resumed_run_says_what_it_does_differently(self):
         again = TRAINS | {"train.steps": 3, "distributed.zero": 1, "checkpoint.keep": 7}
         self.assertIn("resumes with other values than the file's: train.steps 2 -> 3, "
