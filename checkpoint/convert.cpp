@@ -191,6 +191,11 @@ Converted convert(const ConvertOptions& options) {
     result.notes.emplace_back(
         "every layer's low-rank term was added to it before layers became blocks; none is left");
   }
+  const bool untied = plan.map == make_sharing_map({}, plan.map.depth());
+  if (options.relaxation_rank.value_or(0) > 0 && untied) {
+    result.notes.emplace_back(
+        "the layers share nothing, so that low-rank terms bring nothing back; see --sharing");
+  }
   if (options.dry_run) return result;
   const bool relaxed = plan.relaxation_rank > 0;
   Converter converter(std::move(plan));
