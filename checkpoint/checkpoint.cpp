@@ -42,6 +42,14 @@ int64_t DatasetSpec::count() const {
   return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
 }
 
+std::map<std::string, std::string> texts_of(const CheckpointHeader& header) {
+  std::map<std::string, std::string> texts;
+  if (header.tokenizer) texts[tokenizer_dataset] = header.tokenizer->contents;
+  for (const auto& [name, contents] : header.hf_files) texts[hf_files_group + name] = contents;
+  std::erase_if(texts, [](const auto& text) { return text.second.empty(); });
+  return texts;
+}
+
 std::vector<ParameterSpec> parameters_of(const CheckpointHeader& header) {
   return parameter_list(header.model, header.sharing, header.relaxation_rank);
 }

@@ -2,12 +2,13 @@
 // every tensor whole, unsharded and free of any placement, so that any world loads any checkpoint.
 //
 //   /                      format="rondo" format_version step tokens config model sharing
-//                          relaxation [tokenizer] [end_token] [hf_config]
+//                          relaxation [tokenizer] [end_token]
 //   /parameters/<path>     <path> as in ParameterSpec::path(): attention/3/q_proj/weight
 //   /optimizer/exp_avg/<path>, /optimizer/exp_avg_sq/<path>
 //   /tokenizer             the bytes of the tokenizer's file, where it has one
+//   /hugging_face/<name>   those of small files beside it in the folder that the model came from
 //
-// Datasets are float32 or float64, the tokenizer's of bytes, contiguous, and carry a `checksum`
+// Datasets are float32 or float64, those two of bytes, contiguous, and carry a `checksum`
 // attribute. A seal (seal.h) follows HDF5's part of the file; one that another program wrote or
 // changed has none.
 #pragma once
@@ -15,6 +16,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,7 +39,7 @@ struct StoredTokenizer {
   bool operator==(const StoredTokenizer&) const = default;
 };
 
-/// The root attributes, and the tokenizer.
+/// The root attributes, and what comes along as bytes.
 struct CheckpointHeader {
   int64_t step = 0;
   int64_t tokens = 0;  ///< target tokens seen so far
@@ -46,9 +48,9 @@ struct CheckpointHeader {
   SharingMap sharing;
   int64_t relaxation_rank = 0;
   std::optional<StoredTokenizer> tokenizer = {};
-  /// The config.json of the folder that the model came from; empty without one. An export keeps
-  /// what rondo does not know of.
-  std::string hf_config = {};
+  /// Small files of the Hugging Face folder that the model came from, by name (see hf_files.h): an
+  /// export keeps what rondo does not know of.
+  std::map<std::string, std::string> hf_files = {};
 };
 
 /// One whole tensor in the file.
@@ -69,6 +71,12 @@ struct DatasetSlice {
 
 /// The bytes of the tokenizer's file.
 inline constexpr const char* tokenizer_dataset = "/tokenizer";
+
+/// What the paths of files of a Hugging Face folder begin with.
+inline constexpr const char* hf_files_group = "/hugging_face/";
+
+/// The datasets of bytes: contents by path, none empty.
+std::map<std::string, std::string> texts_of(const CheckpointHeader& header);
 
 /// What the paths of all weights begin with.
 inline constexpr const char* all_parameters = "/parameters/";

@@ -95,6 +95,7 @@ CheckpointReader::CheckpointReader(const std::string& file)
     for (const std::string& path : hdf5_.datasets()) datasets_[path] = describe(path);
   });
   read_tokenizer();
+  read_hf_files();
 }
 
 /// Refuses what another program may have stored in a way that we do not read.
@@ -106,7 +107,8 @@ DatasetSpec CheckpointReader::describe(const std::string& path) const {
   try {
     hdf5_.offset(path);
     DatasetSpec spec = {path, hdf5_.shape(path), dtype_of(hdf5_.type(path))};
-    if (spec.dtype == torch::kUInt8 && path != tokenizer_dataset) {
+    const bool is_text = path == tokenizer_dataset || path.starts_with(hf_files_group);
+    if (spec.dtype == torch::kUInt8 && !is_text) {
       throw Hdf5Error(path + " holds bytes, expected float32 or float64: store it as one of them");
     }
     if (!spec.shape.empty()) return spec;
@@ -132,7 +134,6 @@ void CheckpointReader::read_header() {
   header_.tokens = natural("tokens");
   header_.config = text("config");
   header_.relaxation_rank = hdf5_.integer_attribute("/", "relaxation") ? natural("relaxation") : 0;
-  header_.hf_config = hdf5_.string_attribute("/", "hf_config").value_or("");
   const std::string model = text("model");
   const std::string sharing = text("sharing");
   try {
@@ -152,10 +153,20 @@ void CheckpointReader::read_tokenizer() {
   if (!kind) return;
   header_.tokenizer = StoredTokenizer{*kind, "", std::nullopt};
   if (hdf5_.integer_attribute("/", "end_token")) header_.tokenizer->end = natural("end_token");
-  if (!has(tokenizer_dataset)) return;
-  const torch::Tensor bytes = read(tokenizer_dataset);
-  header_.tokenizer->contents.assign(static_cast<const char*>(bytes.data_ptr()),
-                                     static_cast<size_t>(bytes.nbytes()));
+  if (has(tokenizer_dataset)) header_.tokenizer->contents = contents(tokenizer_dataset);
+}
+
+void CheckpointReader::read_hf_files() {
+  const std::string group = hf_files_group;
+  for (auto entry = datasets_.lower_bound(group);
+       entry != datasets_.end() && entry->first.starts_with(group); ++entry) {
+    header_.hf_files[entry->first.substr(group.size())] = contents(entry->first);
+  }
+}
+
+std::string CheckpointReader::contents(const std::string& path) const {
+  const torch::Tensor bytes = read(path);
+  return {static_cast<const char*>(bytes.data_ptr()), static_cast<size_t>(bytes.nbytes())};
 }
 
 std::string CheckpointReader::text(const std::string& name) const {

@@ -59,6 +59,8 @@ class CheckpointReader {
  private:
   void read_header();
   void read_tokenizer();
+  void read_hf_files();
+  std::string contents(const std::string& path) const;
   std::string text(const std::string& name) const;
   int64_t number(const std::string& name) const;
   int64_t natural(const std::string& name) const;

@@ -39,10 +39,9 @@ CheckpointWriter::CheckpointWriter(std::string file, const CheckpointHeader& hea
       writers_(std::move(writers)),
       partial_(partial_path(file_, writers_.of_first({getpid()}).front())) {
   for (const DatasetSpec& spec : datasets) progress_[spec.path].spec = spec;
-  const std::string tokenizer = header.tokenizer ? header.tokenizer->contents : "";
-  if (!tokenizer.empty()) {
-    const auto size = static_cast<int64_t>(tokenizer.size());
-    progress_[tokenizer_dataset].spec = {tokenizer_dataset, {size}, torch::kUInt8};
+  const std::map<std::string, std::string> texts = texts_of(header);
+  for (const auto& [path, contents] : texts) {
+    progress_[path].spec = {path, {static_cast<int64_t>(contents.size())}, torch::kUInt8};
   }
   together([&] {
     if (writers_.rank() == 0) lay_out(header);
@@ -55,11 +54,11 @@ CheckpointWriter::CheckpointWriter(std::string file, const CheckpointHeader& hea
   together([&] {
     if (!values_) values_ = ValueFile::open(partial_);
   });
-  if (tokenizer.empty() || writers_.rank() > 0) return;
-  const torch::Tensor bytes = torch::tensor(
-      c10::ArrayRef(reinterpret_cast<const uint8_t*>(tokenizer.data()), tokenizer.size()),
-      torch::kUInt8);
-  write({tokenizer_dataset, 0, bytes});
+  for (const auto& [path, contents] : texts) {
+    if (writers_.rank() > 0) break;
+    const c10::ArrayRef bytes(reinterpret_cast<const uint8_t*>(contents.data()), contents.size());
+    write({path, 0, torch::tensor(bytes, torch::kUInt8)});
+  }
 }
 
 CheckpointWriter::~CheckpointWriter() {
@@ -107,7 +106,6 @@ void CheckpointWriter::lay_out(const CheckpointHeader& header) {
   layout_->write_attribute("/", "model", model_to_json(header.model));
   layout_->write_attribute("/", "sharing", sharing_to_json(header.sharing));
   layout_->write_attribute("/", "relaxation", header.relaxation_rank);
-  if (!header.hf_config.empty()) layout_->write_attribute("/", "hf_config", header.hf_config);
   if (header.tokenizer) {
     layout_->write_attribute("/", "tokenizer", header.tokenizer->kind);
     if (header.tokenizer->end) layout_->write_attribute("/", "end_token", *header.tokenizer->end);

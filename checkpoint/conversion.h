@@ -50,8 +50,8 @@ class Converter {
   const std::map<std::string, Distance>& distances() const { return distances_; }
 
  private:
-  /// A slot whose map stays keeps its components (the mean of equal layers), whatever becomes of the
-  /// others.
+  /// A slot whose map stays keeps its components (the mean of equal layers), whatever becomes of
+  /// the others.
   SharingInit init_of(Slot slot) const;
   torch::Tensor combined(const TensorSource& source, const ParameterSpec& parameter) const;
   torch::Tensor shared(const ParameterSpec& parameter) const;

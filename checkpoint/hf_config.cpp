@@ -312,12 +312,6 @@ Json merged(const Json& origin, Json ours) {
 
 }  // namespace
 
-std::string hugging_face_config_text(const std::string& dir) {
-  constexpr size_t most = 32768;  // half of what an attribute of HDF5 holds
-  const std::string text = read_json_object((std::filesystem::path(dir) / "config.json").string());
-  return text.size() <= most ? text : "";
-}
-
 std::string hugging_face_config(const ModelSpec& model, torch::Dtype dtype,
                                 std::optional<int64_t> end, const std::string& origin) {
   const Written& type = written_types().at(model.family);
@@ -333,7 +327,7 @@ std::string hugging_face_config(const ModelSpec& model, torch::Dtype dtype,
                                                                     : "float32";
   if (origin.empty()) return json.dump(2) + "\n";
   const std::string fault = json_fault(origin);
-  if (!fault.empty()) throw UserError("the root attribute 'hf_config': " + fault);
+  if (!fault.empty()) throw UserError("/hugging_face/config.json: " + fault);
   return merged(Json::parse(origin), json).dump(2) + "\n";
 }
 

@@ -17,9 +17,6 @@ namespace rondo {
 /// embedding, sliding windows.
 ModelSpec read_hugging_face_config(const std::string& dir);
 
-/// The text of DIR/config.json, to be carried along; empty where it is too long for that.
-std::string hugging_face_config_text(const std::string& dir);
-
 /// The text of a config.json that says the same, for tensors of `dtype`. `end` is the token that
 /// ends a text, where that is known. What `origin`, the text of the folder that the model came
 /// from, says besides is kept: more tokens of a meaning, the longest text. Throws UserError where

@@ -12,6 +12,7 @@
 #include "base/user_error.h"
 #include "checkpoint/byte_file.h"
 #include "checkpoint/hf_config.h"
+#include "checkpoint/hf_files.h"
 #include "checkpoint/hf_names.h"
 #include "checkpoint/hf_tokenizer_file.h"
 #include "checkpoint/peft_export.h"
@@ -49,10 +50,12 @@ void write_folder(const std::string& partial, const fs::path& whole, const Untie
   };
   const std::optional<StoredTokenizer>& tokenizer = model.header.tokenizer;
   fs::create_directories(partial);
-  write_text_file(
-      partial + "/config.json",
-      hugging_face_config(model.header.model, options.dtype,
-                          tokenizer ? tokenizer->end : std::nullopt, model.header.hf_config));
+  const auto origin = model.header.hf_files.find("config.json");
+  write_text_file(partial + "/config.json",
+                  hugging_face_config(model.header.model, options.dtype,
+                                      tokenizer ? tokenizer->end : std::nullopt,
+                                      origin == model.header.hf_files.end() ? "" : origin->second));
+  write_hugging_face_files(partial, model.header.hf_files);
   const std::string name = tokenizer ? hugging_face_tokenizer_file(*tokenizer) : "";
   if (!name.empty()) write_text_file(partial + "/" + name, tokenizer->contents);
   write_model_safetensors(partial, tensors, options.dtype, options.shard_bytes, written);

@@ -11,6 +11,7 @@
 #include "base/user_error.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/hf_config.h"
+#include "checkpoint/hf_files.h"
 #include "checkpoint/hf_names.h"
 #include "checkpoint/hf_tokenizer_file.h"
 #include "checkpoint/model_json.h"
@@ -156,7 +157,7 @@ UntiedModel open_hugging_face(const std::string& dir) {
   model.header.sharing = make_sharing_map({}, static_cast<int>(spec.depth));
   model.header.config = model_to_toml(spec);
   model.header.tokenizer = read_hugging_face_tokenizer(dir);
-  model.header.hf_config = hugging_face_config_text(dir);
+  model.header.hf_files = read_hugging_face_files(dir);
   model.parameters = [=](const ParameterSpec& parameter) {
     const HfTensor from = hf_tensor(spec, parameter);
     return take_part(from, folder->read(from.name), spec);

@@ -72,12 +72,8 @@ ModelDefinition model_in(const CheckpointReader& reader, const Config& config) {
 }
 
 Start start_from(const CheckpointReader& reader, const Config& config, bool resume) {
-  return {model_in(reader, config),
-          reader.file(),
-          resume,
-          reader.header().config,
-          reader.header().tokenizer,
-          reader.header().hf_config};
+  return {model_in(reader, config),  reader.file(),           resume, reader.header().config,
+          reader.header().tokenizer, reader.header().hf_files};
 }
 
 std::optional<std::string> file_to_resume(const Config& config, int64_t damaged) {

@@ -1,6 +1,7 @@
 // Where a run begins: from nothing, from another run's weights, or where it stopped.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 
@@ -18,8 +19,8 @@ struct Start {
   std::string file = {};    ///< checkpoint to load; empty = draw initial values
   bool resume = false;      ///< whether optimizer state, step and tokens go on too
   std::string config = {};  ///< TOML text that is kept in the file
-  std::optional<StoredTokenizer> tokenizer = {};  ///< that the model's tokens come from
-  std::string hf_config = {};                     ///< see CheckpointHeader
+  std::optional<StoredTokenizer> tokenizer = {};     ///< that the model's tokens come from
+  std::map<std::string, std::string> hf_files = {};  ///< see CheckpointHeader
 };
 
 /// Compares this rank's share of the checksums of what lies below `below`; the first rank says how

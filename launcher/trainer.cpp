@@ -127,7 +127,7 @@ Trainer::Trainer(const Config& config, const ModelDefinition& model, const Plan&
 
 void Trainer::begin(const Start& start) {
   tokenizer_ = start.tokenizer;
-  hf_config_ = start.hf_config;
+  hf_files_ = start.hf_files;
   if (start.file.empty()) {
     replica_.draw(config_.train.seed);
     return;
@@ -275,7 +275,7 @@ Save Trainer::snapshot(int64_t step) {
                                    .sharing = replica_.model().sharing,
                                    .relaxation_rank = replica_.model().relaxation_rank,
                                    .tokenizer = tokenizer_,
-                                   .hf_config = hf_config_};
+                                   .hf_files = hf_files_};
   return replica_.snapshot(file, header);
 }
 

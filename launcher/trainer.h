@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -65,7 +66,7 @@ class Trainer {
   Plan plan_;
   PassSchedule passes_;
   std::optional<StoredTokenizer> tokenizer_;
-  std::string hf_config_;
+  std::map<std::string, std::string> hf_files_;
   std::optional<Recurrence> recurrence_;
   World world_;
   StopSignals& signals_;

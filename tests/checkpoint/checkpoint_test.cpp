@@ -67,18 +67,21 @@ TEST(Checkpoint, ComesBackBitForBit) {
   EXPECT_FALSE(has_partial(folder.path()));
 }
 
-TEST(Checkpoint, CarriesTheFileOfItsTokenizer) {
+TEST(Checkpoint, CarriesFilesOfItsTokenizerAndFolder) {
   const TemporaryFolder folder;
   const std::string file = folder.file("a.h5");
   CheckpointHeader header = example_header();
   header.tokenizer = StoredTokenizer{"sentencepiece", std::string("a\0file", 6), 7};
+  header.hf_files = {{"config.json", "{}"}, {"chat_template.jinja", "{{ größer }}"}};
   const torch::Tensor values = torch::rand({4});
   save_checkpoint(file, header, {{"/parameters/x", {4}, torch::kFloat32}},
                   {{"/parameters/x", 0, values}}, Writers::alone());
   EXPECT_EQ(CheckpointReader(file).header().tokenizer, header.tokenizer);
-  const int64_t offset = Hdf5File::open(file).offset(tokenizer_dataset);
-  ByteFile::open(file).write(offset + 3, "F", 1);
-  expect_contains(error_of<UserError>([&] { CheckpointReader reader(file); }), "tokenizer");
+  EXPECT_EQ(CheckpointReader(file).header().hf_files, header.hf_files);
+  for (const char* path : {"/hugging_face/chat_template.jinja", tokenizer_dataset}) {
+    ByteFile::open(file).write(Hdf5File::open(file).offset(path) + 3, "F", 1);
+    expect_contains(error_of<UserError>([&] { CheckpointReader reader(file); }), path);
+  }
 }
 
 TEST(Checkpoint, IsVerifiedInSharesThatLeaveNothingOut) {

@@ -63,7 +63,10 @@ def check(tool, tied, dtype, sharing, init, layers_of):
             found = {}
             file.visititems(lambda name, item: found.update({name: item[()]})
                             if isinstance(item, h5py.Dataset) else None)
-            assert set(found) == {f"parameters/{name}" for name in expected}, set(found)
+            carried = {f"hugging_face/{name}" for name in ("config.json", "generation_config.json")}
+            assert set(found) == carried | {f"parameters/{name}" for name in expected}, set(found)
+            assert found["hugging_face/config.json"].tobytes() == (
+                source / "config.json").read_bytes()
             for name, values in expected.items():
                 stored = found[f"parameters/{name}"]
                 assert stored.shape == values.shape and stored.dtype == np.float32, name

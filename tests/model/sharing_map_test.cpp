@@ -128,7 +128,8 @@ TEST(SharingMap, SaysWhatWouldWork) {
   EXPECT_NE(error_of({.strategy = "cyle", .unique = 2}, 8).find("known: cycle"), std::string::npos);
   EXPECT_NE(error_of({.strategy = "explicit", .map = {0, 2}}, 2).find("number them 0 to 1"),
             std::string::npos);
-  EXPECT_NE(error_of({.strategy = "explicit", .map = {0}}, 2).find("the blocks of 1 layer, but there are 2"),
+  EXPECT_NE(error_of({.strategy = "explicit", .map = {0}}, 2)
+                .find("the blocks of 1 layer, but there are 2"),
             std::string::npos);
   EXPECT_NE(error_of({.strategy = "none", .unique = 3}, 8).find("has 8 blocks"), std::string::npos);
   EXPECT_NE(error_of({.strategy = "skip:x"}, 8).find("skip:2"), std::string::npos);
