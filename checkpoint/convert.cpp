@@ -131,6 +131,16 @@ void explain_distances(Converted& result) {
       "layers share norms, which no low-rank term brings back: see --norms per_layer and folded");
 }
 
+/// A run in float64 is not halved without a word.
+void note_rounding(const ConvertOptions& options, Converted& result) {
+  if (is_hugging_face(options.from) || options.dtype == torch::kFloat64) return;
+  const CheckpointReader reader(options.from);
+  const ParameterSpec first = parameters_of(reader.header()).front();
+  if (reader.dataset(parameter_dataset(first)).dtype != torch::kFloat64) return;
+  result.notes.emplace_back(
+      "the file's float64 values are rounded; --precision float64 keeps them");
+}
+
 Converted to_hugging_face(const ConvertOptions& options) {
   if (options.sharing || options.relaxation_rank || options.norms != NormHandling::as_mapped ||
       options.strict || options.init || !options.original.empty()) {
@@ -149,6 +159,7 @@ Converted to_hugging_face(const ConvertOptions& options) {
   result.header.sharing = make_sharing_map({}, static_cast<int>(model.header.model.depth));
   result.header.relaxation_rank = 0;
   if (model.exp_avg) result.notes.emplace_back("the optimizer state is left out");
+  note_rounding(options, result);
   if (!options.dry_run) {
     export_hugging_face(folder_of(options.to), model, how);
   }
@@ -191,6 +202,7 @@ Converted convert(const ConvertOptions& options) {
     result.notes.emplace_back(
         "every layer's low-rank term was added to it before layers became blocks; none is left");
   }
+  note_rounding(options, result);
   const bool untied = plan.map == make_sharing_map({}, plan.map.depth());
   if (options.relaxation_rank.value_or(0) > 0 && untied) {
     result.notes.emplace_back(
