@@ -1,10 +1,12 @@
 #include "checkpoint/convert.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <numeric>
+#include <set>
 #include <utility>
 
 #include "base/user_error.h"
@@ -131,6 +133,26 @@ void explain_distances(Converted& result) {
       "layers share norms, which no low-rank term brings back: see --norms per_layer and folded");
 }
 
+/// stepwise, lower and upper go by the number of the block, whoever uses it.
+void note_replaced_layers(const Conversion& plan, Converted& result) {
+  const SharingMap& old_map = plan.base.header.sharing;
+  std::set<int> replaced;
+  for (Slot slot : all_slots) {
+    const std::vector<int>& list = plan.map.of(slot);
+    for (int layer = 0; list != old_map.of(slot) && layer < plan.map.depth(); ++layer) {
+      const int id = plan.map.id(slot, layer);
+      const std::vector<int> sources = source_layers(plan.map, slot, id, plan.init);
+      if (sources.size() != 1 || std::count(list.begin(), list.end(), id) > 1) continue;
+      if (old_map.id(slot, sources[0]) != old_map.id(slot, layer)) replaced.insert(layer);
+    }
+  }
+  if (replaced.empty()) return;
+  result.notes.push_back(fmt::format(
+      "layers that share with none, and start as others all the same: {}; --init average and owner "
+      "keep them",
+      fmt::join(replaced, ", ")));
+}
+
 /// A run in float64 is not halved without a word.
 void note_rounding(const ConvertOptions& options, Converted& result) {
   if (is_hugging_face(options.from) || options.dtype == torch::kFloat64) return;
@@ -203,6 +225,7 @@ Converted convert(const ConvertOptions& options) {
         "every layer's low-rank term was added to it before layers became blocks; none is left");
   }
   note_rounding(options, result);
+  note_replaced_layers(plan, result);
   const bool untied = plan.map == make_sharing_map({}, plan.map.depth());
   if (options.relaxation_rank.value_or(0) > 0 && untied) {
     result.notes.emplace_back(

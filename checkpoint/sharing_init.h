@@ -29,8 +29,7 @@ SharingInit parse_sharing_init(const std::string& name);
 std::vector<std::string> sharing_inits();
 
 /// The source layers of component `id` of `slot`, ascending; one, except for `average` and for
-/// `random`, which has none. Layers of prelude and coda stay themselves: stepwise, lower and upper
-/// choose among those between.
+/// `random`, which has none.
 std::vector<int> source_layers(const SharingMap& map, Slot slot, int id, SharingInit init);
 
 }  // namespace rondo

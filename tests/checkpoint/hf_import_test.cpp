@@ -104,24 +104,6 @@ TEST(SharingInitialisation, CountsEachSlotsComponentsOnItsOwn) {
   EXPECT_EQ(source_layers(map, Slot::attention, 1, SharingInit::average), (std::vector{1, 3}));
 }
 
-TEST(SharingInitialisation, LeavesPreludeAndCodaAsTheyAre) {
-  const auto layers = [](const SharingOptions& options, SharingInit init) {
-    const SharingMap map = make_sharing_map(options, 8);
-    std::vector<int> picked;
-    for (int id = 0; id < map.unique(Slot::attention); ++id) {
-      picked.push_back(source_layers(map, Slot::attention, id, init).at(0));
-    }
-    return picked;
-  };
-  const SharingOptions around = {.strategy = "cycle", .unique = 2, .prelude = 2, .coda = 1};
-  EXPECT_EQ(layers(around, SharingInit::stepwise), (std::vector{0, 1, 2, 6, 7}));
-  EXPECT_EQ(layers(around, SharingInit::lower), (std::vector{0, 1, 2, 3, 7}));
-  EXPECT_EQ(layers(around, SharingInit::upper), (std::vector{0, 1, 5, 6, 7}));
-  const SharingOptions middle = {.strategy = "middle_cycle", .unique = 4};
-  EXPECT_EQ(layers(middle, SharingInit::lower), (std::vector{0, 1, 2, 7}));
-  EXPECT_EQ(layers(middle, SharingInit::stepwise), (std::vector{0, 1, 6, 7}));
-}
-
 TEST(SharingInitialisation, NamesTheSchemesThereAre) {
   EXPECT_EQ(parse_sharing_init("upper"), SharingInit::upper);
   EXPECT_NE(error_of<UserError>([] {

@@ -307,6 +307,14 @@ class Convert(RondoTest):
         np.testing.assert_array_equal(after["parameters/attention_norm/0/weight"],
                                       before["parameters/attention_norm/4/weight"])
 
+    def test_a_layer_that_shares_with_none_and_is_replaced_is_named(self):
+        self.make_model()
+        around = ["--sharing", "cycle", "--unique", 2, "--prelude", 1, "--coda", 1, "--dry-run"]
+        for init, named in (("lower", " 5;"), ("upper", " 0;"), ("stepwise", None), ("owner", None)):
+            printed = self.convert("hf:hf", "out.h5", *around, "--init", init)
+            said = re.search("layers that share with none, .* the same:(.*;)", printed)
+            self.assertEqual(said and said[1], named, init)
+
     def test_terms_are_not_thrown_away_and_a_new_model_has_no_old_keys(self):
         self.train_three_blocks("strict.h5")
         self.convert("strict.h5", "relaxed.h5", "--relax", 2)
