@@ -100,11 +100,8 @@ ParameterSpec Converter::target(const ParameterSpec& adapter) const {
 Tensor Converter::residual(const ParameterSpec& adapter) const {
   const ParameterSpec layer = target(adapter);
   if (conversion_.adapter == AdapterInit::zero) return torch::zeros(layer.shape, torch::kFloat64);
-  const auto where = slot_component(layer.component);
-  const ParameterSpec component =
-      in_component(layer, where->slot, conversion_.map.id(where->slot, where->id));
   return conversion_.original.parameters(layer).to(torch::kFloat64) -
-         shared(component).to(torch::kFloat64);
+         shared(in_map(layer, conversion_.map)).to(torch::kFloat64);
 }
 
 /// Both tensors of a linear's adapter come from one decomposition, so the second is kept.

@@ -154,11 +154,8 @@ void note_replaced_layers(const Conversion& plan, Converted& result) {
 }
 
 /// A run in float64 is not halved without a word.
-void note_rounding(const ConvertOptions& options, Converted& result) {
-  if (is_hugging_face(options.from) || options.dtype == torch::kFloat64) return;
-  const CheckpointReader reader(options.from);
-  const ParameterSpec first = parameters_of(reader.header()).front();
-  if (reader.dataset(parameter_dataset(first)).dtype != torch::kFloat64) return;
+void note_rounding(const UntiedModel& from, torch::Dtype to, Converted& result) {
+  if (from.dtype != torch::kFloat64 || to == torch::kFloat64) return;
   result.notes.emplace_back(
       "the file's float64 values are rounded; --precision float64 keeps them");
 }
@@ -181,7 +178,7 @@ Converted to_hugging_face(const ConvertOptions& options) {
   result.header.sharing = make_sharing_map({}, static_cast<int>(model.header.model.depth));
   result.header.relaxation_rank = 0;
   if (model.exp_avg) result.notes.emplace_back("the optimizer state is left out");
-  note_rounding(options, result);
+  note_rounding(model, options.dtype, result);
   if (!options.dry_run) {
     export_hugging_face(folder_of(options.to), model, how);
   }
@@ -224,7 +221,7 @@ Converted convert(const ConvertOptions& options) {
     result.notes.emplace_back(
         "every layer's low-rank term was added to it before layers became blocks; none is left");
   }
-  note_rounding(options, result);
+  note_rounding(plan.base, options.dtype, result);
   note_replaced_layers(plan, result);
   const bool untied = plan.map == make_sharing_map({}, plan.map.depth());
   if (options.relaxation_rank.value_or(0) > 0 && untied) {

@@ -92,13 +92,6 @@ std::optional<std::string> linear_of(const ParameterSpec& parameter) {
   return parameter.name.substr(0, end);
 }
 
-/// Where the file keeps what a layer uses.
-ParameterSpec stored(const ParameterSpec& parameter, const SharingMap& map) {
-  const auto where = slot_component(parameter.component);
-  if (!where) return parameter;
-  return in_component(parameter, where->slot, map.id(where->slot, where->id));
-}
-
 /// What the layer's adapters add to the parameter, float64 and in its shape: B·A of a matrix, its
 /// own of a vector. Undefined where they have nothing for it, or `own` leaves it out.
 torch::Tensor own_term(const CheckpointReader& reader, const ParameterSpec& parameter,
@@ -111,10 +104,9 @@ torch::Tensor own_term(const CheckpointReader& reader, const ParameterSpec& para
     return reader.read(adapters + name).to(torch::kFloat64);
   };
   const auto linear = linear_of(parameter);
-  if (!linear)
-    return reader.has(adapters + parameter.name) ? read(parameter.name) : torch::Tensor();
-  if (own != OwnTerms::all || !reader.has(adapters + *linear + "/a")) return {};
-  return read(*linear + "/b").mm(read(*linear + "/a"));
+  const bool counts = !linear || own == OwnTerms::all;
+  if (!counts || !reader.has(adapters + (linear ? *linear + "/a" : parameter.name))) return {};
+  return linear ? read(*linear + "/b").mm(read(*linear + "/a")) : read(parameter.name);
 }
 
 /// The slot whose norm a linear reads; nothing for those behind the nonlinear part, and for inner
@@ -148,6 +140,12 @@ ParameterSpec in_component(ParameterSpec parameter, Slot slot, int id) {
   return parameter;
 }
 
+ParameterSpec in_map(const ParameterSpec& parameter, const SharingMap& map) {
+  const auto where = slot_component(parameter.component);
+  if (!where) return parameter;
+  return in_component(parameter, where->slot, map.id(where->slot, where->id));
+}
+
 UntiedModel open_hugging_face(const std::string& dir) {
   const ModelSpec spec = read_hugging_face_config(dir);
   const auto folder = std::make_shared<const SafetensorsFolder>(open_tensors(dir, spec));
@@ -172,15 +170,16 @@ UntiedModel open_checkpoint(const std::string& file, OwnTerms own) {
   const auto parameters = parameters_of(header);
   check_parameters(*reader, parameters);
   UntiedModel model{.name = file, .header = header};
+  model.dtype = reader->dataset(parameter_dataset(parameters.front())).dtype;
   model.parameters = [=](const ParameterSpec& parameter) {
-    torch::Tensor values = reader->read(parameter_dataset(stored(parameter, map)));
+    torch::Tensor values = reader->read(parameter_dataset(in_map(parameter, map)));
     const torch::Tensor term = own_term(*reader, parameter, own);
     return term.defined() ? values.to(torch::kFloat64) + term : values;
   };
   if (!reader->has(exp_avg_dataset(parameters.front()))) return model;
   const auto moments = [=](auto dataset_of) {
     return [=](const ParameterSpec& parameter) {
-      return reader->read(dataset_of(stored(parameter, map)));
+      return reader->read(dataset_of(in_map(parameter, map)));
     };
   };
   model.exp_avg = moments(exp_avg_dataset);

@@ -24,8 +24,9 @@ struct UntiedModel {
   std::string name = {};         ///< of the file or folder, for messages
   CheckpointHeader header = {};  ///< of the file: map and adapters are how it stores the layers
   TensorSource parameters = {};  ///< in the stored dtype; float64 where something was computed
-  TensorSource exp_avg = {};     ///< null without optimizer state
-  TensorSource exp_avg_sq = {};  ///< likewise
+  torch::Dtype dtype = torch::kFloat32;  ///< of a checkpoint's values
+  TensorSource exp_avg = {};             ///< null without optimizer state
+  TensorSource exp_avg_sq = {};          ///< likewise
 };
 
 /// DIR with config.json and safetensors. Throws UserError, also for a tensor that the model of the
@@ -57,5 +58,8 @@ bool is_layer_norm(Slot slot);
 
 /// `parameter` in another component of the slot.
 ParameterSpec in_component(ParameterSpec parameter, Slot slot, int id);
+
+/// What a layer's `parameter` is part of under `map`.
+ParameterSpec in_map(const ParameterSpec& parameter, const SharingMap& map);
 
 }  // namespace rondo

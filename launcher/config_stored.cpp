@@ -34,6 +34,11 @@ Config read_stored(const std::string& text, const std::string& file, Counts coun
   return config;
 }
 
+/// That key of the text alone.
+Config read_key(const std::string& text, const std::string& key) {
+  return read_stored(text, "stored config", [&](const std::string& other) { return other == key; });
+}
+
 /// Keys for the map: those that the checkpoint's run was started with, or else the map of its
 /// blocks written out.
 SharingOptions sharing_keys(const StoredModel& stored) {
@@ -97,14 +102,10 @@ std::vector<std::string> changed_keys(const std::string& stored, const Config& c
   return changes;
 }
 
-std::string init_in(const std::string& stored) {
-  const auto is_init = [](const std::string& key) { return key == "train.init"; };
-  return read_stored(stored, "stored config", is_init).train.init;
-}
+std::string init_in(const std::string& stored) { return read_key(stored, "train.init").train.init; }
 
 int64_t sequence_in(const std::string& stored) {
-  const auto is_sequence = [](const std::string& key) { return key == "data.sequence"; };
-  return read_stored(stored, "stored config", is_sequence).data.sequence;
+  return read_key(stored, "data.sequence").data.sequence;
 }
 
 }  // namespace rondo

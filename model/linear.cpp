@@ -37,7 +37,8 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     context->saved_data["weight"] = use.weight.value;
     context->saved_data["gradient"] = use.weight.gradient;
     context->saved_data["gradient_weight"] = use.gradient_weight;
-    if (use.bias) context->saved_data["bias_gradients"] = use.bias->gradients();
+    context->saved_data["bias_gradients"] =
+        use.bias ? use.bias->gradients() : std::vector<Tensor>();
     context->saved_data["adapters"] = pack(use.adapters);
     context->saved_data["rows"] = rows_of(use.adapters);
     context->saved_data["has_residual"] = residual.has_value();
@@ -85,9 +86,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
                                                const Tensor& x) {
     const Tensor gradient = context->saved_data["gradient"].toTensor();
     const double weight = context->saved_data["gradient_weight"].toDouble();
-    const auto bias = context->saved_data.find("bias_gradients");
-    const std::vector<Tensor> biases =
-        bias == context->saved_data.end() ? std::vector<Tensor>() : bias->second.toTensorVector();
+    const std::vector<Tensor> biases = context->saved_data["bias_gradients"].toTensorVector();
     return [=] {
       accumulate_product(gradient, g, x, weight);
       if (biases.empty()) return;

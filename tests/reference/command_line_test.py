@@ -30,7 +30,8 @@ class CommandLine(WithCorpus):
         self.convert_refuses("--sharing", "sequence", "--unique", "4",
                              r"^rondo: --unique = 4: no sequence of 4 blocks over 6 layers")
         self.convert_refuses("--sharing", "interleaved", "--unique", "1", "--unique = 1.* 4 blocks")
-        self.convert_refuses("--map", "0,1", "--map names the blocks of 2 layers, but there are 6 layers")
+        self.convert_refuses("--map", "0,1",
+                             "--map names the blocks of 2 layers, but there are 6 layers")
         self.convert_refuses("--map", "0,1,2,0,1,2", "--sharing", "cycle",
                              "--map is given, but --sharing is 'cycle'")
         self.convert_refuses("--precision", "bf17", "--precision: bf17.*float32, float64")

@@ -83,7 +83,8 @@ class Mistakes(WithCorpus):
         self.train_refuses({"sharing.unique": 9}, r"sharing\.unique = 9", "1 to 6")
         self.train_refuses({"sharing": "sequence", "sharing.unique": 4}, "sharing.unique = 4",
                            "1, 2, 3, 6")
-        self.train_refuses({"sharing": "explicit"}, r"sharing\.map names the blocks of 8 layers", "6 layers")
+        self.train_refuses({"sharing": "explicit"}, r"sharing\.map names the blocks of 8 layers",
+                           "6 layers")
 
     def test_a_corpus_that_does_not_serve_is_named(self):
         self.train_refuses({"data.path": ""}, r"data\.path", "rondo prepare")
