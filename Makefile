@@ -11,37 +11,37 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: ## trains a small looped model on novels and shows how it went
-	@launcher/setup.sh build
+	@scripts/setup.sh build
 	@$(compile) --target rondo
-	@launcher/demo.sh
+	@scripts/demo.sh
 
 build: ## installs what is missing and compiles build/rondo
-	@launcher/setup.sh build
+	@scripts/setup.sh build
 	@$(compile)
 
 test: ## builds and runs every test
-	@launcher/setup.sh build reference
+	@scripts/setup.sh build reference
 	@$(compile)
 	@ctest --test-dir build -j "$$(nproc)" --output-on-failure
 
 format: ## rewrites the sources in the house style
-	@launcher/setup.sh reference
+	@scripts/setup.sh reference
 	@clang-format -i $(sources)
 
-# clang 14 cannot deduce the aggregate template of config_schema.cpp.
+# clang 14 cannot deduce the aggregate template of launcher/config/schema.cpp.
 tidy: ## clang-tidy over the sources (minutes)
-	@launcher/setup.sh build reference
+	@scripts/setup.sh build reference
 	@cmake --preset tidy > /dev/null
-	@run-clang-tidy -quiet -p build-tidy -j "$$(nproc)" '^$(CURDIR)/(model|data|distributed|checkpoint|launcher)/(?!config_schema)' \
+	@run-clang-tidy -quiet -p build-tidy -j "$$(nproc)" '^$(CURDIR)/(base|model|data|distributed|checkpoint|training|launcher)/(?!config/schema)' \
 	  > build-tidy/tidy.log 2>&1 || { grep -A 4 -E '(warning|error):' build-tidy/tidy.log; exit 1; }
 
 bench: ## scaling and peer benchmarks
-	@launcher/setup.sh build reference
+	@scripts/setup.sh build reference
 	@$(compile)
 	@benchmarks/run.sh
 
 bench-hosts: ## two hosts behind a slow link, made of network namespaces (root)
-	@launcher/setup.sh build reference
+	@scripts/setup.sh build reference
 	@$(compile)
 	@benchmarks/run.sh hosts
 

@@ -27,7 +27,7 @@ if(NOT RONDO_LIBTORCH)
   set(RONDO_LIBTORCH "${RONDO_WHEELS}/torch")
 endif()
 if(NOT EXISTS "${RONDO_LIBTORCH}/include/torch/csrc/api/include/torch/torch.h")
-  message(FATAL_ERROR "no LibTorch in ${RONDO_LIBTORCH}: run launcher/setup.sh, or set RONDO_LIBTORCH")
+  message(FATAL_ERROR "no LibTorch in ${RONDO_LIBTORCH}: run scripts/setup.sh, or set RONDO_LIBTORCH")
 endif()
 
 add_library(libtorch INTERFACE)

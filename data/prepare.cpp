@@ -11,14 +11,14 @@
 #include <string_view>
 #include <utility>
 
+#include "base/mapped_file.h"
 #include "base/output_path.h"
+#include "base/partial_file.h"
 #include "base/user_error.h"
-#include "data/indexed_dataset.h"
-#include "data/mapped_file.h"
-#include "data/partial_file.h"
-#include "data/text_blocks.h"
-#include "data/tokenizer.h"
-#include "data/utf8.h"
+#include "data/dataset/indexed_dataset.h"
+#include "data/tokenizers/text_blocks.h"
+#include "data/tokenizers/tokenizer.h"
+#include "data/tokenizers/utf8.h"
 
 namespace rondo {
 namespace {

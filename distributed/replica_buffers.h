@@ -9,8 +9,8 @@
 
 #include "distributed/comm/world.h"
 #include "distributed/plan/replica_groups.h"
-#include "model/adamw.h"
 #include "model/component_store.h"
+#include "model/optimizer/adamw.h"
 
 namespace rondo {
 

@@ -4,9 +4,9 @@
 #include <map>
 
 #include "base/user_error.h"
-#include "launcher/commands.h"
-#include "launcher/config_nearest.h"
-#include "launcher/job.h"
+#include "launcher/commands/commands.h"
+#include "launcher/commands/job.h"
+#include "launcher/config/nearest.h"
 
 namespace rondo {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <optional>
 
+#include "model/definition/model_spec.h"
 #include "model/linear.h"
-#include "model/model_spec.h"
 #include "model/norm.h"
 
 namespace rondo {

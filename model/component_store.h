@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "model/parameter_list.h"
+#include "model/definition/parameter_list.h"
 
 namespace rondo {
 

@@ -3,7 +3,7 @@
 
 #include <torch/torch.h>
 
-#include "model/families.h"
+#include "model/definition/families.h"
 #include "model/linear.h"
 
 namespace rondo {

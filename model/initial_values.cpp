@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "model/families.h"
+#include "model/definition/families.h"
 
 namespace rondo {
 namespace {

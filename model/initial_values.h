@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "model/component_store.h"
-#include "model/model_definition.h"
+#include "model/definition/model_definition.h"
 
 namespace rondo {
 

@@ -9,8 +9,8 @@
 
 #include "model/attention.h"
 #include "model/component_store.h"
+#include "model/definition/model_definition.h"
 #include "model/feed_forward.h"
-#include "model/model_definition.h"
 #include "model/norm.h"
 
 namespace rondo {

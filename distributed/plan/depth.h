@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "distributed/plan/plan.h"
-#include "model/recurrence.h"
+#include "model/definition/recurrence.h"
 
 namespace rondo {
 

@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "model/families.h"
+#include "model/definition/families.h"
 
 namespace rondo {
 

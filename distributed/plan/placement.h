@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "model/model_spec.h"
-#include "model/sharing_map.h"
+#include "model/definition/model_spec.h"
+#include "model/definition/sharing_map.h"
 
 namespace rondo {
 

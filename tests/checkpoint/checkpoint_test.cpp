@@ -1,14 +1,14 @@
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/format/checkpoint.h"
 
 #include <gtest/gtest.h>
 
 #include <filesystem>
 
 #include "base/user_error.h"
-#include "checkpoint/checkpoint_reader.h"
-#include "checkpoint/checkpoint_writer.h"
-#include "checkpoint/checksum.h"
-#include "checkpoint/model_json.h"
+#include "checkpoint/format/checkpoint_reader.h"
+#include "checkpoint/format/checkpoint_writer.h"
+#include "checkpoint/format/checksum.h"
+#include "checkpoint/format/model_json.h"
 #include "tests/checkpoint/example_checkpoint.h"
 #include "tests/checkpoint/full_disk.h"
 #include "tests/checkpoint/temporary_folder.h"

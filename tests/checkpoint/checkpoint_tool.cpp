@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/checkpoint_writer.h"
-#include "checkpoint/convert.h"
+#include "checkpoint/conversion/convert.h"
+#include "checkpoint/format/checkpoint_writer.h"
 #include "tests/checkpoint/example_checkpoint.h"
 
 int main(int argc, char** argv) try {

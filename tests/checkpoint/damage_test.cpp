@@ -14,9 +14,9 @@
 #include <fstream>
 
 #include "base/user_error.h"
-#include "checkpoint/checkpoint_reader.h"
-#include "checkpoint/checkpoint_writer.h"
-#include "checkpoint/untied_model.h"
+#include "checkpoint/conversion/untied_model.h"
+#include "checkpoint/format/checkpoint_reader.h"
+#include "checkpoint/format/checkpoint_writer.h"
 #include "tests/checkpoint/example_checkpoint.h"
 #include "tests/checkpoint/foreign_hdf5.h"
 #include "tests/checkpoint/hugging_face_example.h"

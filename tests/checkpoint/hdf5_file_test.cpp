@@ -1,11 +1,11 @@
-#include "checkpoint/hdf5_file.h"
+#include "checkpoint/format/hdf5_file.h"
 
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <numeric>
 
-#include "checkpoint/byte_file.h"
+#include "checkpoint/format/byte_file.h"
 #include "tests/checkpoint/temporary_folder.h"
 
 namespace rondo {

@@ -3,9 +3,9 @@
 #include <filesystem>
 
 #include "base/user_error.h"
-#include "checkpoint/checkpoint_reader.h"
-#include "checkpoint/convert.h"
-#include "checkpoint/hf_config.h"
+#include "checkpoint/conversion/convert.h"
+#include "checkpoint/format/checkpoint_reader.h"
+#include "checkpoint/huggingface/hf_config.h"
 #include "tests/checkpoint/hugging_face_example.h"
 
 namespace rondo {

@@ -9,8 +9,8 @@
 #include <functional>
 
 #include "base/user_error.h"
-#include "checkpoint/checkpoint_reader.h"
-#include "checkpoint/checkpoint_writer.h"
+#include "checkpoint/format/checkpoint_reader.h"
+#include "checkpoint/format/checkpoint_writer.h"
 #include "tests/checkpoint/example_checkpoint.h"
 #include "tests/checkpoint/temporary_folder.h"
 

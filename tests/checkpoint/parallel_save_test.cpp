@@ -6,9 +6,9 @@
 #include <optional>
 
 #include "base/user_error.h"
-#include "checkpoint/background_save.h"
-#include "checkpoint/checkpoint_reader.h"
-#include "checkpoint/checkpoint_writer.h"
+#include "checkpoint/format/background_save.h"
+#include "checkpoint/format/checkpoint_reader.h"
+#include "checkpoint/format/checkpoint_writer.h"
 #include "tests/checkpoint/example_checkpoint.h"
 #include "tests/checkpoint/full_disk.h"
 #include "tests/checkpoint/temporary_folder.h"

@@ -1,4 +1,4 @@
-#include "checkpoint/safetensors.h"
+#include "checkpoint/huggingface/safetensors.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "checkpoint/value_file.h"
+#include "checkpoint/format/value_file.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "data/batches.h"
+#include "data/dataset/batches.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <numeric>
 #include <set>
 
-#include "data/permutation.h"
+#include "data/dataset/permutation.h"
 #include "tests/data/scratch_folder.h"
 
 namespace rondo {

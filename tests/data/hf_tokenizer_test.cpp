@@ -1,4 +1,4 @@
-#include "data/hf_tokenizer.h"
+#include "data/tokenizers/hf_tokenizer.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "data/text_blocks.h"
+#include "data/tokenizers/text_blocks.h"
 #include "tests/data/scratch_folder.h"
 #include "tests/data/small_tokenizer.h"
 

@@ -1,4 +1,4 @@
-#include "data/indexed_dataset.h"
+#include "data/dataset/indexed_dataset.h"
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "data/indexed_dataset.h"
-#include "data/tokenizer.h"
-#include "data/utf8.h"
+#include "data/dataset/indexed_dataset.h"
+#include "data/tokenizers/tokenizer.h"
+#include "data/tokenizers/utf8.h"
 #include "tests/data/scratch_folder.h"
 
 namespace rondo {

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "data/byte_alphabet.h"
+#include "data/tokenizers/byte_alphabet.h"
 
 namespace rondo {
 

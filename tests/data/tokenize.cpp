@@ -5,8 +5,8 @@
 
 #include <iostream>
 
-#include "data/mapped_file.h"
-#include "data/tokenizer.h"
+#include "base/mapped_file.h"
+#include "data/tokenizers/tokenizer.h"
 
 int main(int count, char** words) {
   using namespace rondo;

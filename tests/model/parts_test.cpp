@@ -5,8 +5,8 @@
 #include <stdexcept>
 
 #include "base/user_error.h"
-#include "model/adamw.h"
 #include "model/loss.h"
+#include "model/optimizer/adamw.h"
 #include "tests/model/tiny_model.h"
 
 namespace rondo {

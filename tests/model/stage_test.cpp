@@ -4,7 +4,7 @@
 
 #include <stdexcept>
 
-#include "model/families.h"
+#include "model/definition/families.h"
 #include "tests/model/tiny_model.h"
 
 namespace rondo {

@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <string>
 
-#include "checkpoint/checkpoint_reader.h"
-#include "launcher/frozen_model.h"
+#include "checkpoint/format/checkpoint_reader.h"
+#include "training/frozen_model.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-#include "model/parameter_list.h"
+#include "model/definition/parameter_list.h"
 
 namespace rondo {
 namespace {

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "base/user_error.h"
-#include "model/parameter_list.h"
+#include "model/definition/parameter_list.h"
 
 namespace rondo {
 namespace {

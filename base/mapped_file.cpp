@@ -1,0 +1,47 @@
+#include "base/mapped_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/user_error.h"
+
+namespace rondo {
+namespace {
+
+struct Descriptor {
+  int number;
+  ~Descriptor() {
+    if (number >= 0) ::close(number);
+  }
+};
+
+[[noreturn]] void fail(const std::string& path, const char* deed) {
+  throw UserError(fmt::format("{}: cannot {}: {}", path, deed, std::strerror(errno)));
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const std::string& path) {
+  // Without O_NONBLOCK the open of a pipe would wait for its writer.
+  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (file.number < 0) fail(path, "open");
+  struct stat status {};
+  if (::fstat(file.number, &status) != 0) fail(path, "open");
+  if (!S_ISREG(status.st_mode)) {
+    throw UserError(fmt::format("{}: not a regular file; give the path of a file", path));
+  }
+  size_ = static_cast<size_t>(status.st_size);
+  if (size_ == 0) return;
+  void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.number, 0);
+  if (address == MAP_FAILED) fail(path, "map into memory");
+  data_ = std::shared_ptr<const char>(static_cast<const char*>(address),
+                                      [size = size_, address](auto*) { ::munmap(address, size); });
+}
+
+}  // namespace rondo

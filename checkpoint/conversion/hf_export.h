@@ -1,0 +1,34 @@
+// Writes a Hugging Face model folder that transformers, vLLM and llama.cpp load as it is.
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "checkpoint/conversion/untied_model.h"
+
+namespace rondo {
+
+/// Throws UserError unless DIR is new, or empty.
+void check_new_folder(const std::string& dir);
+
+struct HfExportOptions {
+  torch::Dtype dtype = torch::kFloat32;
+  int64_t shard_bytes = 5'000'000'000;  ///< the most that one file of tensors takes
+  /// Also DIR/adapter, a PEFT folder of the low-rank terms; the model is then one that was opened
+  /// without them, the base that all layers share.
+  bool peft = false;
+  std::function<void(int64_t, int64_t)> progress = [](int64_t, int64_t) {};  ///< tensors: done, all
+};
+
+/// Of all tensors that the export writes.
+int64_t exported_bytes(const UntiedModel& model, const HfExportOptions& options);
+
+/// config.json, tensors and tokenizer in DIR, which must be new or empty; every layer by itself,
+/// one tensor in memory at a time. Throws UserError; nothing is left of the folder then.
+void export_hugging_face(const std::string& dir, const UntiedModel& model,
+                         const HfExportOptions& options);
+
+}  // namespace rondo

@@ -1,0 +1,221 @@
+#include "checkpoint/conversion/untied_model.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <memory>
+#include <set>
+
+#include "base/user_error.h"
+#include "checkpoint/format/checkpoint_reader.h"
+#include "checkpoint/format/model_json.h"
+#include "checkpoint/huggingface/hf_config.h"
+#include "checkpoint/huggingface/hf_files.h"
+#include "checkpoint/huggingface/hf_names.h"
+#include "checkpoint/huggingface/hf_tokenizer_file.h"
+#include "checkpoint/huggingface/safetensors.h"
+#include "model/definition/families.h"
+
+namespace rondo {
+namespace {
+
+void check_tensor(const SafetensorsFolder& folder, const std::string& dir, const std::string& name,
+                  const std::vector<int64_t>& shape) {
+  if (!folder.has(name)) {
+    throw UserError(fmt::format(
+        "{} lacks tensor {} of shape {}, which the model of its config.json needs: copy "
+        "or download it too",
+        dir, name, shape));
+  }
+  const SafetensorsFile::Entry& entry = folder.entry(name);
+  if (entry.shape != shape) {
+    throw UserError(fmt::format("{}: tensor {} has shape {}, config.json asks for {}", dir, name,
+                                entry.shape, shape));
+  }
+  if (!entry.holds_floats()) {
+    throw UserError(
+        fmt::format("{}: tensor {} is {}: expected F32, F64, F16 or BF16", dir, name, entry.dtype));
+  }
+}
+
+/// A checkpoint holds tied embeddings once.
+void check_tied_head(const SafetensorsFolder& folder, const std::string& dir,
+                     const std::string& embedding, const std::string& head) {
+  if (torch::equal(folder.read(embedding), folder.read(head))) return;
+  throw UserError(fmt::format(
+      "{}: tensor {} differs from {}, although config.json says that they are tied: set "
+      "tie_word_embeddings to false there to keep both, or delete {}",
+      dir, head, embedding, head));
+}
+
+/// Some are published as the model without its head, whose names lack their beginning (GPT-2).
+SafetensorsFolder open_tensors(const std::string& dir, const ModelSpec& model) {
+  SafetensorsFolder folder(dir);
+  const std::vector<std::string> names = folder.names();
+  const std::string base = hf_base(model);
+  const bool bare = std::none_of(names.begin(), names.end(), [&](const std::string& name) {
+    return name.starts_with(base) || name == hf_head(model);
+  });
+  if (bare) folder.put_below(base);
+  return folder;
+}
+
+/// The tensors are those that the model has, no more and no less: a bias that nobody reads would
+/// make another function without a word.
+void check_tensors(const SafetensorsFolder& folder, const std::string& dir,
+                   const ModelSpec& model) {
+  const SharingMap untied = make_sharing_map({}, static_cast<int>(model.depth));
+  std::set<std::string> known;
+  for (const ParameterSpec& parameter : parameter_list(model, untied, 0)) {
+    const HfTensor tensor = hf_tensor(model, parameter);
+    check_tensor(folder, dir, tensor.name, hf_shape(tensor, parameter.shape));
+    known.insert(tensor.name);
+    const std::string head = hf_head(model);
+    if (parameter.component != "embedding" || !model.tie_embeddings || !folder.has(head)) continue;
+    check_tensor(folder, dir, head, parameter.shape);
+    check_tied_head(folder, dir, tensor.name, head);
+    known.insert(head);
+  }
+  for (const std::string& name : folder.names()) {
+    if (known.count(name) > 0 || hf_ignores(name)) continue;
+    throw UserError(fmt::format("{} has tensor {}, which the model of its config.json does not use",
+                                dir, name));
+  }
+}
+
+/// "q_proj" of "q_proj/weight"; nothing for biases and norms.
+std::optional<std::string> linear_of(const ParameterSpec& parameter) {
+  const size_t end = parameter.name.rfind("/weight");
+  if (end == std::string::npos || parameter.shape.size() != 2) return std::nullopt;
+  return parameter.name.substr(0, end);
+}
+
+/// What the layer's adapters add to the parameter, float64 and in its shape: B·A of a matrix, its
+/// own of a vector. Undefined where they have nothing for it, or `own` leaves it out.
+torch::Tensor own_term(const CheckpointReader& reader, const ParameterSpec& parameter,
+                       OwnTerms own) {
+  const auto where = slot_component(parameter.component);
+  if (!where || own == OwnTerms::none) return {};
+  const std::string adapters =
+      fmt::format("{}adapters/{}/{}/", all_parameters, where->id, slot_name(where->slot));
+  const auto read = [&](const std::string& name) {
+    return reader.read(adapters + name).to(torch::kFloat64);
+  };
+  const auto linear = linear_of(parameter);
+  const bool counts = !linear || own == OwnTerms::all;
+  if (!counts || !reader.has(adapters + (linear ? *linear + "/a" : parameter.name))) return {};
+  return linear ? read(*linear + "/b").mm(read(*linear + "/a")) : read(parameter.name);
+}
+
+/// The slot whose norm a linear reads; nothing for those behind the nonlinear part, and for inner
+/// norms.
+std::optional<Slot> norm_before(const ParameterSpec& parameter) {
+  const auto where = slot_component(parameter.component);
+  const std::string module = parameter.name.substr(0, parameter.name.find('/'));
+  const bool reads = module.ends_with("_proj") && module != "o_proj" && module != "down_proj";
+  if (!where || !reads) return std::nullopt;
+  return where->slot == Slot::attention ? Slot::attention_norm : Slot::feed_forward_norm;
+}
+
+}  // namespace
+
+bool is_layer_norm(Slot slot) {
+  return slot == Slot::attention_norm || slot == Slot::feed_forward_norm;
+}
+
+std::optional<SlotComponent> slot_component(const std::string& component) {
+  for (Slot slot : all_slots) {
+    const std::string prefix = fmt::format("{}/", slot_name(slot));
+    if (component.starts_with(prefix)) {
+      return SlotComponent{slot, std::stoi(component.substr(prefix.size()))};
+    }
+  }
+  return std::nullopt;
+}
+
+ParameterSpec in_component(ParameterSpec parameter, Slot slot, int id) {
+  parameter.component = fmt::format("{}/{}", slot_name(slot), id);
+  return parameter;
+}
+
+ParameterSpec in_map(const ParameterSpec& parameter, const SharingMap& map) {
+  const auto where = slot_component(parameter.component);
+  if (!where) return parameter;
+  return in_component(parameter, where->slot, map.id(where->slot, where->id));
+}
+
+UntiedModel open_hugging_face(const std::string& dir) {
+  const ModelSpec spec = read_hugging_face_config(dir);
+  const auto folder = std::make_shared<const SafetensorsFolder>(open_tensors(dir, spec));
+  check_tensors(*folder, dir, spec);
+  UntiedModel model{.name = dir};
+  model.header.model = spec;
+  model.header.sharing = make_sharing_map({}, static_cast<int>(spec.depth));
+  model.header.config = model_to_toml(spec);
+  model.header.tokenizer = read_hugging_face_tokenizer(dir);
+  model.header.hf_files = read_hugging_face_files(dir);
+  model.parameters = [=](const ParameterSpec& parameter) {
+    const HfTensor from = hf_tensor(spec, parameter);
+    return take_part(from, folder->read(from.name), spec);
+  };
+  return model;
+}
+
+UntiedModel open_checkpoint(const std::string& file, OwnTerms own) {
+  const auto reader = std::make_shared<const CheckpointReader>(file);
+  const CheckpointHeader& header = reader->header();
+  const SharingMap map = header.sharing;
+  const auto parameters = parameters_of(header);
+  check_parameters(*reader, parameters);
+  UntiedModel model{.name = file, .header = header};
+  model.dtype = reader->dataset(parameter_dataset(parameters.front())).dtype;
+  model.parameters = [=](const ParameterSpec& parameter) {
+    torch::Tensor values = reader->read(parameter_dataset(in_map(parameter, map)));
+    const torch::Tensor term = own_term(*reader, parameter, own);
+    return term.defined() ? values.to(torch::kFloat64) + term : values;
+  };
+  if (!reader->has(exp_avg_dataset(parameters.front()))) return model;
+  const auto moments = [=](auto dataset_of) {
+    return [=](const ParameterSpec& parameter) {
+      return reader->read(dataset_of(in_map(parameter, map)));
+    };
+  };
+  model.exp_avg = moments(exp_avg_dataset);
+  model.exp_avg_sq = moments(exp_avg_sq_dataset);
+  return model;
+}
+
+UntiedModel with_folded_norms(UntiedModel model) {
+  const BlockParts& parts = block_parts(model.header.model);
+  const TensorSource plain = model.parameters;
+  const int64_t hidden = model.header.model.hidden;
+  const auto of_norm = [=](Slot norm, int layer, const std::string& name) {
+    const ParameterSpec spec{.component = "", .name = name, .shape = {hidden}};
+    return plain(in_component(spec, norm, layer)).to(torch::kFloat64);
+  };
+  model.parameters = [=](const ParameterSpec& parameter) {
+    const auto where = slot_component(parameter.component);
+    if (where && is_layer_norm(where->slot)) {
+      const bool gain = parameter.name == "weight";
+      return torch::full({hidden}, gain ? 1.0 - parts.gain_offset : 0.0, torch::kFloat64);
+    }
+    const torch::Tensor values = plain(parameter);
+    const auto norm = norm_before(parameter);
+    if (!norm) return values;
+    if (parameter.shape.size() == 2) {
+      return values.to(torch::kFloat64) * (of_norm(*norm, where->id, "weight") + parts.gain_offset);
+    }
+    if (parts.norm != NormKind::layer) return values;
+    ParameterSpec weight = parameter;
+    weight.name.replace(weight.name.rfind('/'), std::string::npos, "/weight");
+    weight.shape.push_back(hidden);
+    return values.to(torch::kFloat64) +
+           plain(weight).to(torch::kFloat64).mv(of_norm(*norm, where->id, "bias"));
+  };
+  model.exp_avg = model.exp_avg_sq = nullptr;
+  return model;
+}
+
+}  // namespace rondo

@@ -1,0 +1,313 @@
+#include "checkpoint/format/hdf5_file.h"
+
+#include <fmt/format.h>
+#include <hdf5.h>
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <utility>
+
+namespace rondo {
+namespace {
+
+/// The innermost description on HDF5's error stack: the cause.
+std::string last_error() {
+  std::string cause;
+  H5Ewalk2(
+      H5E_DEFAULT, H5E_WALK_UPWARD,
+      [](unsigned, const H5E_error2_t* error, void* text) -> herr_t {
+        auto& line = *static_cast<std::string*>(text);
+        if (line.empty() && error->desc != nullptr) line = error->desc;
+        return 0;
+      },
+      &cause);
+  std::replace(cause.begin(), cause.end(), '\n', ' ');
+  return cause.empty() ? "unknown HDF5 error" : cause;
+}
+
+/// HDF5 returns a negative number from every call that fails.
+template <typename Result>
+Result check(Result result, const std::string& doing) {
+  if (result < 0) throw Hdf5Error(fmt::format("{}: {}", doing, last_error()));
+  return result;
+}
+
+/// Before anything else of HDF5. It prints its error stack by default; ours travels in exceptions.
+/// And at the end of the process it would close files again whose closing failed, and crash.
+void prepare() {
+  H5dont_atexit();
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
+
+hid_t memory_type(Hdf5Type type) {
+  return type == Hdf5Type::float64   ? H5T_NATIVE_DOUBLE
+         : type == Hdf5Type::float32 ? H5T_NATIVE_FLOAT
+                                     : H5T_NATIVE_UINT8;
+}
+
+hid_t stored_type(Hdf5Type type) {
+  return type == Hdf5Type::float64   ? H5T_IEEE_F64LE
+         : type == Hdf5Type::float32 ? H5T_IEEE_F32LE
+                                     : H5T_STD_U8LE;
+}
+
+std::vector<hsize_t> sizes(const std::vector<int64_t>& values) {
+  return {values.begin(), values.end()};
+}
+
+int64_t product(const std::vector<int64_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+}  // namespace
+
+class Hdf5Handle {
+ public:
+  using Close = herr_t (*)(hid_t);
+
+  Hdf5Handle(hid_t id, Close close, const std::string& doing)
+      : id_(check(id, doing)), close_(close) {}
+  ~Hdf5Handle() {
+    if (id_ >= 0) close_(id_);
+  }
+  Hdf5Handle(const Hdf5Handle&) = delete;
+  Hdf5Handle& operator=(const Hdf5Handle&) = delete;
+
+  operator hid_t() const { return id_; }
+  herr_t close() { return close_(std::exchange(id_, -1)); }
+
+ private:
+  hid_t id_;
+  Close close_;
+};
+
+namespace {
+
+/// An open dataset and its dataspace.
+struct Dataset {
+  Dataset(hid_t file, const std::string& path)
+      : name(path),
+        id(H5Dopen2(file, path.c_str(), H5P_DEFAULT), H5Dclose, path),
+        space(H5Dget_space(id), H5Sclose, path) {}
+
+  std::vector<int64_t> shape() const {
+    const auto axes = static_cast<size_t>(check(H5Sget_simple_extent_ndims(space), name));
+    std::vector<hsize_t> extent(axes);
+    check(H5Sget_simple_extent_dims(space, extent.data(), nullptr), name);
+    return {extent.begin(), extent.end()};
+  }
+
+  std::string name;
+  Hdf5Handle id;
+  Hdf5Handle space;
+};
+
+int64_t bytes(Hdf5Type type) {
+  return type == Hdf5Type::float64 ? 8 : type == Hdf5Type::float32 ? 4 : 1;
+}
+
+/// Creates a scalar attribute and writes it.
+void put_attribute(hid_t file, const std::string& object, const std::string& name, hid_t type,
+                   const void* value) {
+  const std::string doing = "attribute " + name;
+  const Hdf5Handle scalar(H5Screate(H5S_SCALAR), H5Sclose, doing);
+  const Hdf5Handle attribute(H5Acreate_by_name(file, object.c_str(), name.c_str(), type, scalar,
+                                               H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+                             H5Aclose, doing);
+  check(H5Awrite(attribute, type, value), doing);
+}
+
+/// The open attribute, or null when the object has none of that name.
+std::unique_ptr<Hdf5Handle> find_attribute(hid_t file, const std::string& object,
+                                           const std::string& name) {
+  const std::string doing = "attribute " + name;
+  if (check(H5Aexists_by_name(file, object.c_str(), name.c_str(), H5P_DEFAULT), doing) == 0) {
+    return nullptr;
+  }
+  auto attribute = std::make_unique<Hdf5Handle>(
+      H5Aopen_by_name(file, object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
+      doing);
+  const Hdf5Handle space(H5Aget_space(*attribute), H5Sclose, doing);
+  if (H5Sget_simple_extent_npoints(space) != 1) throw Hdf5Error(doing + ": not one value");
+  return attribute;
+}
+
+}  // namespace
+
+std::vector<Hyperslab> hyperslabs(const std::vector<int64_t>& shape, int64_t begin, int64_t count) {
+  std::vector<Hyperslab> boxes;
+  const int64_t end = begin + count;
+  while (begin < end) {
+    // Of all axes whose whole rows start here and fit, the outermost gives the largest box.
+    Hyperslab box{std::vector<int64_t>(shape.size(), 0), shape};
+    int64_t row = product(shape);
+    int64_t rest = begin;
+    size_t axis = 0;
+    for (;; ++axis) {
+      row /= shape[axis];
+      box.start[axis] = rest / row;
+      box.count[axis] = 1;
+      rest %= row;
+      if (rest == 0 && end - begin >= row) break;
+    }
+    box.count[axis] = std::min((end - begin) / row, shape[axis] - box.start[axis]);
+    begin += box.count[axis] * row;
+    boxes.push_back(std::move(box));
+  }
+  return boxes;
+}
+
+Hdf5File::Hdf5File(std::unique_ptr<Hdf5Handle> file) : file_(std::move(file)) {}
+Hdf5File::Hdf5File(Hdf5File&&) noexcept = default;
+Hdf5File& Hdf5File::operator=(Hdf5File&&) noexcept = default;
+Hdf5File::~Hdf5File() = default;
+
+bool Hdf5File::has_signature(const std::string& path) {
+  prepare();
+  return H5Fis_hdf5(path.c_str()) > 0;
+}
+
+Hdf5File Hdf5File::create(const std::string& path) {
+  prepare();
+  return Hdf5File(std::make_unique<Hdf5Handle>(
+      H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose, "create"));
+}
+
+Hdf5File Hdf5File::open(const std::string& path) {
+  prepare();
+  return Hdf5File(std::make_unique<Hdf5Handle>(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT),
+                                               H5Fclose, "open"));
+}
+
+void Hdf5File::write_attribute(const std::string& object, const std::string& name,
+                               const std::string& value) {
+  const Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose, name);
+  check(H5Tset_size(type, H5T_VARIABLE), name);
+  check(H5Tset_cset(type, H5T_CSET_UTF8), name);
+  const char* text = value.c_str();
+  put_attribute(*file_, object, name, type, &text);
+}
+
+void Hdf5File::write_attribute(const std::string& object, const std::string& name, int64_t value) {
+  put_attribute(*file_, object, name, H5T_NATIVE_INT64, &value);
+}
+
+std::optional<std::string> Hdf5File::string_attribute(const std::string& object,
+                                                      const std::string& name) const {
+  const auto attribute = find_attribute(*file_, object, name);
+  if (!attribute) return std::nullopt;
+  const Hdf5Handle type(H5Aget_type(*attribute), H5Tclose, name);
+  if (H5Tget_class(type) != H5T_STRING) throw Hdf5Error("attribute " + name + ": not a string");
+  if (check(H5Tis_variable_str(type), name) == 0) {
+    std::string text(H5Tget_size(type), '\0');
+    check(H5Aread(*attribute, type, text.data()), name);
+    return text.substr(0, text.find('\0'));
+  }
+  char* text = nullptr;
+  check(H5Aread(*attribute, type, &text), name);
+  const std::unique_ptr<char, herr_t (*)(void*)> owner(text, H5free_memory);
+  return std::string(text == nullptr ? "" : text);
+}
+
+std::optional<int64_t> Hdf5File::integer_attribute(const std::string& object,
+                                                   const std::string& name) const {
+  const auto attribute = find_attribute(*file_, object, name);
+  if (!attribute) return std::nullopt;
+  const Hdf5Handle type(H5Aget_type(*attribute), H5Tclose, name);
+  if (H5Tget_class(type) != H5T_INTEGER) throw Hdf5Error("attribute " + name + ": not an integer");
+  int64_t value = 0;
+  check(H5Aread(*attribute, H5T_NATIVE_INT64, &value), name);
+  return value;
+}
+
+void Hdf5File::create_dataset(const std::string& path, const std::vector<int64_t>& shape,
+                              Hdf5Type type) {
+  const std::vector<hsize_t> extent = sizes(shape);
+  const Hdf5Handle space(H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr),
+                         H5Sclose, path);
+  const Hdf5Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose, path);
+  check(H5Pset_create_intermediate_group(links, 1), path);
+  const Hdf5Handle layout(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, path);
+  check(H5Pset_alloc_time(layout, H5D_ALLOC_TIME_EARLY), path);
+  check(H5Pset_fill_time(layout, H5D_FILL_TIME_NEVER), path);
+  const Hdf5Handle dataset(
+      H5Dcreate2(*file_, path.c_str(), stored_type(type), space, links, layout, H5P_DEFAULT),
+      H5Dclose, path);
+}
+
+int64_t Hdf5File::offset(const std::string& path) const {
+  const Hdf5Handle dataset(H5Dopen2(*file_, path.c_str(), H5P_DEFAULT), H5Dclose, path);
+  const haddr_t offset = H5Dget_offset(dataset);
+  if (offset == HADDR_UNDEF) {
+    throw Hdf5Error(path +
+                    " is chunked, compressed, empty or in another file, expected its values in one "
+                    "piece: store it contiguously");
+  }
+  return static_cast<int64_t>(offset);
+}
+
+std::vector<std::string> Hdf5File::datasets() const {
+  struct Found {
+    std::vector<std::string> paths;
+    bool too_deep = false;
+  } found;
+  check(H5Ovisit2(
+            *file_, H5_INDEX_NAME, H5_ITER_INC,
+            [](hid_t, const char* name, const H5O_info_t* info, void* to) -> herr_t {
+              constexpr std::ptrdiff_t deepest = 32;  // HDF5 takes quadratic time over the depth
+              auto& all = *static_cast<Found*>(to);
+              const std::string path = std::string("/") + name;
+              all.too_deep = std::count(path.begin(), path.end(), '/') > deepest;
+              if (info->type == H5O_TYPE_DATASET) all.paths.push_back(path);
+              return all.too_deep ? 1 : 0;
+            },
+            &found, H5O_INFO_BASIC),
+        "list");
+  if (found.too_deep) throw Hdf5Error("groups are nested deeper than any of ours");
+  std::sort(found.paths.begin(), found.paths.end());
+  return found.paths;
+}
+
+std::vector<int64_t> Hdf5File::shape(const std::string& path) const {
+  return Dataset(*file_, path).shape();
+}
+
+Hdf5Type Hdf5File::type(const std::string& path) const {
+  const Dataset dataset(*file_, path);
+  const Hdf5Handle stored(H5Dget_type(dataset.id), H5Tclose, path);
+  const size_t bytes = H5Tget_size(stored);
+  const bool floats = H5Tget_class(stored) == H5T_FLOAT;
+  if (H5Tequal(stored, H5T_STD_U8LE) > 0) return Hdf5Type::uint8;
+  if (!floats || (bytes != 4 && bytes != 8)) {
+    throw Hdf5Error(
+        fmt::format("{} holds {}-byte {}, expected float32 or float64: store it as one of them",
+                    path, bytes, floats ? "floats" : "values that are no floats"));
+  }
+  return bytes == 8 ? Hdf5Type::float64 : Hdf5Type::float32;
+}
+
+void Hdf5File::read(const std::string& path, int64_t begin, int64_t count, Hdf5Type type,
+                    void* values) const {
+  const Dataset dataset(*file_, path);
+  const std::vector<int64_t> shape = dataset.shape();
+  const int64_t size = product(shape);
+  if (shape.empty() || begin < 0 || count < 0 || begin > size - count) {
+    throw Hdf5Error(fmt::format("{}: {} elements from {} of {}", path, count, begin, size));
+  }
+  auto* to = static_cast<char*>(values);
+  for (const Hyperslab& box : hyperslabs(shape, begin, count)) {
+    const int64_t elements = product(box.count);
+    const auto length = static_cast<hsize_t>(elements);
+    const Hdf5Handle memory(H5Screate_simple(1, &length, nullptr), H5Sclose, path);
+    check(H5Sselect_hyperslab(dataset.space, H5S_SELECT_SET, sizes(box.start).data(), nullptr,
+                              sizes(box.count).data(), nullptr),
+          path);
+    check(H5Dread(dataset.id, memory_type(type), memory, dataset.space, H5P_DEFAULT, to), path);
+    to += elements * bytes(type);
+  }
+}
+
+void Hdf5File::close() { check(file_->close(), "close"); }
+
+}  // namespace rondo

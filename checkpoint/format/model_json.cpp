@@ -1,0 +1,119 @@
+#include "checkpoint/format/model_json.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/user_error.h"
+#include "checkpoint/format/json_fault.h"
+#include "model/definition/families.h"
+
+namespace rondo {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Calls visit(key, field) for every field of a model: reading and writing are the same list.
+template <typename Model, typename Visit>
+void for_each_field(Model& model, Visit visit) {
+  visit("family", model.family);
+  visit("hidden", model.hidden);
+  visit("depth", model.depth);
+  visit("heads", model.heads);
+  visit("kv_heads", model.kv_heads);
+  visit("head_dim", model.head_dim);
+  visit("ffn", model.ffn);
+  visit("vocab", model.vocab);
+  visit("positions", model.positions);
+  visit("rope_theta", model.rope_theta);
+  visit("rotary_fraction", model.rotary_fraction);
+  visit("norm_eps", model.norm_eps);
+  visit("tie_embeddings", model.tie_embeddings);
+}
+
+Json parse_object(const std::string& text, const std::string& what) {
+  const std::string fault = json_fault(text);
+  if (!fault.empty()) throw UserError(fmt::format("{} is not a JSON object: {}", what, fault));
+  return Json::parse(text);
+}
+
+bool has_type(const Json& value, const std::string&) { return value.is_string(); }
+bool has_type(const Json& value, int64_t) { return value.is_number_integer(); }
+bool has_type(const Json& value, double) { return value.is_number(); }
+bool has_type(const Json& value, bool) { return value.is_boolean(); }
+
+}  // namespace
+
+std::string model_to_json(const ModelSpec& model) {
+  Json json;
+  for_each_field(model, [&](const char* key, const auto& field) { json[key] = field; });
+  return json.dump();
+}
+
+std::string model_to_toml(const ModelSpec& model) {
+  std::string toml = "[model]\n";
+  // JSON's strings, numbers and booleans are TOML's.
+  const Json json = Json::parse(model_to_json(model));
+  for (const auto& [key, value] : json.items()) {
+    toml += fmt::format("{} = {}\n", key, value.dump());
+  }
+  return toml;
+}
+
+ModelSpec model_from_json(const std::string& text) {
+  const Json json = parse_object(text, "model");
+  ModelSpec model;
+  for_each_field(model, [&](const char* key, auto& field) {
+    const auto entry = json.find(key);
+    if (entry == json.end()) return;
+    if (!has_type(*entry, field)) {
+      throw UserError(fmt::format("model.{} = {} has the wrong type", key, entry->dump()));
+    }
+    entry->get_to(field);
+  });
+  block_parts(model);  // refuses another family
+  const std::pair<const char*, int64_t> sizes[] = {
+      {"hidden", model.hidden},     {"depth", model.depth},       {"heads", model.heads},
+      {"kv_heads", model.kv_heads}, {"head_dim", model.head_dim}, {"ffn", model.ffn},
+      {"vocab", model.vocab}};
+  for (const auto& [key, size] : sizes) {
+    if (size < 1) throw UserError(fmt::format("model.{} = {} must be at least 1", key, size));
+    if (size > largest_size) {
+      throw UserError(fmt::format("model.{} = {} must be at most {}", key, size, largest_size));
+    }
+  }
+  return model;
+}
+
+std::string sharing_to_json(const SharingMap& map) {
+  Json json;
+  for (Slot slot : all_slots) json[std::string(slot_name(slot))] = map.of(slot);
+  return json.dump();
+}
+
+SharingMap sharing_from_json(const std::string& text) {
+  const Json json = parse_object(text, "sharing");
+  SharingMap map;
+  for (Slot slot : all_slots) {
+    const std::string name(slot_name(slot));
+    const auto ids = json.find(name);
+    if (ids == json.end() || !ids->is_array()) {
+      throw UserError(fmt::format("sharing.{} is not a list of component ids", name));
+    }
+    for (const Json& id : *ids) {
+      if (!id.is_number_integer() || id < 0 || id > 1'000'000) {
+        throw UserError(
+            fmt::format("sharing.{} holds {}, which is no component id", name, id.dump()));
+      }
+      map.of(slot).push_back(id.get<int>());
+    }
+    if (map.of(slot).size() != map.slots[0].size()) {
+      throw UserError(fmt::format("sharing.{} has {} layers, sharing.{} has {}", name,
+                                  map.of(slot).size(), slot_name(all_slots[0]),
+                                  map.slots[0].size()));
+    }
+  }
+  return map;
+}
+
+}  // namespace rondo

@@ -1,0 +1,101 @@
+#include "data/tokenizers/byte_pairs.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace rondo {
+namespace {
+
+constexpr size_t most_words_seen = size_t{1} << 18;
+constexpr size_t longest_word_kept = 64;
+
+uint64_t key(int32_t left, int32_t right) {
+  return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
+}
+
+}  // namespace
+
+BytePairEncoder::BytePairEncoder(const BytePairModel& model)
+    : bytes_(model.bytes), whole_words_(model.whole_words) {
+  steps_.reserve(model.merges.size());
+  int32_t rank = 0;
+  for (const Merge& merge : model.merges) {
+    steps_.insert_or_assign(key(merge.left, merge.right), Step{rank++, merge.result});
+  }
+}
+
+void BytePairEncoder::encode(std::string_view word, std::vector<int64_t>& tokens) {
+  if (const auto known = seen_.find(word); known != seen_.end()) {
+    tokens.insert(tokens.end(), known->second.begin(), known->second.end());
+    return;
+  }
+  const auto whole = whole_words_.find(word);
+  const std::vector<int32_t> ids =
+      whole != whole_words_.end() ? std::vector{whole->second} : merged(word);
+  tokens.insert(tokens.end(), ids.begin(), ids.end());
+  if (word.size() <= longest_word_kept && seen_.size() < most_words_seen) seen_.emplace(word, ids);
+}
+
+std::vector<int32_t> BytePairEncoder::merged(std::string_view word) {
+  begin(word);
+  const auto later = [](const Candidate& a, const Candidate& b) {
+    return std::tie(a.rank, a.at) > std::tie(b.rank, b.at);
+  };
+  std::make_heap(candidates_.begin(), candidates_.end(), later);
+  while (!candidates_.empty()) {
+    std::pop_heap(candidates_.begin(), candidates_.end(), later);
+    const Candidate pair = candidates_.back();
+    candidates_.pop_back();
+    const Symbol& left = symbols_[static_cast<size_t>(pair.at)];
+    const bool stands = left.id == pair.left && left.next >= 0 &&
+                        symbols_[static_cast<size_t>(left.next)].id == pair.right;
+    if (!stands) continue;
+    join(pair);
+    for (const int32_t at : {left.previous, pair.at}) {
+      const size_t before = candidates_.size();
+      propose(at);
+      if (candidates_.size() > before) {
+        std::push_heap(candidates_.begin(), candidates_.end(), later);
+      }
+    }
+  }
+  std::vector<int32_t> ids;
+  for (const Symbol& symbol : symbols_) {
+    if (symbol.id >= 0) ids.push_back(symbol.id);
+  }
+  return ids;
+}
+
+void BytePairEncoder::begin(std::string_view word) {
+  symbols_.clear();
+  candidates_.clear();
+  for (const char c : word) {
+    const int32_t id = bytes_[static_cast<unsigned char>(c)];
+    const auto at = static_cast<int32_t>(symbols_.size());
+    if (id >= 0) symbols_.push_back({id, at - 1, at + 1});
+  }
+  if (symbols_.empty()) return;
+  symbols_.back().next = -1;
+  for (int32_t at = 0; at < static_cast<int32_t>(symbols_.size()); ++at) propose(at);
+}
+
+void BytePairEncoder::propose(int32_t at) {
+  if (at < 0) return;
+  const Symbol& left = symbols_[static_cast<size_t>(at)];
+  if (left.next < 0) return;
+  const int32_t right = symbols_[static_cast<size_t>(left.next)].id;
+  const auto step = steps_.find(key(left.id, right));
+  if (step == steps_.end()) return;
+  candidates_.push_back({step->second.rank, at, left.id, right, step->second.result});
+}
+
+void BytePairEncoder::join(const Candidate& pair) {
+  Symbol& left = symbols_[static_cast<size_t>(pair.at)];
+  Symbol& right = symbols_[static_cast<size_t>(left.next)];
+  left.id = pair.result;
+  left.next = right.next;
+  right.id = -1;
+  if (left.next >= 0) symbols_[static_cast<size_t>(left.next)].previous = pair.at;
+}
+
+}  // namespace rondo

@@ -1,0 +1,212 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <iostream>
+#include <optional>
+
+#include "base/output_path.h"
+#include "base/user_error.h"
+#include "checkpoint/conversion/convert.h"
+#include "launcher/commands/command_line.h"
+#include "launcher/commands/commands.h"
+#include "launcher/reports/model_summary.h"
+#include "launcher/reports/progress.h"
+
+namespace rondo {
+namespace {
+
+constexpr const char* examples = R"(
+Examples: 30 layers of SmolLM2 as 10 blocks that run 3 times; the same with low-rank terms that bring
+each layer back as far as rank 64 can; its layers by themselves again, for transformers
+  rondo convert --from hf:SmolLM2-135M --to shared.h5 --sharing cycle --unique 10 --init stepwise
+  rondo convert --from hf:SmolLM2-135M --to relaxed.h5 --sharing cycle --unique 10 --init average
+      --relax 64 --norms folded
+  rondo convert --from relaxed.h5 --to hf:out --precision bfloat16
+  rondo convert --from relaxed.h5 --to hf:base --peft
+  rondo train train.init=shared.h5 data.path=corpus
+)";
+
+/// What the command line says, where it is not yet what `convert` takes.
+struct ConvertWords {
+  SharingOptions sharing;
+  std::string init;
+  std::string norms;
+  std::string adapter = "svd";
+  std::string precision = "float32";
+  int64_t rank = 0;
+};
+
+void add_map_options(CLI::App& app, ConvertWords& words) {
+  app.add_option("--sharing", words.sharing.strategy, "strategy of a new sharing map");
+  app.add_option("--unique", words.sharing.unique, "number of blocks");
+  app.add_option("--map", words.sharing.map, "one block per layer: 0,1,2,0 (sharing explicit)")
+      ->delimiter(',');
+  app.add_option("--prelude", words.sharing.prelude, "unique layers before the strategy's part");
+  app.add_option("--coda", words.sharing.coda, "unique layers after it");
+  app.add_option(
+         "--init", words.init,
+         "which layers a block is made of: stepwise, stepwise_rounded, lower, upper, "
+         "average, owner (the first that uses it), random (default: stepwise, of a shared model "
+         "average)")
+      ->check(one_of_words(sharing_inits()));
+  app.add_option("--norms", words.norms,
+                 "shared as the blocks that read them, per_layer, or folded into the linears "
+                 "behind them (default: as the sharing map says)")
+      ->check(one_of_words({"shared", "per_layer", "folded"}));
+}
+
+void add_adapter_options(CLI::App& app, ConvertWords& words, ConvertOptions& options) {
+  app.add_option("--relax", words.rank, "RANK of a low-rank term of every layer")
+      ->check(CLI::Range(0, 1 << 20));
+  app.add_option("--adapter", words.adapter, "svd: towards --original; zero: no change at first")
+      ->capture_default_str()
+      ->check(one_of_words({"svd", "zero"}));
+  app.add_option("--original", options.original,
+                 "hf:DIR or FILE.h5 that svd brings layers back to (default: --from)");
+  app.add_flag("--strict", options.strict, "fold the mean low-rank term of each block into it");
+  app.add_flag("--untie", options.untie, "every layer by itself, exactly");
+}
+
+NormHandling norms_of(const std::string& word) {
+  return word == "shared"      ? NormHandling::shared
+         : word == "per_layer" ? NormHandling::per_layer
+         : word == "folded"    ? NormHandling::folded
+                               : NormHandling::as_mapped;
+}
+
+torch::Dtype dtype_of(const std::string& word) {
+  return word == "float64"    ? torch::kFloat64
+         : word == "bfloat16" ? torch::kBFloat16
+         : word == "float16"  ? torch::kFloat16
+                              : torch::kFloat32;
+}
+
+void take(const CLI::App& app, const ConvertWords& words, ConvertOptions& options) {
+  const bool new_map = app.count("--sharing") + app.count("--unique") + app.count("--map") +
+                           app.count("--prelude") + app.count("--coda") >
+                       0;
+  if (new_map) {
+    options.sharing = words.sharing;
+    if (app.count("--sharing") == 0) {
+      options.sharing->strategy = words.sharing.map.empty() ? "cycle" : "explicit";
+    }
+  }
+  if (app.count("--relax") > 0) options.relaxation_rank = words.rank;
+  if (app.count("--init") > 0) options.init = parse_sharing_init(words.init);
+  options.norms = norms_of(words.norms);
+  options.adapter = words.adapter == "zero" ? AdapterInit::zero : AdapterInit::svd;
+  options.dtype = dtype_of(words.precision);
+  for (const auto& [option, name] :
+       {std::pair("--from", options.from), std::pair("--original", options.original)}) {
+    if (name.empty() || name.starts_with("hf:") || name.ends_with(".h5")) continue;
+    throw UserError(fmt::format("{} {}: write hf:DIR or FILE.h5", option, name));
+  }
+  const bool to_folder = options.to.starts_with("hf:");
+  const bool half = options.dtype == torch::kBFloat16 || options.dtype == torch::kFloat16;
+  if (half && !to_folder) {
+    throw UserError(
+        fmt::format("--precision {}: FILE.h5 holds float32 or float64; only --to hf: "
+                    "takes less",
+                    words.precision));
+  }
+  if (options.peft && !to_folder) {
+    throw UserError("--peft: the adapters of a FILE.h5 are in it anyway; give --to hf:DIR");
+  }
+  if (!to_folder) check_output_path("--to", options.to);
+  if (!to_folder && !options.to.ends_with(".h5")) {
+    throw UserError(fmt::format("--to {}: write hf:DIR or FILE.h5", options.to));
+  }
+}
+
+/// The tensors that are not what the layers that use them were, beyond `rounding`.
+std::string describe(const std::map<std::string, Distance>& distances) {
+  constexpr double rounding = 1e-6;
+  double squares = 0.0;
+  double of = 0.0;
+  const std::string* worst = nullptr;
+  double most = -1.0;
+  for (const auto& [name, distance] : distances) {
+    squares += distance.squares;
+    of += distance.of;
+    if (distance.squares / distance.of <= most) continue;
+    most = distance.squares / distance.of;
+    worst = &name;
+  }
+  if (worst == nullptr) return "";
+  std::string text;
+  for (const auto& [name, distance] : distances) {
+    if (distance.squares <= rounding * rounding * distance.of) continue;
+    text += fmt::format("  {:<40} lost {:.4g} of {:.4g} ({:.2f} %)\n", name,
+                        std::sqrt(distance.squares), std::sqrt(distance.of),
+                        100.0 * std::sqrt(distance.squares / distance.of));
+  }
+  return fmt::format(
+      "Frobenius norms of what is lost, by tensor:\n{}all: {:.4g} of {:.4g}; worst {}\n", text,
+      std::sqrt(squares), std::sqrt(of), *worst);
+}
+
+Converted run(ConvertOptions& options) {
+  StatusLine line(std::cerr, terminal_width(STDERR_FILENO));
+  options.progress = [line](int64_t done, int64_t all) mutable {
+    if (done < all) line.rewrite(fmt::format("converting tensor {} of {}", done + 1, all));
+    if (done == all) line.rewrite("");
+  };
+  try {
+    return convert(options);
+  } catch (const UserError& error) {
+    throw UserError(with_options_for_keys(error.what(), {{"sharing.strategy", "--sharing"},
+                                                         {"sharing.unique", "--unique"},
+                                                         {"sharing.map", "--map"},
+                                                         {"sharing.prelude", "--prelude"},
+                                                         {"sharing.coda", "--coda"}}));
+  }
+}
+
+}  // namespace
+
+int convert_command(const Arguments& arguments) {
+  ConvertOptions options;
+  ConvertWords words;
+  CLI::App app(
+      "Makes one model of another: shares the layers of a Hugging Face folder or a checkpoint, "
+      "relaxes, unties, and writes either.",
+      "convert");
+  app.add_option("--from", options.from, "hf:DIR with config.json and safetensors, or FILE.h5")
+      ->required();
+  app.add_option("--to", options.to, "FILE.h5 to write, or hf:DIR, with every layer by itself")
+      ->required();
+  add_map_options(app, words);
+  add_adapter_options(app, words, options);
+  app.add_option("--seed", options.seed, "of what is drawn")->capture_default_str();
+  app.add_option("--precision", words.precision,
+                 "of the file: float32 or float64; of hf:DIR also bfloat16 or float16")
+      ->capture_default_str()
+      ->check(one_of_words({"float32", "float64", "bfloat16", "float16"}));
+  app.add_flag("--peft", options.peft,
+               "of a relaxed FILE.h5: hf:DIR is the base that its layers share, and DIR/adapter a "
+               "PEFT folder of their low-rank terms");
+  app.add_option("--shard-size", options.shard_bytes,
+                 "the most that one safetensors of hf:DIR takes: 5GB, 200MB, …")
+      ->default_str("5GB")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
+      ->check(at_least_one());
+  app.add_flag("--dry-run", options.dry_run, "show the resulting model and write nothing");
+  app.footer(examples);
+  if (!parse_words(app, arguments)) return 0;
+  take(app, words, options);
+  const bool replaces = std::filesystem::exists(options.to);
+  const Converted result = run(options);
+  const CheckpointHeader& header = result.header;
+  std::cout << summary({header.model, header.sharing, header.relaxation_rank}, 2048)
+            << describe(result.distances);
+  for (const std::string& note : result.notes) std::cout << note << "\n";
+  std::cout << fmt::format("{} {}, {} bytes of tensors ({}B){}\n",
+                           options.dry_run ? "would write" : "wrote", options.to, result.bytes,
+                           format_si(static_cast<double>(result.bytes)),
+                           replaces ? ", in place of the file that was there" : "");
+  return 0;
+}
+
+}  // namespace rondo

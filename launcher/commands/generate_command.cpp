@@ -1,0 +1,174 @@
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/seconds_since.h"
+#include "base/user_error.h"
+#include "checkpoint/format/checkpoint_reader.h"
+#include "launcher/commands/command_line.h"
+#include "launcher/commands/commands.h"
+#include "model/sampling.h"
+#include "training/frozen_model.h"
+#include "training/machine/devices.h"
+#include "training/stored_tokenizer.h"
+
+namespace rondo {
+namespace {
+
+constexpr const char* examples = R"(
+Examples:
+  rondo generate --checkpoint runs/demo/checkpoints/step-00000200.h5 --prompt "It is a truth"
+  rondo generate --checkpoint smollm2.h5 --prompt "Once upon" --temperature 0.8 --top-p 0.9 --seed 3
+  rondo generate --checkpoint model.h5 --tokenizer hf:tokenizer.json --prompt "The kernel" --json
+)";
+
+struct GenerateWords {
+  std::string checkpoint;
+  std::string prompt;
+  std::string tokenizer;
+  std::string precision = "float32";
+  std::string device = "cpu";
+  Sampling sampling;
+  uint64_t seed = 0;
+  int64_t max_tokens = 64;
+  int threads = 1;
+  bool ignore_end = false;
+  bool json = false;
+};
+
+struct Generated {
+  std::vector<int64_t> prompt;
+  std::vector<int64_t> tokens = {};
+  double prompt_s = 0.0;
+  double tokens_s = 0.0;
+};
+
+std::vector<int64_t> encode_prompt(const GenerateWords& words, const Tokenizer& tokenizer,
+                                   const ModelSpec& model) {
+  std::vector<int64_t> tokens;
+  try {
+    tokenizer.encode(words.prompt, tokens);
+  } catch (const std::invalid_argument&) {
+    throw UserError("--prompt: not UTF-8, which this tokenizer reads");
+  }
+  if (tokens.empty()) throw UserError("--prompt: there is no token in it; give some text");
+  for (const int64_t token : tokens) {
+    if (token < model.vocab) continue;
+    throw UserError(
+        fmt::format("--tokenizer {}: token {} is beyond the model's vocabulary of {}; give the "
+                    "tokenizer that the model was trained with",
+                    tokenizer.name, token, model.vocab));
+  }
+  return tokens;
+}
+
+/// Calls `show` with each token as it comes.
+Generated generate(const Stage& stage, std::vector<int64_t> prompt, const GenerateWords& words,
+                   std::optional<int64_t> end, const std::function<void(int64_t)>& show) {
+  const torch::NoGradGuard no_grad;
+  Generated result{.prompt = std::move(prompt)};
+  std::mt19937_64 generator(words.seed);
+  SequenceMemory memory = stage.empty_memory();
+  const auto tokens = torch::dtype(torch::kInt64).device(stage.head().value.device());
+  auto start = std::chrono::steady_clock::now();
+  torch::Tensor next = torch::tensor(result.prompt, tokens);  // [positions fed]
+  for (int64_t i = 0; i < words.max_tokens; ++i) {
+    const torch::Tensor x = stage.next_features(next, {}, memory);         // [fed, hidden]
+    const torch::Tensor logits = stage.head().value.mv(x[x.size(0) - 1]);  // [vocab]
+    if (i == 0) {
+      result.prompt_s = seconds_since(start);
+      start = std::chrono::steady_clock::now();
+    }
+    const int64_t token = choose_token(logits, words.sampling, generator);
+    if (token == end) break;
+    result.tokens.push_back(token);
+    show(token);
+    next = torch::tensor({token}, tokens);
+  }
+  result.tokens_s = seconds_since(start);
+  return result;
+}
+
+/// A vocabulary may be padded beyond the tokenizer's.
+std::string text_of(const Tokenizer& tokenizer, std::span<const int64_t> tokens) {
+  std::string text;
+  for (const int64_t token : tokens) {
+    text += token < tokenizer.vocab ? tokenizer.decode({&token, 1}) : fmt::format("<{}>", token);
+  }
+  return text;
+}
+
+void print_json(const Generated& result, const Tokenizer& tokenizer) {
+  const nlohmann::ordered_json json = {{"prompt", text_of(tokenizer, result.prompt)},
+                                       {"text", text_of(tokenizer, result.tokens)},
+                                       {"prompt_tokens", result.prompt},
+                                       {"tokens", result.tokens},
+                                       {"prompt_s", result.prompt_s},
+                                       {"tokens_s", result.tokens_s}};
+  std::cout << json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+}
+
+void speak(const GenerateWords& words) {
+  const CheckpointReader reader(words.checkpoint);
+  const auto [tokenizer, end] =
+      words.tokenizer.empty() ? open_tokenizer_of(reader) : open_named_tokenizer(words.tokenizer);
+  std::vector<int64_t> prompt = encode_prompt(words, tokenizer, reader.header().model);
+  const torch::Device device =
+      choose_device(words.device, 0, "--device cuda", "leave --device out");
+  torch::set_num_threads(words.threads);
+  const FrozenModel model(reader, Precision::parse(words.precision),
+                          static_cast<int64_t>(prompt.size()) + words.max_tokens, device);
+  if (!words.json) std::cout << words.prompt << std::flush;
+  const auto show = [&, &tokenizer = tokenizer](int64_t token) {
+    if (!words.json) std::cout << text_of(tokenizer, {&token, 1}) << std::flush;
+  };
+  const Generated result = generate(model.stage(), std::move(prompt), words,
+                                    words.ignore_end ? std::optional<int64_t>() : end, show);
+  if (words.json) return print_json(result, tokenizer);
+  std::cout << "\n" << std::flush;
+  std::cerr << fmt::format("{} tokens at {:.3g} a second, after {} of the prompt in {:.3g} s\n",
+                           result.tokens.size(),
+                           static_cast<double>(result.tokens.size()) / result.tokens_s,
+                           result.prompt.size(), result.prompt_s);
+}
+
+}  // namespace
+
+int generate_command(const Arguments& arguments) {
+  GenerateWords words;
+  CLI::App app("Goes on with a text, one token after the other.", "generate");
+  app.add_option("--checkpoint", words.checkpoint, "FILE.h5")->required();
+  app.add_option("--prompt", words.prompt, "text to go on with")->required();
+  app.add_option("--max-tokens", words.max_tokens, "stop after so many")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--temperature", words.sampling.temperature, "0: always the likeliest token")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1e6));
+  app.add_option("--top-p", words.sampling.top_p,
+                 "choose among the likeliest tokens, which together have this probability")
+      ->capture_default_str()
+      ->check(CLI::Range(1e-9, 1.0));
+  app.add_option("--seed", words.seed, "of what is drawn")->capture_default_str();
+  app.add_option("--tokenizer", words.tokenizer,
+                 "bytes, sentencepiece:FILE or hf:tokenizer.json; default: the checkpoint's own");
+  app.add_flag("--ignore-end", words.ignore_end, "go on behind the token that ends a text");
+  app.add_option("--precision", words.precision, "float32, float64 or bfloat16")
+      ->capture_default_str()
+      ->check(one_of_words({"float32", "float64", "bfloat16"}));
+  app.add_option("--device", words.device, "cpu or cuda")
+      ->capture_default_str()
+      ->check(one_of_words({"cpu", "cuda"}));
+  app.add_option("--threads", words.threads, "compute threads")
+      ->capture_default_str()
+      ->check(at_least_one());
+  app.add_flag("--json", words.json, "print one JSON line with texts, token ids and seconds");
+  app.footer(examples);
+  if (!parse_words(app, arguments)) return 0;
+  speak(words);
+  return 0;
+}
+
+}  // namespace rondo

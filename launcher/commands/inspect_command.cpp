@@ -1,0 +1,93 @@
+#include <fmt/format.h>
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/format/checkpoint_reader.h"
+#include "checkpoint/format/model_json.h"
+#include "launcher/commands/command_line.h"
+#include "launcher/commands/commands.h"
+#include "launcher/config/stored.h"
+#include "launcher/reports/model_summary.h"
+#include "model/definition/parameter_list.h"
+
+namespace rondo {
+namespace {
+
+nlohmann::json report(const CheckpointReader& reader, const std::vector<ParameterSpec>& parameters,
+                      int64_t sequence) {
+  const CheckpointHeader& header = reader.header();
+  const ParameterCounts counts =
+      count_parameters(header.model, header.sharing, header.relaxation_rank);
+  nlohmann::json components = nlohmann::json::object();
+  for (const ParameterSpec& spec : parameters) components[spec.component][spec.name] = spec.shape;
+  return {{"file", reader.file()},
+          {"step", header.step},
+          {"tokens", header.tokens},
+          {"model", nlohmann::json::parse(model_to_json(header.model))},
+          {"sharing", nlohmann::json::parse(sharing_to_json(header.sharing))},
+          {"relaxation_rank", header.relaxation_rank},
+          {"components", components},
+          {"parameters",
+           {{"unique", counts.unique},
+            {"unique_non_embedding", counts.unique_non_embedding},
+            {"executed", counts.executed}}},
+          {"sequence", sequence},
+          {"flops_per_token",
+           flops_per_token(header.model, header.sharing, header.relaxation_rank, sequence)}};
+}
+
+void print(const CheckpointReader& reader, const std::vector<ParameterSpec>& parameters,
+           int64_t sequence) {
+  const CheckpointHeader& header = reader.header();
+  std::cout << fmt::format("{}: step {}, {} tokens seen\n", reader.file(), header.step,
+                           header.tokens)
+            << summary({header.model, header.sharing, header.relaxation_rank}, sequence);
+  std::string component;
+  for (const ParameterSpec& spec : parameters) {
+    if (spec.component != component) std::cout << (component = spec.component) << "\n";
+    std::cout << fmt::format("  {:<28}", spec.name);
+    for (const int64_t size : spec.shape) std::cout << " " << size;
+    std::cout << "\n";
+  }
+}
+
+}  // namespace
+
+int inspect_command(const Arguments& arguments) {
+  std::string file;
+  bool as_json = false;
+  bool verify = false;
+  int64_t sequence = 0;
+  CLI::App app("Shows a checkpoint's sharing map, components, sizes and step.", "inspect");
+  app.add_option("file", file, "FILE.h5")->required();
+  app.add_flag("--json", as_json, "one JSON object");
+  app.add_option("--sequence", sequence, "tokens a sequence, for the FLOPs; default: as trained")
+      ->check(at_least_one());
+  app.add_flag("--verify", verify, "read all of it and compare the checksums");
+  app.footer("\nExample: rondo inspect runs/demo/checkpoints/step-00000200.h5");
+  if (!parse_words(app, arguments)) return 0;
+  const CheckpointReader reader(file);
+  const CheckpointHeader& header = reader.header();
+  const auto parameters = parameters_of(header);
+  check_parameters(reader, parameters);
+  if (verify) reader.verify();
+  if (sequence == 0) sequence = sequence_in(header.config);
+  if (as_json) {
+    nlohmann::json json = report(reader, parameters, sequence);
+    if (verify) json["verified"] = true;
+    json["sealed"] = reader.sealed();
+    std::cout << json.dump() << "\n";
+    return 0;
+  }
+  print(reader, parameters, sequence);
+  if (verify) {
+    std::cout << "all checksums match"
+              << (reader.sealed() ? "\n"
+                                  : "; but there is no seal: another program wrote or changed the "
+                                    "file, and nothing vouches for its attributes\n");
+  }
+  return 0;
+}
+
+}  // namespace rondo

@@ -1,0 +1,144 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iostream>
+#include <optional>
+
+#include "base/counted.h"
+#include "base/partial_file.h"
+#include "base/user_error.h"
+#include "checkpoint/format/checkpoint_reader.h"
+#include "distributed/plan/schedule_text.h"
+#include "launcher/commands/command_line.h"
+#include "launcher/commands/commands.h"
+#include "launcher/config/compose.h"
+#include "launcher/config/stored.h"
+#include "launcher/reports/plan_report.h"
+#include "launcher/reports/timeline.h"
+#include "training/frozen_model.h"
+#include "training/plan_request.h"
+
+namespace rondo {
+namespace {
+
+constexpr const char* examples = R"(
+The keys that are left open (distributed.pipeline, .route, .passes, .schedule = auto) are chosen;
+others are obeyed, or refused with the reason. Prices come from cluster.*.
+
+Examples:
+  rondo plan --world 4 distributed.pipeline=auto sharing=cycle
+  rondo plan --world 4096 cluster=h100 model=gemma_2b sharing=cycle sharing.unique=6 distributed=auto
+      distributed.backend=nccl train.precision=bfloat16 train.global_batch=8192 train.micro_batch=1
+      data.sequence=4096
+  rondo plan --world 4 distributed.pipeline=4 distributed.route=loop --svg step.svg --trace step.json
+  rondo plan --world 8 distributed.pipeline=8 --json /dev/stdout
+)";
+
+struct PlanWords {
+  std::vector<std::string> overrides;
+  std::string config_dir = default_config_dir();
+  int world = 0;
+  int gpus_per_node = 0;  ///< 0: as the cluster says
+  std::string json;
+  std::string svg;
+  std::string trace;
+  std::string csv;
+};
+
+bool is_device(const std::string& file) { return file.starts_with("/dev/"); }
+
+void write_text(const std::string& file, const std::string& text) {
+  if (is_device(file)) {
+    if (!(std::ofstream(file) << text << std::flush)) {
+      throw UserError(fmt::format("cannot write to {}", file));
+    }
+    return;
+  }
+  write_whole(file, text);
+}
+
+/// What the plan leaves out of what the config asks for; empty where that is nothing.
+std::string left_out(const Config& config) {
+  if (config.train.passes.empty() && config.train.backprop_passes == 0) return "";
+  return "this is a step over the whole depth: under train.passes or train.backprop_passes steps "
+         "are "
+         "shorter, and send less\n";
+}
+
+struct Asked {
+  PlanRequest request;
+  std::string note;  ///< a line, or empty
+};
+
+Asked asked(const PlanWords& words) {
+  const Resolved resolved = compose(words.config_dir, words.overrides);
+  Config config = parse_config(resolved);
+  if (words.gpus_per_node > 0) config.cluster.gpus_per_node = words.gpus_per_node;
+  if (config.cluster.measured) {
+    throw UserError(
+        "cluster.measured: rondo plan starts no ranks to measure on; choose cluster=cpu, a100 or "
+        "h100, or let rondo train measure");
+  }
+  const auto with_teacher = [&](PlanRequest request) -> Asked {
+    request.workload.teacher_flops = teacher_flops_per_token(config);
+    return {std::move(request), left_out(config)};
+  };
+  if (config.train.init.empty()) return with_teacher(plan_request(config, words.world));
+  // The model and the map of the checkpoint to start from then stand.
+  const std::string& file = config.train.init;
+  const CheckpointHeader header = CheckpointReader(file).header();
+  adopt_model(config, resolved,
+              {file, header.config, header.model, header.sharing, header.relaxation_rank});
+  const ModelDefinition model{header.model, header.sharing, header.relaxation_rank};
+  return with_teacher(plan_request(config, model, words.world));
+}
+
+Timeline timeline_of(const Plan& plan) {
+  const Choice& choice = plan.chosen.choice;
+  return {choice.placement, plan.simulation.timeline, plan.update_s,
+          fmt::format("{}, {} of {}, {}, {}: {:.4g} ms, bubble {:.1f} %",
+                      counted(choice.placement.pipeline, "rank"), plan.chosen.route,
+                      counted(choice.placement.passes(), "pass", "passes"),
+                      schedule_name(choice.schedule),
+                      counted(choice.microbatches, "microbatch", "microbatches"),
+                      1e3 * plan.chosen.step_s, std::max(0.0, 100.0 * plan.chosen.bubble))};
+}
+
+}  // namespace
+
+int plan_command(const Arguments& arguments) {
+  PlanWords words;
+  CLI::App app(
+      "Chooses where weights live and who computes what, when, and tells what a step will cost; "
+      "needs no device, no MPI and no data.",
+      "plan");
+  app.add_option("overrides", words.overrides, "as for rondo train: group=option, key=value");
+  app.add_option("--world", words.world, "number of ranks")
+      ->required()
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--gpus-per-node", words.gpus_per_node, "ranks of a node (cluster.gpus_per_node)")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--config-dir", words.config_dir, "folder(s) of config groups, joined by ':'");
+  app.add_option("--json", words.json, "FILE for the plan as one JSON object");
+  app.add_option("--svg", words.svg, "FILE for a picture of the step");
+  app.add_option("--trace", words.trace, "FILE for the step as Chrome and Perfetto read it");
+  app.add_option(
+      "--csv", words.csv,
+      "FILE for each rank's order of computations, as PyTorch's pipeline schedules print "
+      "theirs; distributed.schedule=FILE.csv runs it, or another");
+  app.footer(examples);
+  if (!parse_words(app, arguments)) return 0;
+  const auto [request, note] = asked(words);
+  const Plan plan = make_plan(request);
+  if (!words.svg.empty()) write_text(words.svg, timeline_svg(timeline_of(plan)));
+  if (!words.trace.empty()) write_text(words.trace, timeline_trace(timeline_of(plan)));
+  if (!words.csv.empty()) write_text(words.csv, to_csv(computations_of(plan.program)));
+  if (!words.json.empty()) write_text(words.json, plan_json(request, plan));
+  const bool piped = is_device(words.json) || is_device(words.svg) || is_device(words.trace) ||
+                     is_device(words.csv);
+  if (!piped) std::cout << plan_report(request, plan) << note << std::flush;
+  return 0;
+}
+
+}  // namespace rondo

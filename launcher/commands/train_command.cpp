@@ -1,0 +1,305 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <stdexcept>
+
+#include "base/counted.h"
+#include "base/user_error.h"
+#include "checkpoint/format/byte_file.h"
+#include "checkpoint/format/checkpoint_reader.h"
+#include "distributed/comm/agree.h"
+#include "launcher/commands/command_line.h"
+#include "launcher/commands/commands.h"
+#include "launcher/commands/job.h"
+#include "launcher/config/compose.h"
+#include "launcher/config/stored.h"
+#include "launcher/reports/model_summary.h"
+#include "model/definition/parameter_list.h"
+#include "training/frozen_model.h"
+#include "training/machine/measure.h"
+#include "training/machine/memory.h"
+#include "training/machine/ranks.h"
+#include "training/run_folder.h"
+#include "training/stored_tokenizer.h"
+#include "training/trainer.h"
+
+namespace rondo {
+namespace {
+
+constexpr const char* examples = R"(
+Overrides choose config files and set keys:
+  group=option   model= sharing= data= optimizer= distributed= cluster= run=
+  a.b=v  +a.b=v  set a key           ~a.b  back to its default
+
+Examples:
+  rondo train data.path=corpus                                  one rank
+  mpirun -n 4 rondo train model=llama_tiny sharing=cycle sharing.unique=4 data.path=corpus
+  rondo train --cfg sharing=zigzag                              print the resolved config
+  rondo train --multirun sharing=cycle,sequence train.seed=0,1 data.path=corpus
+)";
+
+struct TrainWords {
+  std::vector<std::string> overrides;
+  std::string config_dir;
+  bool print_config = false;
+  bool multirun = false;
+};
+
+/// A run whose config stands.
+struct PlannedRun {
+  std::vector<std::string> overrides;
+  Resolved resolved;
+  Config config;
+};
+
+PlannedRun plan_run(const TrainWords& words, const std::vector<std::string>& overrides,
+                    int world_size) {
+  PlannedRun run{overrides, compose(words.config_dir, overrides), {}};
+  run.config = parse_config(run.resolved);
+  check_for_world(run.config, world_size);
+  return run;
+}
+
+/// A run of which all that can be checked beforehand has been checked.
+struct Run {
+  Config config;
+  int64_t damaged = 0;  ///< checkpoints that are passed over
+  Start start;
+  Plan plan;
+  Corpora corpora;
+};
+
+/// Of the file that a save writes: weights and two moments.
+int64_t checkpoint_bytes(const Config& config, const ModelDefinition& model) {
+  const auto parameters = parameter_list(model.spec, model.sharing, model.relaxation_rank);
+  const Precision precision = Precision::parse(config.train.precision);
+  return bytes_of(datasets_of(parameters, precision.master, /*optimizer=*/true));
+}
+
+/// Before the first step, not after the last.
+void check_room_for_checkpoint(const Config& config, const ModelDefinition& model) {
+  std::filesystem::path folder = std::filesystem::absolute(checkpoint_dir(config));
+  while (!std::filesystem::exists(folder)) folder = folder.parent_path();
+  try {
+    check_room(folder.string(), checkpoint_bytes(config, model));
+  } catch (const std::runtime_error& error) {
+    throw UserError(
+        fmt::format("a checkpoint would not fit: {}; see checkpoint.dir", error.what()));
+  }
+}
+
+/// Collective.
+ClusterConfig measure(const Config& config, const ModelDefinition& model, Communicator& host) {
+  torch::set_num_threads(static_cast<int>(config.train.threads));
+  Ranks ranks(config.distributed, host);
+  const ClusterConfig cluster = measure_cluster(config, model, ranks.world(), ranks.device());
+  if (host.rank() == 0) std::cout << describe(cluster) << "\n" << std::flush;
+  return cluster;
+}
+
+/// A model that was already started goes on with its own tokenizer.
+void adopt_tokenizer(const Config& config, Start& start, bool speaks) {
+  const std::optional<StoredTokenizer> of_data = tokenizer_of_data(config);
+  if (!start.tokenizer) start.tokenizer = of_data;
+  const bool same = !of_data || (of_data->kind == start.tokenizer->kind &&
+                                 of_data->contents == start.tokenizer->contents);
+  if (same || !speaks) return;
+  std::cerr << fmt::format(
+      "rondo: warning: the data was made with another tokenizer than {} carries; its tokens may "
+      "stand for other text (rondo prepare --tokenizer … makes it anew)\n",
+      start.file);
+}
+
+/// Collective.
+Run prepare_run(const PlannedRun& planned, Communicator& host) {
+  const bool is_first = host.rank() == 0;
+  Config config = planned.config;
+  check_same_text(host, "config", to_toml(config));
+  const int64_t damaged = count_damaged(config, 0, host);
+  Start start;
+  std::optional<Corpora> corpora;
+  agree(host, [&] {
+    start = choose_start(config, damaged);
+    if (!config.train.init.empty()) {
+      const ModelDefinition& model = start.model;
+      adopt_model(config, planned.resolved,
+                  {start.file, start.config, model.spec, model.sharing, model.relaxation_rank});
+    }
+    adopt_tokenizer(config, start, is_first);
+    const auto teacher = static_cast<double>(check_teacher(config, start.model.spec));
+    if (!config.train.distill.empty() && config.checkpoint.verify) {
+      verify(CheckpointReader(config.train.distill), all_parameters, host);
+    }
+    const bool on_host = config.distributed.backend == "mpi";
+    const auto ranks_here = std::min<int64_t>(host.size(), config.cluster.gpus_per_node);
+    if (on_host) {
+      check_fits(memory_need(config, start.model, host.size(), teacher), physical_memory(),
+                 static_cast<int>(ranks_here));
+    }
+    if (is_first) check_room_for_checkpoint(config, start.model);
+    corpora.emplace(open_corpora(config, /*check_tokens=*/is_first));
+  });
+  if (config.cluster.measured) config.cluster = measure(config, start.model, host);
+  Plan plan;
+  agree(host, [&] { plan = plan_for(config, start.model, host.size()); });
+  return {config, damaged, start, std::move(plan), std::move(*corpora)};
+}
+
+std::string describe_plan(const Plan& plan) {
+  const auto& [placement, schedule, replicas, microbatches, given] = plan.chosen.choice;
+  if (placement.pipeline == 1) {
+    return fmt::format("plan: {}, {} each", counted(replicas, "replica"),
+                       counted(microbatches, "microbatch", "microbatches"));
+  }
+  return fmt::format("plan: pipelines of {} x {}, route {} with {}, {}, {}, {} on several ranks",
+                     counted(placement.pipeline, "rank"), counted(replicas, "replica"),
+                     plan.chosen.route, counted(placement.passes(), "pass", "passes"),
+                     schedule_name(schedule), counted(microbatches, "microbatch", "microbatches"),
+                     counted(static_cast<int64_t>(plan.chosen.copies.size()), "component"));
+}
+
+std::string describe_run(const Config& config, const Start& start, const Plan& plan,
+                         int world_size) {
+  std::string text = summary(start.model, config.data.sequence);
+  text += fmt::format("ranks {}, zero {}, {}, {} sequences of {} tokens a step, {} steps\n",
+                      world_size, config.distributed.zero, config.train.precision,
+                      config.train.global_batch, config.data.sequence, config.train.steps);
+  text += describe_plan(plan) + "\n";
+  if (!start.file.empty()) {
+    text += start.resume ? fmt::format("resumes {}\n", start.file)
+                         : fmt::format("starts from the weights of {}, at step 0\n", start.file);
+  }
+  const std::vector<std::string> changes =
+      start.resume ? changed_keys(start.config, config) : std::vector<std::string>();
+  if (!changes.empty()) {
+    text +=
+        fmt::format("resumes with other values than the file's: {}\n", fmt::join(changes, ", "));
+  }
+  return text + "run folder " + config.log.dir + "\n";
+}
+
+/// A checkpoint whose values turn out to be damaged is passed over, too. Collective.
+void begin(Trainer& trainer, Run& run, Communicator& host) {
+  while (true) {
+    try {
+      return trainer.begin(run.start);
+    } catch (const AgreedError& error) {
+      if (!run.start.resume || run.config.checkpoint.resume != "auto") throw;
+      say_passed_over(error);
+    }
+    run.damaged = count_damaged(run.config, run.damaged + 1, host);
+    agree(host, [&] {
+      const ModelDefinition model = run.start.model;
+      run.start = choose_start(run.config, run.damaged);
+      adopt_tokenizer(run.config, run.start, host.rank() == 0);
+      check_same_model(run.start.model, model, run.start.file);
+    });
+  }
+}
+
+TrainResult train(Run run, Communicator& host, StopSignals& signals) {
+  const Config& config = run.config;
+  torch::set_num_threads(static_cast<int>(config.train.threads));
+  Ranks ranks(config.distributed, host);
+  Trainer trainer(config, run.start.model, run.plan, std::move(run.corpora), ranks, signals);
+  begin(trainer, run, host);
+  std::optional<RunFolder> folder;
+  agree(host, [&] {
+    if (host.rank() != 0) return;
+    check_metrics(config.log.dir + "/metrics.jsonl");
+    folder.emplace(config);
+  });
+  if (host.rank() == 0)
+    std::cout << describe_run(config, run.start, run.plan, host.size()) << std::flush;
+  TrainResult result = trainer.run();
+  if (host.rank() == 0) {
+    std::cout << "checkpoint   " << result.checkpoint << "\nmetrics      " << config.log.dir
+              << "/metrics.jsonl\n";
+    if (config.log.tensorboard) std::cout << "tensorboard  " << config.log.dir << "/tensorboard\n";
+    std::cout << std::flush;
+  }
+  return result;
+}
+
+/// The runs of a sweep, with folders DIR/0, DIR/1, … below the log.dir that the user chose, or
+/// below multirun/.
+std::vector<PlannedRun> plan_runs(const TrainWords& words, int world_size) {
+  std::vector<PlannedRun> runs;
+  for (const std::vector<std::string>& overrides : expand_multirun(words.overrides)) {
+    PlannedRun run = plan_run(words, overrides, world_size);
+    const bool chosen =
+        std::any_of(overrides.begin(), overrides.end(), [](const std::string& word) {
+          return word.starts_with("log.dir=") || word.starts_with("+log.dir=");
+        });
+    const std::string number = fmt::format("/{}", runs.size());
+    run.config.log.dir = (chosen ? run.config.log.dir : "multirun") + number;
+    if (!run.config.checkpoint.dir.empty()) run.config.checkpoint.dir += number;
+    runs.push_back(std::move(run));
+  }
+  return runs;
+}
+
+void train_one(const TrainWords& words, Communicator& host, StopSignals& signals) {
+  PlannedRun plan;
+  agree(host, [&] { plan = plan_run(words, words.overrides, host.size()); });
+  train(prepare_run(plan, host), host, signals);
+}
+
+/// All runs are checked before the first begins.
+void train_many(const TrainWords& words, Communicator& host, StopSignals& signals) {
+  std::vector<PlannedRun> plans;
+  agree(host, [&] { plans = plan_runs(words, host.size()); });
+  std::vector<Run> runs;
+  for (const PlannedRun& plan : plans) runs.push_back(prepare_run(plan, host));
+  std::string table;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    if (host.rank() == 0) std::cout << fmt::format("\n== run {} of {}\n", i + 1, runs.size());
+    const std::string folder = runs[i].config.log.dir;
+    const TrainResult result = train(std::move(runs[i]), host, signals);
+    table += fmt::format("{}  step {}", folder, result.step);
+    table += result.loss ? fmt::format("  loss {:.4f}", *result.loss) : "  was done before";
+    if (result.validation_loss) table += fmt::format("  held-out {:.4f}", *result.validation_loss);
+    for (const std::string& word : plans[i].overrides) table += "  " + word;
+    table += "\n";
+    if (result.stopped) break;
+  }
+  if (host.rank() == 0) std::cout << "\n" << table << std::flush;
+}
+
+bool read_words(const Arguments& arguments, bool speaks, TrainWords& words) {
+  std::string own;
+  CLI::App app("Trains a model; alone, under mpirun or under srun --mpi=pmix.", "train");
+  app.add_option("overrides", words.overrides, "group=option, key=value, +key=value, ~key");
+  app.add_option("--config-dir", own, "folder(s) of config groups, joined by ':', before rondo's");
+  app.add_flag("--cfg", words.print_config, "print the resolved config as TOML and stop");
+  app.add_flag("--multirun", words.multirun, "run every combination of a=1,2 b=x,y in turn");
+  app.footer(examples);
+  if (!parse_words(app, arguments, speaks)) return false;
+  words.config_dir = own.empty() ? default_config_dir() : before_built_in_configs(own);
+  if (!words.print_config) return true;
+  const std::string config = to_toml(compose(words.config_dir, words.overrides));
+  if (speaks) std::cout << config;
+  return false;
+}
+
+}  // namespace
+
+int train_command(const Arguments& arguments) {
+  TrainWords words;
+  StopSignals signals;
+  run_job([&](bool speaks) { return read_words(arguments, speaks, words); },
+          [&](Communicator& host) {
+            if (words.multirun) {
+              train_many(words, host, signals);
+            } else {
+              train_one(words, host, signals);
+            }
+          });
+  return 0;
+}
+
+}  // namespace rondo

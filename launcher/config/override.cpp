@@ -1,0 +1,123 @@
+#include "launcher/config/override.h"
+
+#include <fmt/format.h>
+
+#include <string_view>
+
+#include "base/user_error.h"
+#include "launcher/config/compose.h"
+#include "launcher/config/toml.h"
+
+namespace rondo {
+namespace {
+
+std::string trimmed(const std::string& text) {
+  const size_t first = text.find_first_not_of(" \t\n");
+  if (first == std::string::npos) return "";
+  return text.substr(first, text.find_last_not_of(" \t\n") - first + 1);
+}
+
+/// Splits at the commas that stand outside of quotes and brackets; the parts are trimmed.
+std::vector<std::string> split(const std::string& text, const std::string& where) {
+  std::vector<std::string> parts(1);
+  char quote = 0;
+  int depth = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool starts_part = trimmed(parts.back()).empty();
+    if (quote != 0) {
+      if (c == quote) quote = 0;
+      if (c == '\\' && quote == '"' && i + 1 < text.size()) parts.back() += text[i++];
+    } else if ((c == '"' || c == '\'') && (starts_part || depth > 0)) {
+      quote = c;
+    } else if (c == '[') {
+      ++depth;
+    } else if (c == ']' && --depth < 0) {
+      break;
+    } else if (c == ',' && depth == 0) {
+      parts.emplace_back();
+      continue;
+    }
+    parts.back() += text[i];
+  }
+  if (quote != 0) throw UserError(fmt::format("{}: the quote {} is not closed", where, quote));
+  if (depth != 0) throw UserError(fmt::format("{}: brackets [ ] do not match", where));
+  for (std::string& part : parts) part = trimmed(part);
+  return parts;
+}
+
+ConfigValue read_value(const std::string& text, const std::string& where);
+
+ConfigValue read_list(const std::string& text, const std::string& where) {
+  std::vector<std::string> parts = split(text.substr(1, text.size() - 2), where);
+  if (parts.back().empty()) parts.pop_back();  // [] and, as in TOML, a comma at the end
+  ConfigValue::List list;
+  for (const std::string& part : parts) list.push_back(read_value(part, where));
+  return {std::move(list)};
+}
+
+ConfigValue read_value(const std::string& text, const std::string& where) {
+  if (text.starts_with('[') && text.ends_with(']')) return read_list(text, where);
+  if (std::optional<ConfigValue> scalar = parse_toml_scalar(text)) return *scalar;
+  if (text.find_first_of("[]") != std::string::npos || text.starts_with('"') ||
+      text.starts_with('\'')) {
+    throw UserError(fmt::format(
+        "{}: {} is not a TOML value; put text with brackets or quotes between \"quotes\"", where,
+        text));
+  }
+  return {text};
+}
+
+}  // namespace
+
+Override parse_override(const std::string& text) {
+  const std::string where = fmt::format("override '{}'", text);
+  const size_t equals = text.find('=');
+  const bool deletes = text.starts_with('~');
+  // Every key of the schema exists already, so that Hydra's "add" means the same as "set".
+  const size_t start = text.find_first_not_of(deletes ? "~" : "+");
+  const bool has_key = start != std::string::npos && start <= 2 && start < equals;
+  if (!has_key || deletes != (equals == std::string::npos)) {
+    throw UserError(fmt::format(
+        "{}: write group=option, table.key=value, +table.key=value or ~table.key", where));
+  }
+  if (deletes) return {trimmed(text.substr(start)), "", true, where};
+  return {trimmed(text.substr(start, equals - start)), trimmed(text.substr(equals + 1)), false,
+          where};
+}
+
+ConfigValue override_value(const Override& override) {
+  if (split(override.value, override.where).size() > 1) {
+    throw UserError(
+        fmt::format("{}: several values; write a list [{}], or add --multirun for a run of each",
+                    override.where, override.value));
+  }
+  return read_value(override.value, override.where);
+}
+
+std::vector<std::vector<std::string>> expand_multirun(const std::vector<std::string>& overrides) {
+  std::vector<std::vector<std::string>> runs(1);
+  for (const std::string& text : overrides) {
+    const Override override = parse_override(text);
+    std::vector<std::string> choices = {text};
+    const std::vector<std::string> values = split(override.value, override.where);
+    if (values.size() > 1) {
+      choices.clear();
+      for (const std::string& value : values) {
+        if (value.empty()) throw UserError(override.where + ": a value between commas is empty");
+        choices.push_back(text.substr(0, text.find('=') + 1) + value);
+      }
+    }
+    std::vector<std::vector<std::string>> longer;
+    for (const std::vector<std::string>& run : runs) {
+      for (const std::string& choice : choices) {
+        longer.push_back(run);
+        longer.back().push_back(choice);
+      }
+    }
+    runs = std::move(longer);
+  }
+  return runs;
+}
+
+}  // namespace rondo

@@ -1,0 +1,36 @@
+// The one table of keys. Parsing, unknown keys, type errors and rendering all come from it.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "launcher/config/config.h"
+#include "launcher/config/value.h"
+
+namespace rondo {
+
+/// One key and the member of Config that it is bound to.
+struct ConfigField {
+  std::string key;
+  /// Stores the entry's value. Throws UserError for a wrong type or an impossible value.
+  std::function<void(const ConfigEntry&, Config&)> read;
+  std::function<ConfigValue(const Config&)> write;
+};
+
+/// Every key, tables together, in the order in which a config is printed.
+const std::vector<ConfigField>& config_schema();
+
+/// The keys alone.
+std::vector<std::string> config_keys();
+
+/// An entry with the default value for every key, below every other layer.
+ConfigEntries config_defaults();
+
+/// Whether a checkpoint has its own value for the key: those that decide which function is learned.
+bool is_model_key(const std::string& key);
+
+/// Throws UserError that suggests the nearest key when `key` is not in the schema.
+void check_key_exists(const std::string& key, const std::string& where);
+
+}  // namespace rondo

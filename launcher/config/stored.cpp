@@ -1,0 +1,111 @@
+#include "launcher/config/stored.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "base/user_error.h"
+#include "launcher/config/schema.h"
+#include "launcher/config/toml.h"
+
+namespace rondo {
+namespace {
+
+bool gives_map(const SharingOptions& options, const SharingMap& map) {
+  try {
+    return make_sharing_map(options, map.depth()) == map;
+  } catch (const UserError&) {
+    return false;
+  }
+}
+
+/// The keys of a checkpoint's config that `counts` holds for; what another version knew of is
+/// passed over.
+template <typename Counts>
+Config read_stored(const std::string& text, const std::string& file, Counts counts) {
+  Config config;
+  const ConfigEntries entries = parse_toml(text, file);
+  for (const ConfigField& field : config_schema()) {
+    const auto entry = entries.find(field.key);
+    if (counts(field.key) && entry != entries.end()) field.read(entry->second, config);
+  }
+  return config;
+}
+
+/// That key of the text alone.
+Config read_key(const std::string& text, const std::string& key) {
+  return read_stored(text, "stored config", [&](const std::string& other) { return other == key; });
+}
+
+/// Keys for the map: those that the checkpoint's run was started with, or else the map of its
+/// blocks written out.
+SharingOptions sharing_keys(const StoredModel& stored) {
+  const Config config = read_stored(stored.config, stored.file, is_model_key);
+  if (gives_map(config.sharing, stored.sharing)) return config.sharing;
+  return {.strategy = "explicit", .map = stored.sharing.slots[0]};
+}
+
+/// Throws for the last of the keys that the user wrote for another model than the adopted one.
+void check_nothing_else_is_asked_for(const Config& adopted, const Resolved& resolved, bool same_map,
+                                     const std::string& file) {
+  int last = -1;
+  std::string complaint;
+  for (const ConfigField& field : config_schema()) {
+    const auto found = resolved.entries.find(field.key);
+    if (!is_model_key(field.key) || found == resolved.entries.end()) continue;
+    const ConfigEntry& entry = found->second;
+    Config asked = adopted;
+    field.read(entry, asked);
+    const std::string value = toml_literal(field.write(adopted));
+    const bool fits =
+        table_of(field.key) == "sharing" ? same_map : toml_literal(field.write(asked)) == value;
+    if (fits || !entry.chosen || entry.layer < last) continue;
+    last = entry.layer;
+    complaint = fmt::format(
+        "{}: with train.init the model of {} stands, where {} = {}; drop the key, or make another "
+        "model of it with rondo convert",
+        entry.where, file, field.key, value);
+  }
+  if (!complaint.empty()) throw UserError(complaint);
+}
+
+}  // namespace
+
+void adopt_model(Config& config, const Resolved& resolved, const StoredModel& stored) {
+  const bool same_map = gives_map(config.sharing, stored.sharing);
+  Config adopted = config;
+  adopted.model = stored.spec;
+  adopted.relaxation_rank = stored.relaxation_rank;
+  adopted.sharing = sharing_keys(stored);
+  check_nothing_else_is_asked_for(adopted, resolved, same_map, stored.file);
+  ConfigEntries places = resolved.entries;
+  std::erase_if(places, [](const auto& item) { return is_model_key(item.first); });
+  check_model(adopted, places);
+  config = adopted;
+}
+
+std::vector<std::string> changed_keys(const std::string& stored, const Config& config) {
+  constexpr std::array<std::string_view, 3> ignored = {"checkpoint", "log", "cluster"};
+  const ConfigEntries before = parse_toml(stored, "stored config");
+  std::vector<std::string> changes;
+  for (const ConfigField& field : config_schema()) {
+    const bool counts = !is_model_key(field.key) && std::find(ignored.begin(), ignored.end(),
+                                                              table_of(field.key)) == ignored.end();
+    const auto old = before.find(field.key);
+    if (!counts || old == before.end()) continue;
+    const std::string was = toml_literal(old->second.value);
+    const std::string is = toml_literal(field.write(config));
+    if (was != is) changes.push_back(fmt::format("{} {} -> {}", field.key, was, is));
+  }
+  return changes;
+}
+
+std::string init_in(const std::string& stored) { return read_key(stored, "train.init").train.init; }
+
+int64_t sequence_in(const std::string& stored) {
+  return read_key(stored, "data.sequence").data.sequence;
+}
+
+}  // namespace rondo

@@ -1,0 +1,38 @@
+// A config beside the one that a checkpoint keeps.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "launcher/config/compose.h"
+#include "launcher/config/config.h"
+
+namespace rondo {
+
+/// A checkpoint's model.
+struct StoredModel {
+  std::string file;
+  std::string config;  ///< TOML text that is kept with it
+  ModelSpec spec = {};
+  SharingMap sharing = {};
+  int64_t relaxation_rank = 0;
+};
+
+/// After `train.init` the model of the checkpoint stands: puts it in place of the keys that
+/// describe one. Throws UserError, with the place, for such a key that the user wrote (a group that
+/// is there by default is nobody's wish) and that says otherwise, and where the rest of the config
+/// does not go with the model.
+void adopt_model(Config& config, const Resolved& resolved, const StoredModel& stored);
+
+/// "train.steps 100 -> 200" for every key that a resumed run would take up and whose value in
+/// `stored`, the TOML text of the checkpoint, is another one. The model and where things are
+/// written do not count.
+std::vector<std::string> changed_keys(const std::string& stored, const Config& config);
+
+/// `train.init` of that text; empty where the text does not set it.
+std::string init_in(const std::string& stored);
+
+/// `data.sequence` of that text; its default value where the text does not set it.
+int64_t sequence_in(const std::string& stored);
+
+}  // namespace rondo

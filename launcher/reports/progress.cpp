@@ -1,0 +1,129 @@
+#include "launcher/reports/progress.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <ostream>
+
+namespace rondo {
+
+std::string format_duration(double seconds) {
+  if (!std::isfinite(seconds)) {
+    return "?";
+  }
+  if (seconds < 10) {
+    return fmt::format("{:.1f}s", seconds);
+  }
+  const auto whole = static_cast<int64_t>(std::llround(seconds));
+  struct Unit {
+    int64_t size;
+    std::string_view name, part_name;
+    int64_t part;
+  };
+  static constexpr std::array<Unit, 3> units = {
+      {{86400, "d", "h", 3600}, {3600, "h", "m", 60}, {60, "m", "s", 1}}};
+  for (const Unit& unit : units) {
+    if (whole >= unit.size) {
+      return fmt::format("{}{} {:02}{}", whole / unit.size, unit.name,
+                         whole % unit.size / unit.part, unit.part_name);
+    }
+  }
+  return fmt::format("{}s", whole);
+}
+
+std::string format_si(double value) {
+  if (!std::isfinite(value)) {
+    return "?";
+  }
+  static constexpr std::array<std::string_view, 6> prefixes = {"", "k", "M", "G", "T", "P"};
+  size_t prefix = 0;
+  // 999.5 is where three digits would round to four.
+  while (std::abs(value) >= 999.5 && prefix + 1 < prefixes.size()) {
+    value /= 1000;
+    ++prefix;
+  }
+  return fmt::format("{:.3g}{}", value, prefixes[prefix]);
+}
+
+std::string progress_line(const ProgressState& state) {
+  const std::string mfu = state.mfu > 0 ? fmt::format("  MFU {:.1f}%", 100 * state.mfu) : "";
+  return fmt::format("step {}/{}  loss {:.3f}  {} tok/s{}  grad {:.2f}  lr {:.1e}  ETA {}",
+                     state.step, state.steps, state.loss, format_si(state.tokens_per_s), mfu,
+                     state.grad_norm, state.lr, format_duration(state.eta_s));
+}
+
+std::string byte_bar(int64_t done, int64_t total, double seconds) {
+  constexpr int cells = 20;
+  constexpr double megabyte = 1e6;
+  const double share =
+      total > 0 ? std::min(1.0, static_cast<double>(done) / static_cast<double>(total)) : 1.0;
+  const int filled = static_cast<int>(share * cells);
+  const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0.0;
+  const double left = share < 1 ? static_cast<double>(total - done) / rate : 0.0;
+  return fmt::format("[{:#<{}}{:-<{}}] {:3.0f}%  {:.1f}/{:.1f} MB  {:.1f} MB/s  {}", "", filled, "",
+                     cells - filled, std::floor(100 * share), static_cast<double>(done) / megabyte,
+                     static_cast<double>(total) / megabyte, rate / megabyte,
+                     share < 1 ? "ETA " + format_duration(left) : "in " + format_duration(seconds));
+}
+
+int terminal_width(int descriptor) {
+  winsize size{};
+  return ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+StatusLine::StatusLine(std::ostream& out, int width) : out_(out), width_(width) {}
+
+void StatusLine::rewrite(std::string_view text) {
+  if (on_terminal()) {
+    // The last column stays free, since writing there wraps on some terminals.
+    out_ << '\r' << text.substr(0, static_cast<size_t>(width_ - 1)) << "\x1b[K" << std::flush;
+  }
+}
+
+void StatusLine::print(std::string_view text) {
+  out_ << (on_terminal() ? "\r" : "") << text << (on_terminal() ? "\x1b[K\n" : "\n") << std::flush;
+}
+
+Progress::Progress(StatusLine line, int64_t steps, int64_t every)
+    : line_(line), steps_(steps), every_(std::max<int64_t>(every, 1)) {}
+
+void Progress::show(const StepMetrics& metrics, double mfu) {
+  constexpr double memory = 0.9;
+  mean_step_s_ =
+      mean_step_s_ == 0.0 ? metrics.step_s : memory * mean_step_s_ + (1 - memory) * metrics.step_s;
+  const std::string text =
+      progress_line({.step = metrics.step,
+                     .steps = steps_,
+                     .loss = metrics.loss,
+                     .tokens_per_s = metrics.tokens_per_s,
+                     .mfu = mfu,
+                     .grad_norm = metrics.grad_norm,
+                     .lr = metrics.lr,
+                     .eta_s = static_cast<double>(steps_ - metrics.step) * mean_step_s_});
+  const bool last = metrics.step == steps_;
+  if (last || (!line_.on_terminal() && (metrics.step == 1 || metrics.step % every_ == 0))) {
+    line_.print(text);
+  } else {
+    line_.rewrite(text);
+  }
+}
+
+ByteProgress::ByteProgress(StatusLine line, int64_t total) : line_(line), total_(total) {}
+
+void ByteProgress::show(int64_t done) {
+  constexpr std::chrono::milliseconds pause(100);
+  const auto now = Clock::now();
+  const std::string text =
+      byte_bar(done, total_, std::chrono::duration<double>(now - start_).count());
+  if (done >= total_) {
+    line_.print(text);
+  } else if (now - shown_ >= pause) {
+    line_.rewrite(text);
+    shown_ = now;
+  }
+}
+
+}  // namespace rondo

@@ -1,0 +1,33 @@
+#include "training/rate_schedule.h"
+
+#include <gtest/gtest.h>
+
+#include "base/user_error.h"
+
+namespace rondo {
+namespace {
+
+TEST(RateSchedule, WarmsUpLinearlyAndThenFollowsItsShape) {
+  RateSchedule rate{.schedule = "constant", .lr = 2.0, .warmup = 4, .min_ratio = 0.1, .steps = 104};
+  EXPECT_DOUBLE_EQ(rate.at(1), 0.5);
+  EXPECT_DOUBLE_EQ(rate.at(4), 2.0);
+  EXPECT_DOUBLE_EQ(rate.at(104), 2.0);
+  rate.schedule = "cosine";
+  EXPECT_DOUBLE_EQ(rate.at(54), 2.0 * (0.1 + 0.9 * 0.5));
+  EXPECT_NEAR(rate.at(104), 0.2, 1e-15);
+  rate.schedule = "trapezoid";
+  EXPECT_DOUBLE_EQ(rate.at(84), 2.0);
+  EXPECT_NEAR(rate.at(94), 1.1, 1e-12);
+  EXPECT_NEAR(rate.at(104), 0.2, 1e-12);
+}
+
+TEST(RateSchedule, WithoutWarmUpStartsAtThePlainRate) {
+  EXPECT_DOUBLE_EQ((RateSchedule{.schedule = "constant", .lr = 1e-3, .warmup = 0}).at(1), 1e-3);
+}
+
+TEST(RateSchedule, RefusesAnUnknownShape) {
+  EXPECT_THROW((RateSchedule{.schedule = "linear"}).at(1), UserError);
+}
+
+}  // namespace
+}  // namespace rondo

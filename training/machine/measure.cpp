@@ -1,0 +1,197 @@
+#include "training/machine/measure.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <vector>
+
+#include "distributed/plan/cost.h"
+#include "distributed/tensor_buffer.h"
+#include "model/component_store.h"
+#include "model/initial_values.h"
+#include "model/stage.h"
+#include "training/plan_request.h"
+
+namespace rondo {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Lower quartile of the seconds of `work`, over about `budget_s` and at least five runs behind a
+/// first one: what else the machine does only ever adds to them.
+double typical_seconds(const std::function<void()>& work, double budget_s) {
+  const auto time = [&] {
+    const Clock::time_point start = Clock::now();
+    work();
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  const double first = time();
+  const int runs = std::clamp(static_cast<int>(budget_s / std::max(first, 1e-6)), 5, 400);
+  std::vector<double> seconds;
+  for (int i = 0; i < runs; ++i) seconds.push_back(time());
+  std::nth_element(seconds.begin(), seconds.begin() + runs / 4, seconds.end());
+  return seconds[static_cast<size_t>(runs / 4)];
+}
+
+double mean_over_ranks(double value, Communicator& world) {
+  world.all_reduce_sum({&value, 1, ElementType::float64});
+  return value / world.size();
+}
+
+/// A few layers of the model between its embedding and its head, in memory of their own: more than
+/// one, so that weights come from where they come from in a step.
+class Probe {
+ public:
+  Probe(const Config& config, const ModelDefinition& model, torch::Device device)
+      : model_(shortened(model)),
+        store_(parameters(), {{components(), 1}}, Precision::parse(config.train.precision), device),
+        sequence_(config.data.sequence),
+        rows_(config.train.micro_batch * config.data.sequence),
+        recompute_(config.train.recompute == "layer") {
+    draw_initial_values(store_, model_, 1);
+    const auto tokens = torch::dtype(torch::kInt64).device(device);
+    batch_ = {torch::randint(0, model.spec.vocab, {rows_}, tokens),
+              torch::randint(0, model.spec.vocab, {rows_}, tokens)};
+    x_ = torch::randn({rows_, model.spec.hidden}, torch::dtype(torch::kFloat32).device(device))
+             .to(store_.precision().compute);
+  }
+
+  int layers() const { return model_.sharing.depth(); }
+
+  /// Forward and backward of a microbatch, in seconds.
+  double seconds(bool with_ends) const {
+    const Stage stage(model_, store_,
+                      {.halves = {0, 2 * layers()},
+                       .first = with_ends,
+                       .last = with_ends,
+                       .sequence = sequence_,
+                       .recompute = recompute_});
+    const auto work = [&] {
+      Stage::Tape tape;
+      const torch::Tensor y = stage.forward(batch_, x_, 1.0, tape);
+      stage.backward(with_ends ? torch::Tensor() : y, tape);
+      if (y.is_cuda()) y.sum().item();  // waits for the device
+    };
+    return typical_seconds(work, 1.0);
+  }
+
+ private:
+  static ModelDefinition shortened(ModelDefinition model) {
+    model.spec.depth = std::min<int64_t>(4, model.sharing.depth());
+    model.sharing = make_sharing_map({}, static_cast<int>(model.spec.depth));
+    return model;
+  }
+  std::vector<ParameterSpec> parameters() const {
+    return parameter_list(model_.spec, model_.sharing, model_.relaxation_rank);
+  }
+  std::vector<std::string> components() const {
+    std::vector<std::string> names;
+    for (const ParameterSpec& spec : parameters()) {
+      if (names.empty() || names.back() != spec.component) names.push_back(spec.component);
+    }
+    return names;
+  }
+
+  ModelDefinition model_;
+  ComponentStore store_;
+  int64_t sequence_;
+  int64_t rows_;
+  bool recompute_;
+  Microbatch batch_;
+  torch::Tensor x_;  ///< [rows, hidden]
+};
+
+/// How much longer layers and head take than the table's figures say, weighted as the whole model
+/// executes them.
+double slowness(const Config& config, const ModelDefinition& model, World world,
+                torch::Device device) {
+  const Probe probe(config, model, device);
+  world.host.barrier();
+  const double layers_s = probe.seconds(/*with_ends=*/false);
+  const double ends_s = probe.seconds(/*with_ends=*/true) - layers_s;
+  const int depth = model.sharing.depth();
+  const PlanRequest request = plan_request(config, model, world.size());
+  const CostModel priced(request.workload, request.machine);
+  const double expected_s = seconds(priced.chunk({0, 2 * depth, true, true}, /*split=*/false));
+  return mean_over_ranks((depth * layers_s / probe.layers() + ends_s) / expected_s, world.host);
+}
+
+/// Seconds of one message of `bytes` between ranks 0 and `peer`, there and back halved; on the
+/// others the same number. Collective.
+double message_seconds(int peer, int64_t bytes, World world, torch::Device device) {
+  const torch::Tensor buffer =
+      torch::zeros({std::max<int64_t>(1, bytes / 4)}, torch::dtype(torch::kFloat32).device(device));
+  const int rank = world.rank();
+  double seconds = 0.0;
+  constexpr int rounds = 10;
+  if (rank == 0 || rank == peer) {
+    const int other = rank == 0 ? peer : 0;
+    const auto turn = [&](bool sends) {
+      auto call = sends ? world.tensors.start_send(buffer_of(buffer), other)
+                        : world.tensors.start_receive(buffer_of(buffer), other);
+      call->wait();
+    };
+    const auto round = [&] {
+      turn(rank == 0);
+      turn(rank != 0);
+    };
+    round();
+    const Clock::time_point start = Clock::now();
+    for (int i = 0; i < rounds; ++i) round();
+    seconds = std::chrono::duration<double>(Clock::now() - start).count() / (2 * rounds);
+  }
+  return mean_over_ranks(seconds, world.host) * world.size() / 2.0;
+}
+
+struct Link {
+  double gbs;
+  double us;
+};
+
+Link measure_link(int peer, World world, torch::Device device) {
+  const double latency_s = message_seconds(peer, 4, world, device);
+  // Slow links get a smaller message, so that this stays a matter of a second.
+  int64_t bytes = 64 << 10;
+  double seconds = message_seconds(peer, bytes, world, device);
+  if (seconds < 5e-3) {
+    bytes = 4 << 20;
+    seconds = message_seconds(peer, bytes, world, device);
+  }
+  const double transfer_s = std::max(seconds - latency_s, 1e-9);
+  return {static_cast<double>(bytes) / transfer_s / 1e9, latency_s * 1e6};
+}
+
+}  // namespace
+
+ClusterConfig measure_cluster(const Config& config, const ModelDefinition& model, World world,
+                              torch::Device device) {
+  ClusterConfig cluster = config.cluster;
+  const double slower = slowness(config, model, world, device);
+  cluster.efficiency /= slower;
+  cluster.memory_gbs /= slower;
+  const auto per_node = static_cast<int>(cluster.gpus_per_node);
+  if (world.size() > 1 && per_node > 1) {
+    const Link link = measure_link(1, world, device);
+    cluster.intra_gbs = link.gbs;
+    cluster.intra_us = link.us;
+  }
+  if (world.size() > per_node) {
+    const Link link = measure_link(per_node, world, device);
+    cluster.inter_gbs = link.gbs;
+    cluster.inter_us = link.us;
+  }
+  return cluster;
+}
+
+std::string describe(const ClusterConfig& cluster) {
+  return fmt::format(
+      "measured: a rank computes {:.3g} TFLOP/s; messages within a node {:.3g} GB/s and {:.3g} us, "
+      "between nodes {:.3g} GB/s and {:.3g} us",
+      cluster.device_tflops * cluster.efficiency, cluster.intra_gbs, cluster.intra_us,
+      cluster.inter_gbs, cluster.inter_us);
+}
+
+}  // namespace rondo

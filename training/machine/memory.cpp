@@ -1,0 +1,60 @@
+#include "training/machine/memory.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "base/user_error.h"
+#include "launcher/reports/progress.h"
+#include "model/component_store.h"
+#include "model/definition/parameter_list.h"
+
+namespace rondo {
+
+MemoryNeed memory_need(const Config& config, const ModelDefinition& model, int world_size,
+                       double teacher) {
+  double parameters = 0;
+  for (const ParameterSpec& spec :
+       parameter_list(model.spec, model.sharing, model.relaxation_rank)) {
+    double count = 1;
+    for (const int64_t size : spec.shape) count *= static_cast<double>(size);
+    parameters += count;
+  }
+  const Precision precision = Precision::parse(config.train.precision);
+  const auto master = static_cast<double>(torch::elementSize(precision.master));
+  // At least: copies on several pipeline ranks come on top, and the planner knows them.
+  const auto pipeline = static_cast<double>(
+      config.distributed.pipeline == 0 ? world_size : config.distributed.pipeline);
+  const double saved = parameters * 3 * master / world_size;
+  parameters /= pipeline;
+  const double share =
+      parameters / (config.distributed.zero > 0 ? static_cast<double>(world_size) / pipeline : 1.0);
+  const auto value = static_cast<double>(torch::elementSize(precision.compute));
+  const bool copies = config.checkpoint.async && config.checkpoint.every > 0;
+  return {.weights = parameters * value,
+          .gradients = parameters * master,
+          .optimizer = share * master * (precision.compute == precision.master ? 2 : 3),
+          .teacher = teacher / pipeline * value,
+          .copy = copies ? saved : 0.0};
+}
+
+void check_fits(const MemoryNeed& need, double physical, int ranks) {
+  if (need.total() * ranks <= physical) return;
+  const std::string here =
+      ranks == 1 ? "" : fmt::format(" for the {} ranks of this machine", ranks);
+  std::string more;
+  if (need.teacher > 0) more += fmt::format(", teacher {}B", format_si(need.teacher));
+  if (need.copy > 0) more += fmt::format(", copy for saves {}B", format_si(need.copy));
+  throw UserError(fmt::format(
+      "the model takes {}B on each rank (weights {}B, gradients {}B, optimizer {}B{}) and this "
+      "machine has {}B{}; set smaller model sizes, share more layers (sharing.unique), {}or "
+      "spread the optimizer over ranks (distributed.zero=1)",
+      format_si(need.total()), format_si(need.weights), format_si(need.gradients),
+      format_si(need.optimizer), more, format_si(physical), here,
+      need.copy > 0 ? "save without a copy (checkpoint.async=false), " : ""));
+}
+
+double physical_memory() {
+  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+}
+
+}  // namespace rondo

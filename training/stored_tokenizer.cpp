@@ -1,0 +1,50 @@
+#include "training/stored_tokenizer.h"
+
+#include <fmt/format.h>
+
+#include "base/user_error.h"
+#include "data/prepare.h"
+
+namespace rondo {
+
+OpenTokenizer open_tokenizer_of(const CheckpointReader& reader) {
+  const std::optional<StoredTokenizer>& stored = reader.header().tokenizer;
+  if (!stored) {
+    throw UserError(
+        fmt::format("{} carries no tokenizer; name one with --tokenizer bytes, sentencepiece:FILE "
+                    "or hf:tokenizer.json",
+                    reader.file()));
+  }
+  Tokenizer tokenizer = open_tokenizer({stored->kind, stored->contents}, reader.file());
+  const std::optional<int64_t> end = stored->end ? stored->end : tokenizer.end;
+  return {std::move(tokenizer), end};
+}
+
+OpenTokenizer open_named_tokenizer(const std::string& name) {
+  const TokenizerRequest request = request_tokenizer(name, 0);
+  Tokenizer tokenizer = open_tokenizer(request, read_definition(request));
+  const std::optional<int64_t> end = tokenizer.end;
+  return {std::move(tokenizer), end};
+}
+
+std::optional<StoredTokenizer> tokenizer_of_data(const Config& config) {
+  std::vector<std::string> prefixes;
+  if (!config.data.path.empty()) prefixes.push_back(config.data.path);
+  for (const BlendEntry& entry : config.data.blend) prefixes.push_back(entry.path);
+  std::optional<StoredTokenizer> first;
+  std::string first_prefix;
+  for (const std::string& prefix : prefixes) {
+    const std::optional<TokenizerDefinition> found = read_dataset_tokenizer(prefix);
+    if (!found) continue;
+    const StoredTokenizer stored{found->kind, found->contents, std::nullopt};
+    if (first && !(*first == stored)) {
+      throw UserError(fmt::format("data.blend: {} and {} were made with different tokenizers",
+                                  first_prefix, prefix));
+    }
+    if (!first) first_prefix = prefix;
+    first = stored;
+  }
+  return first;
+}
+
+}  // namespace rondo
