@@ -39,6 +39,7 @@ MAY_INCLUDE = {
     ],
     "launcher/config/": [
         "launcher/config/",
+        "training/config.h",
         "training/pass_schedule.h",
         "training/rate_schedule.h",
         "model/definition/",

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "launcher/config/config.h"
 #include "launcher/config/value.h"
+#include "training/config.h"
 
 namespace rondo {
 

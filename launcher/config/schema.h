@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "launcher/config/config.h"
 #include "launcher/config/value.h"
+#include "training/config.h"
 
 namespace rondo {
 
