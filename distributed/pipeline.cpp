@@ -1,5 +1,7 @@
 #include "distributed/pipeline.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <set>
@@ -19,18 +21,21 @@ using Clock = std::chrono::steady_clock;
 /// What flows into a computation of a chunk: its input, or the gradient of its output.
 enum class Flow : uint8_t { activation, gradient };
 
-/// [rows, hidden], and the message that brings it, if one does.
+/// One message a tensor of a stream.
+using Messages = std::vector<std::unique_ptr<Pending>>;
+
+/// A stream, and the messages that bring it, if any do.
 struct Arrival {
-  Tensor value;
-  std::unique_ptr<Pending> message = nullptr;
-  size_t entry = 0;  ///< of the message, on the timeline
+  Stream value;
+  Messages messages = {};
+  size_t entry = 0;  ///< of the receive, on the timeline
 };
 
-/// [rows, hidden] that must live until its message has left.
+/// The tensors of a stream, which must live until their messages have left.
 struct Departure {
-  Tensor value;
-  std::unique_ptr<Pending> message;
-  size_t entry;  ///< on the timeline
+  std::vector<Tensor> tensors = {};
+  Messages messages = {};
+  size_t entry;  ///< of the send, on the timeline
 };
 
 /// A sum that was started.
@@ -57,21 +62,25 @@ struct Pipeline::Execution {
   std::map<std::tuple<Flow, int, int>, Arrival> arrivals = {};
   std::vector<Departure> departures = {};
   std::vector<OpenSum> sums = {};  ///< of a timed run, in order
-  Tensor losses = {};              ///< [2] float64; undefined without the last chunk
+  LossSums losses = {};            ///< of this rank's chunks
   Run run = {};
   Clock::time_point start = Clock::now();
 
   double now() const { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
   /// The flow into (chunk, microbatch), once it is there.
-  Tensor take(Flow flow, int chunk, int microbatch) {
+  Stream take(Flow flow, int chunk, int microbatch) {
     auto node = arrivals.extract({flow, chunk, microbatch});
-    if (node.empty()) throw std::logic_error("the program takes what nobody gave");
+    if (node.empty()) {
+      throw std::logic_error(fmt::format("chunk {}, microbatch {}: {} was never produced", chunk,
+                                         microbatch,
+                                         flow == Flow::activation ? "input" : "gradient"));
+    }
     Arrival& arrival = node.mapped();
-    if (arrival.message) arrival.message->wait();
+    for (const auto& message : arrival.messages) message->wait();
     if (timed) {
       run.timeline.back().start_s = now();  // of the computation that waited for it
-      if (arrival.message) run.timeline[arrival.entry].end_s = now();
+      if (!arrival.messages.empty()) run.timeline[arrival.entry].end_s = now();
     }
     return std::move(arrival.value);
   }
@@ -82,7 +91,9 @@ struct Pipeline::Execution {
 
   void release_departed() {
     std::erase_if(departures, [this](Departure& departure) {
-      if (!departure.message->done()) return false;
+      const bool left = std::all_of(departure.messages.begin(), departure.messages.end(),
+                                    [](const auto& message) { return message->done(); });
+      if (!left) return false;
       if (timed) run.timeline[departure.entry].end_s = now();
       return true;
     });
@@ -92,7 +103,6 @@ struct Pipeline::Execution {
 Pipeline::Pipeline(const ModelDefinition& model, const ComponentStore& store,
                    const PipelineLayout& layout, Communicator& ranks, ReplicaBuffers& buffers)
     : placement_(layout.placement),
-      hidden_(model.spec.hidden),
       ranks_(ranks),
       buffers_(buffers),
       reduced_groups_(layout.reduced_groups),
@@ -101,21 +111,24 @@ Pipeline::Pipeline(const ModelDefinition& model, const ComponentStore& store,
     const Chunk chunk = placement_.chunk(k);
     stages_.emplace(k, Stage(model, store,
                              {.halves = {chunk.begin, chunk.end},
-                              .first = chunk.embeds,
-                              .last = chunk.heads,
+                              .embeds = chunk.embeds,
+                              .ends_with_head = chunk.heads,
                               .sequence = layout.sequence,
                               .recompute = layout.recompute,
-                              .teach = layout.teach}));
+                              .teach = layout.teach,
+                              .builders = layout.builders}));
+    widths_in_[k] = stream_widths(model, chunk.begin);
+    widths_out_[k] = stream_widths(model, chunk.end);
   }
   for (size_t g = 0; g < layout.groups.size(); ++g) {
     for (int k : layout.groups[g].chunks) groups_of_[k].push_back(static_cast<int>(g));
   }
 }
 
-std::vector<Layer> Pipeline::layers() const {
-  std::vector<Layer> list;
+std::vector<Half> Pipeline::halves() const {
+  std::vector<Half> list;
   for (const auto& [chunk, stage] : stages_) {
-    list.insert(list.end(), stage.layers().begin(), stage.layers().end());
+    list.insert(list.end(), stage.halves().begin(), stage.halves().end());
   }
   return list;
 }
@@ -137,7 +150,9 @@ Pipeline::Run Pipeline::run(const RankProgram& program, const MicrobatchSource& 
     execution.release_departed();
     if (timed) note_sums(execution);
   }
-  for (Departure& departure : execution.departures) departure.message->wait();
+  for (const Departure& departure : execution.departures) {
+    for (const auto& message : departure.messages) message->wait();
+  }
   execution.release_departed();
   while (!execution.sums.empty()) {
     std::this_thread::sleep_for(std::chrono::microseconds(20));
@@ -146,9 +161,8 @@ Pipeline::Run Pipeline::run(const RankProgram& program, const MicrobatchSource& 
   if (!execution.arrivals.empty() || !execution.tapes.empty()) {
     throw std::logic_error("the program leaves something behind");
   }
-  if (execution.losses.defined()) {
-    execution.run.loss = execution.losses[0].item<double>();
-    execution.run.divergence = execution.losses[1].item<double>();
+  for (const auto& [name, sum] : execution.losses) {
+    execution.run.losses[name] = sum.item<double>();
   }
   return std::move(execution.run);
 }
@@ -191,35 +205,34 @@ void Pipeline::execute(const Action& action, Execution& execution) {
 void Pipeline::forward(const Action& action, Execution& execution) {
   const auto [op, k, i] = action;
   for (int group : groups_of_[k]) buffers_.wait_for_values(group);
-  const bool first = k == 0;
-  const bool last = k + 1 == placement_.chunks();
-  const Tensor x = first ? Tensor() : execution.take(Flow::activation, k, i);
-  const Microbatch batch = first || last ? execution.source.load(i) : Microbatch{};
   const Stage& stage = stages_.at(k);
-  Tensor result;
+  const Stream stream = k == 0 ? Stream() : execution.take(Flow::activation, k, i);
+  const Microbatch batch = stage.reads_batch() ? execution.source.load(i) : Microbatch{};
+  StageResult result;
   if (execution.kept.contains(k)) {
     Stage::Tape& tape = execution.tapes[{k, i}];
-    result = stage.forward(batch, x, execution.gradient_scale, tape);
+    result = stage.forward(batch, stream, execution.gradient_scale, tape);
     execution.run.peak_live =
         std::max(execution.run.peak_live, static_cast<int>(execution.tapes.size()));
   } else {
-    result = stage.evaluate(batch, x);
+    result = stage.evaluate(batch, stream);
   }
-  if (last) {
-    execution.losses = execution.losses.defined() ? execution.losses + result : result;
-  } else {
-    execution.give(Flow::activation, k + 1, i, {.value = result});
-  }
+  add(execution.losses, result.losses);
+  if (k + 1 == placement_.chunks()) return;
+  execution.give(Flow::activation, k + 1, i, {.value = std::move(result.stream)});
 }
 
 void Pipeline::backward(const Action& action, Execution& execution) {
   const auto [op, k, i] = action;
   const bool last = k + 1 == placement_.chunks();
-  const Tensor g = last ? Tensor() : execution.take(Flow::gradient, k, i);
+  const Stream g = last ? Stream() : execution.take(Flow::gradient, k, i);
   const auto tape = execution.tapes.find({k, i});
-  if (tape == execution.tapes.end()) throw std::logic_error("a backward without its forward");
+  if (tape == execution.tapes.end()) {
+    throw std::logic_error(
+        fmt::format("chunk {}, microbatch {}: backward runs before forward", k, i));
+  }
   const Stage& stage = stages_.at(k);
-  Tensor result;
+  Stream result;
   if (op == Op::backward) {
     result = stage.backward(g, tape->second);
     execution.tapes.erase(tape);
@@ -227,7 +240,7 @@ void Pipeline::backward(const Action& action, Execution& execution) {
     result = stage.backward_input(g, tape->second);
   }
   if (execution.kept.contains(k - 1) || execution.gradient_leaves.contains(k)) {
-    execution.give(Flow::gradient, k - 1, i, {.value = result});
+    execution.give(Flow::gradient, k - 1, i, {.value = std::move(result)});
   }
 }
 
@@ -235,19 +248,28 @@ void Pipeline::send(const Action& action, Execution& execution) {
   const auto [op, k, i] = action;
   const Flow flow = op == Op::send_activation ? Flow::activation : Flow::gradient;
   const int to = peer_chunk(action);
-  const Tensor value = execution.take(flow, to, i).contiguous();
-  auto message = ranks_.start_send(buffer_of(value), placement_.rank_of(to));
-  const size_t entry = execution.run.timeline.size() - 1;
-  execution.departures.push_back({value, std::move(message), entry});
+  Departure departure{.entry = execution.run.timeline.size() - 1};
+  for (const Tensor& tensor : execution.take(flow, to, i).tensors()) {
+    departure.tensors.push_back(tensor.contiguous());
+    departure.messages.push_back(
+        ranks_.start_send(buffer_of(departure.tensors.back()), placement_.rank_of(to)));
+  }
+  execution.departures.push_back(std::move(departure));
 }
 
 void Pipeline::receive(const Action& action, Execution& execution) {
   const auto [op, k, i] = action;
   const Flow flow = op == Op::receive_activation ? Flow::activation : Flow::gradient;
-  const Tensor value = pool_.take(execution.source.rows(i), hidden_);
-  auto message = ranks_.start_receive(buffer_of(value), placement_.rank_of(peer_chunk(action)));
-  const size_t entry = execution.run.timeline.size() - 1;
-  execution.give(flow, k, i, {value, std::move(message), entry});
+  const auto& widths = flow == Flow::activation ? widths_in_.at(k) : widths_out_.at(k);
+  Arrival arrival{.value = {}, .messages = {}, .entry = execution.run.timeline.size() - 1};
+  std::vector<Tensor> tensors;
+  for (const int64_t width : widths) {
+    tensors.push_back(pool_.take(execution.source.rows(i), width));
+    arrival.messages.push_back(
+        ranks_.start_receive(buffer_of(tensors.back()), placement_.rank_of(peer_chunk(action))));
+  }
+  arrival.value = Stream::of(std::move(tensors));
+  execution.give(flow, k, i, std::move(arrival));
 }
 
 }  // namespace rondo

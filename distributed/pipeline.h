@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "distributed/buffer_pool.h"
@@ -27,6 +28,7 @@ struct PipelineLayout {
   int64_t sequence = 0;
   bool recompute = false;
   Teach teach = {};  ///< of the last chunk
+  HalfBuilders builders = built_in_halves();
 };
 
 /// The microbatches of one step, by their number.
@@ -45,9 +47,8 @@ class Pipeline {
 
   /// What one run of a program showed on this rank.
   struct Run {
-    double loss = 0.0;        ///< summed over target tokens, on the rank of the last chunk; else 0
-    double divergence = 0.0;  ///< from the teacher, likewise
-    int peak_live = 0;        ///< most (chunk, microbatch) whose activations were kept at a time
+    std::map<std::string, double> losses = {};  ///< what this rank's chunks add to the named sums
+    int peak_live = 0;  ///< most (chunk, microbatch) whose activations were kept at a time
     std::vector<TimedAction> timeline;  ///< seconds since the run began; empty unless asked for
   };
 
@@ -57,8 +58,8 @@ class Pipeline {
   Run run(const RankProgram& program, const MicrobatchSource& source, double gradient_scale,
           bool timed = false);
 
-  /// Every layer that this rank runs, of all its chunks.
-  std::vector<Layer> layers() const;
+  /// Every half that this rank runs, of all its chunks.
+  std::vector<Half> halves() const;
 
  private:
   struct Execution;
@@ -71,13 +72,14 @@ class Pipeline {
   void receive(const Action& action, Execution& execution);
 
   Placement placement_;
-  int64_t hidden_;
   Communicator& ranks_;
   ReplicaBuffers& buffers_;
   std::vector<int> reduced_groups_;
   BufferPool pool_;
-  std::map<int, Stage> stages_;                ///< by chunk, of this rank
-  std::map<int, std::vector<int>> groups_of_;  ///< by chunk: the groups of its components
+  std::map<int, Stage> stages_;                     ///< by chunk, of this rank
+  std::map<int, std::vector<int64_t>> widths_in_;   ///< likewise: of the stream that enters
+  std::map<int, std::vector<int64_t>> widths_out_;  ///< likewise: of the stream that leaves
+  std::map<int, std::vector<int>> groups_of_;       ///< by chunk: the groups of its components
 };
 
 }  // namespace rondo

@@ -75,7 +75,7 @@ ReplicaBuffers::Member ReplicaBuffers::make_member(int index, FlatBuffer& buffer
   for (const auto& [spec, begin] : buffer.entries) {
     const int64_t first = std::max(begin, owned.begin) - owned.begin;
     const int64_t last = std::min(begin + spec.count(), owned.begin + owned.count) - owned.begin;
-    if (first < last) run.spans.push_back({first, last, spec.shape.size() > 1});
+    if (first < last) run.spans.push_back({first, last, spec.decays()});
   }
   return {index, &buffer, std::move(group), shard, owned, std::move(run), nullptr, nullptr};
 }
@@ -204,7 +204,8 @@ void ReplicaBuffers::check_replicas_equal() {
     differing = fmt::format(
         "rank {} holds other weights than the first member of {}; that group "
         "begins with {}",
-        world_.rank(), member.group->name(), member.buffer->entries.front().spec.component);
+        world_.rank(), member.group->name(),
+        to_string(member.buffer->entries.front().spec.component));
   }
   Tensor count = torch::full({1}, differing.empty() ? 0 : 1, torch::kInt64);
   world_.host.all_reduce_sum(buffer_of(count));

@@ -3,6 +3,8 @@
 #include <tuple>
 #include <utility>
 
+#include "model/autograd_state.h"
+
 namespace rondo {
 namespace {
 
@@ -27,8 +29,7 @@ void turn_into(const Tensor& y, const Tensor& x, const Tensor& cosine, const Ten
 struct TurnHeadsFunction : torch::autograd::Function<TurnHeadsFunction> {
   static variable_list forward(AutogradContext* context, const Tensor& qkv, int64_t heads,
                                const RotaryTable& table) {
-    context->saved_data["cosine"] = table.cosine;
-    context->saved_data["sine"] = table.sine;
+    keep(context, table);
     const int64_t kv_heads = (qkv.size(2) - heads) / 2;
     const Tensor queries = qkv.narrow(2, 0, heads);
     const Tensor keys = qkv.narrow(2, heads, kv_heads);
@@ -42,8 +43,7 @@ struct TurnHeadsFunction : torch::autograd::Function<TurnHeadsFunction> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const Tensor& queries = gradients[0];
     const Tensor& keys = gradients[1];
-    const Tensor cosine = context->saved_data["cosine"].toTensor();
-    const Tensor sine = context->saved_data["sine"].toTensor();
+    const auto& [cosine, sine] = kept<RotaryTable>(context);
     const int64_t heads = queries.size(2);
     const int64_t kv_heads = keys.size(2);
     const Tensor qkv =
@@ -71,6 +71,11 @@ Tensor normalise_heads(const Tensor& qkv, const Attention& use, const ModelSpec&
 /// Keys and values of all positions so far, those of `keys` and `values` put behind.
 std::pair<Tensor, Tensor> append(KeyValueCache& cache, const Tensor& keys, const Tensor& values) {
   const int64_t count = keys.size(2);
+  if (!cache.keys.defined()) {
+    const auto shape = {keys.size(0), keys.size(1), cache.capacity, keys.size(3)};
+    cache.keys = at::empty(shape, keys.options());
+    cache.values = at::empty(shape, keys.options());
+  }
   cache.keys.narrow(2, cache.filled, count).copy_(keys);
   cache.values.narrow(2, cache.filled, count).copy_(values);
   cache.filled += count;
@@ -132,7 +137,7 @@ Tensor attend(const Tensor& x, const Tensor& residual, const Attention& use,
   if (cache != nullptr) std::tie(keys, values) = append(*cache, keys, values);
   const Tensor mixed = mix(heads_first(turned.queries), keys, values);
   const Tensor joined = heads_first(mixed).reshape({x.size(0), model.heads * model.head_dim});
-  return linear(joined, use.output, residual);
+  return use.output(joined, residual);
 }
 
 }  // namespace rondo

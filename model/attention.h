@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "model/definition/model_spec.h"
+#include "model/join.h"
 #include "model/linear.h"
 #include "model/norm.h"
 
@@ -37,21 +38,22 @@ TurnedHeads turn_heads(const torch::Tensor& qkv, const ModelSpec& model, const R
 
 /// One layer's use of an attention component.
 struct Attention {
-  Linear qkv;     ///< q, k and v stacked: [(heads + 2·kv_heads)·head_dim, hidden]
-  Linear output;  ///< [hidden, heads·head_dim]
-  std::optional<Norm> query_norm;  ///< of each head, before it is turned: gain [head_dim]
-  std::optional<Norm> key_norm;    ///< likewise; there exactly when query_norm is
+  Linear qkv;   ///< q, k and v stacked: [(heads + 2·kv_heads)·head_dim, hidden]
+  Join output;  ///< [hidden, heads·head_dim]
+  std::optional<Norm> query_norm = {};  ///< of each head, before it is turned: gain [head_dim]
+  std::optional<Norm> key_norm = {};    ///< likewise; there exactly when query_norm is
 };
 
 /// What one executed layer has seen of a sequence that goes on. Layers that share weights have one
 /// each: what they see differs.
 struct KeyValueCache {
-  torch::Tensor keys;    ///< [1, kv_heads, capacity, head_dim], turned
-  torch::Tensor values;  ///< likewise
-  int64_t filled = 0;    ///< positions that count
+  int64_t capacity = 0;       ///< positions that it can hold
+  int64_t filled = 0;         ///< positions that count
+  torch::Tensor keys = {};    ///< [1, kv_heads, capacity, head_dim], turned; made when first needed
+  torch::Tensor values = {};  ///< likewise
 };
 
-/// What the layers of a stage read beside their weights.
+/// What attention reads besides its weights.
 struct LayerContext {
   const ModelSpec& model;
   const RotaryTable& table;        ///< of the positions at hand

@@ -35,7 +35,7 @@ void ComponentStore::allocate(const BufferPlan& plan,
   for (const std::string& component : plan.components) {
     size = round_up(size, alignment);
     for (const ParameterSpec& spec : parameters) {
-      if (spec.component != component) continue;
+      if (to_string(spec.component) != component) continue;
       buffer.entries.push_back({spec, size});
       size += spec.count();
     }
@@ -51,7 +51,7 @@ void ComponentStore::allocate(const BufferPlan& plan,
     };
     const Parameter parameter{view(buffer.values), view(buffer.gradients)};
     if (!by_path_.emplace(spec.path(), parameter).second) {
-      throw std::logic_error("component " + spec.component + " has two owners");
+      throw std::logic_error("component " + to_string(spec.component) + " has two owners");
     }
   }
   buffers_.push_back(std::move(buffer));
@@ -63,15 +63,20 @@ const Parameter& ComponentStore::at(const std::string& path) const {
   return found->second;
 }
 
-Parameter ComponentStore::stacked(const std::vector<std::string>& paths) const {
-  const Parameter& first = at(paths.front());
+const Parameter& ComponentStore::at(const Component& component, const std::string& name) const {
+  return at(to_string(component) + "/" + name);
+}
+
+Parameter ComponentStore::stacked(const Component& component,
+                                  const std::vector<std::string>& names) const {
+  const Parameter& first = at(component, names.front());
   std::vector<int64_t> shape = first.value.sizes().vec();  // [out, …]
   const int64_t row = first.value.stride(0);
   shape[0] = 0;
-  for (const std::string& path : paths) {
-    const Parameter& next = at(path);
+  for (const std::string& name : names) {
+    const Parameter& next = at(component, name);
     if (next.value.storage_offset() != first.value.storage_offset() + shape[0] * row) {
-      throw std::logic_error(path + " does not lie behind its neighbour");
+      throw std::logic_error(to_string(component) + "/" + name + " does not follow its neighbour");
     }
     shape[0] += next.value.size(0);
   }

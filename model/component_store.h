@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "model/definition/parameter_list.h"
+#include "model/definition/parameters.h"
 
 namespace rondo {
 
@@ -64,9 +64,11 @@ class ComponentStore {
   /// The parameter of that path ("attention/3/q_proj/weight"); it must be held.
   const Parameter& at(const std::string& path) const;
 
+  const Parameter& at(const Component& component, const std::string& name) const;
+
   /// Consecutive tensors of one component as one, along their first dimension and without a copy:
   /// linears as a [sum of out, in] matrix, biases as a [sum of out] vector.
-  Parameter stacked(const std::vector<std::string>& paths) const;
+  Parameter stacked(const Component& component, const std::vector<std::string>& names) const;
 
   std::vector<FlatBuffer>& buffers() { return buffers_; }
   const std::vector<FlatBuffer>& buffers() const { return buffers_; }

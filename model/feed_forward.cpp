@@ -1,5 +1,7 @@
 #include "model/feed_forward.h"
 
+#include "model/autograd_state.h"
+
 namespace rondo {
 namespace {
 
@@ -36,13 +38,13 @@ void activate_backward_into(Tensor& gx, const Tensor& g, const Tensor& x, Activa
 struct GatedUnitFunction : torch::autograd::Function<GatedUnitFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& gate_up, Activation activation) {
     context->save_for_backward({gate_up});
-    context->saved_data["activation"] = static_cast<int64_t>(activation);
+    keep(context, activation);
     const int64_t ffn = gate_up.size(1) / 2;
     return activate(gate_up.narrow(1, 0, ffn), activation).mul_(gate_up.narrow(1, ffn, ffn));
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const auto activation = static_cast<Activation>(context->saved_data["activation"].toInt());
+    const Activation activation = kept<Activation>(context);
     const Tensor gate_up = context->get_saved_variables()[0];  // [tokens, 2·ffn]
     const Tensor& g = gradients[0];                            // [tokens, ffn]
     const int64_t ffn = g.size(1);
@@ -68,7 +70,7 @@ Tensor feed_forward(const Tensor& x, const Tensor& residual, const FeedForward& 
   const Tensor wide = linear(x, use.up);
   const Tensor active =
       use.gated ? gated_unit(wide, use.activation) : activate(wide, use.activation);
-  return linear(active, use.down, residual);
+  return use.down(active, residual);
 }
 
 }  // namespace rondo

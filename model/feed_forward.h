@@ -4,14 +4,15 @@
 #include <torch/torch.h>
 
 #include "model/definition/families.h"
+#include "model/join.h"
 #include "model/linear.h"
 
 namespace rondo {
 
 /// One layer's use of a feed-forward component.
 struct FeedForward {
-  Linear up;    ///< [ffn, hidden]; of a gated one gate and up stacked: [2·ffn, hidden]
-  Linear down;  ///< [hidden, ffn]
+  Linear up;  ///< [ffn, hidden]; of a gated one gate and up stacked: [2·ffn, hidden]
+  Join down;  ///< [hidden, ffn]
   Activation activation = Activation::silu;
   bool gated = true;
 };

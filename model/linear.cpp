@@ -3,6 +3,7 @@
 #include <functional>
 #include <utility>
 
+#include "model/autograd_state.h"
 #include "model/matrix_product.h"
 
 namespace rondo {
@@ -12,39 +13,17 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// Adapters as the flat list that an autograd context can keep: a, b, ∂a, ∂b of each.
-std::vector<Tensor> pack(const std::vector<Adapter>& adapters) {
-  std::vector<Tensor> list;
-  for (const Adapter& adapter : adapters) {
-    list.insert(list.end(),
-                {adapter.a.value, adapter.b.value, adapter.a.gradient, adapter.b.gradient});
-  }
-  return list;
-}
-
-std::vector<int64_t> rows_of(const std::vector<Adapter>& adapters) {
-  std::vector<int64_t> rows;
-  for (const Adapter& adapter : adapters) rows.push_back(adapter.row);
-  return rows;
-}
-
-/// The parameters travel in saved_data: as saved variables their in-place updates would be taken
-/// for a mistake.
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
+  /// What backward reads besides x.
+  struct State {
+    Linear use;
+    bool has_residual;
+  };
+
   static Tensor forward(AutogradContext* context, const Tensor& x,
                         const std::optional<Tensor>& residual, const Linear& use) {
     context->save_for_backward({x});
-    context->saved_data["weight"] = use.weight.value;
-    context->saved_data["gradient"] = use.weight.gradient;
-    context->saved_data["gradient_weight"] = use.gradient_weight;
-    context->saved_data["bias_gradients"] =
-        use.bias ? use.bias->gradients() : std::vector<Tensor>();
-    context->saved_data["adapters"] = pack(use.adapters);
-    context->saved_data["rows"] = rows_of(use.adapters);
-    context->saved_data["has_residual"] = residual.has_value();
-    if (use.gradients) {
-      context->saved_data["gradients"] = torch::IValue::make_capsule(use.gradients);
-    }
+    keep(context, State{use, residual.has_value()});
     const Tensor transposed = use.weight.value.t();  // [in, out]
     Tensor y =
         residual ? residual->clone() : at::empty({x.size(0), transposed.size(1)}, x.options());
@@ -59,49 +38,40 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto& [use, has_residual] = kept<State>(context);
     // Detached: weight gradients that wait must not keep the graph.
     const Tensor g = gradients[0].detach();                       // [tokens, out]
     const Tensor x = context->get_saved_variables()[0].detach();  // [tokens, in]
-    Tensor gx = matrix_product(g, context->saved_data["weight"].toTensor());
-    std::vector<std::function<void()>> work = {weight_gradient(context, g, x)};
-    const std::vector<Tensor> adapters = context->saved_data["adapters"].toTensorVector();
-    const std::vector<int64_t> rows = context->saved_data["rows"].toIntVector();
-    for (size_t i = 0; i < rows.size(); ++i) {
-      const Tensor& a = adapters[4 * i];
-      const Tensor& b = adapters[4 * i + 1];
-      const Tensor g_rows = g.narrow(1, rows[i], b.size(0));  // [tokens, rows]
-      const Tensor g_low = matrix_product(g_rows, b);         // [tokens, r]
-      matrix_product_into(gx, g_low, a, 1.0);
-      work.push_back([=, ga = adapters[4 * i + 2], gb = adapters[4 * i + 3]] {
-        accumulate_product(gb, g_rows, matrix_product(x, a.t()), 1.0);
-        accumulate_product(ga, g_low, x, 1.0);
+    Tensor gx = matrix_product(g, use.weight.value);
+    hand_over(use, weight_gradient(use, g, x));
+    for (const Adapter& adapter : use.adapters) {
+      const Tensor g_rows = g.narrow(1, adapter.row, adapter.b.value.size(0));  // [tokens, rows]
+      const Tensor g_low = matrix_product(g_rows, adapter.b.value);             // [tokens, r]
+      matrix_product_into(gx, g_low, adapter.a.value, 1.0);
+      hand_over(use, [=] {
+        accumulate_product(adapter.b.gradient, g_rows, matrix_product(x, adapter.a.value.t()), 1.0);
+        accumulate_product(adapter.a.gradient, g_low, x, 1.0);
       });
     }
-    hand_over(context, std::move(work));
-    return {gx, context->saved_data["has_residual"].toBool() ? g : Tensor(), Tensor()};
+    return {gx, has_residual ? g : Tensor(), Tensor()};
   }
 
  private:
-  static std::function<void()> weight_gradient(AutogradContext* context, const Tensor& g,
+  static std::function<void()> weight_gradient(const Linear& use, const Tensor& g,
                                                const Tensor& x) {
-    const Tensor gradient = context->saved_data["gradient"].toTensor();
-    const double weight = context->saved_data["gradient_weight"].toDouble();
-    const std::vector<Tensor> biases = context->saved_data["bias_gradients"].toTensorVector();
-    return [=] {
+    return [gradient = use.weight.gradient, weight = use.gradient_weight,
+            biases = use.bias ? use.bias->gradients() : std::vector<Tensor>(), g, x] {
       accumulate_product(gradient, g, x, weight);
       if (biases.empty()) return;
       add_gradient(biases, g.sum(0, false, biases[0].scalar_type()), weight);  // [out]
     };
   }
 
-  static void hand_over(AutogradContext* context, std::vector<std::function<void()>> work) {
-    const auto found = context->saved_data.find("gradients");
-    for (std::function<void()>& part : work) {
-      if (found == context->saved_data.end()) {
-        part();
-      } else {
-        static_cast<WeightGradients&>(*found->second.toCapsule()).add(std::move(part));
-      }
+  static void hand_over(const Linear& use, std::function<void()> work) {
+    if (use.gradients) {
+      use.gradients->add(std::move(work));
+    } else {
+      work();
     }
   }
 };

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "model/autograd_state.h"
+
 namespace rondo {
 namespace {
 
@@ -9,18 +11,14 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// The parameters travel in saved_data, as in Linear.
-void keep(AutogradContext* context, const Norm& use) {
-  context->saved_data["gain"] = use.gain.value();
-  context->saved_data["gain_gradients"] = use.gain.gradients();
-  context->saved_data["gain_offset"] = use.gain_offset;
-  context->saved_data["gradient_weight"] = use.gradient_weight;
-  if (use.bias) context->saved_data["bias_gradient"] = use.bias->gradient;
-}
+/// What backward reads besides x and its statistics.
+struct State {
+  Norm use;
+  Tensor gain;  ///< [width]
+};
 
-void add_gain_gradient(AutogradContext* context, const Tensor& gradient) {
-  add_gradient(context->saved_data["gain_gradients"].toTensorVector(), gradient,
-               context->saved_data["gradient_weight"].toDouble());
+void add_gain_gradient(const Norm& use, const Tensor& gradient) {
+  add_gradient(use.gain.gradients(), gradient, use.gradient_weight);
 }
 
 Tensor offset_gain(const Tensor& gain, double offset) {
@@ -35,22 +33,21 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     const Tensor scale =
         at::linalg_vector_norm(wide, 2, {1}, true).div_(root).square_().add_(use.eps).rsqrt_();
     context->save_for_backward({x, scale});
-    keep(context, use);
-    return at::mul(wide, scale)
-        .to(x.scalar_type())
-        .mul_(offset_gain(context->saved_data["gain"].toTensor(), use.gain_offset));
+    const Tensor gain = use.gain.value();
+    keep(context, State{use, gain});
+    return at::mul(wide, scale).to(x.scalar_type()).mul_(offset_gain(gain, use.gain_offset));
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto& [use, gains] = kept<State>(context);
     const auto saved = context->get_saved_variables();
     const Tensor& scale = saved[1];  // [rows, 1]
     const auto type = scale.scalar_type();
     const Tensor unit = at::mul(saved[0].to(type), scale);  // [rows, width]
     const Tensor g = gradients[0].to(type);                 // [rows, width]
     Tensor product = at::mul(g, unit);                      // [rows, width]
-    add_gain_gradient(context, product.sum(0));
-    const Tensor gain = offset_gain(context->saved_data["gain"].toTensor().to(type),
-                                    context->saved_data["gain_offset"].toDouble());
+    add_gain_gradient(use, product.sum(0));
+    const Tensor gain = offset_gain(gains.to(type), use.gain_offset);
     const Tensor inner = at::mv(product, gain).div_(unit.size(1)).unsqueeze(1);  // [rows, 1]
     Tensor gx = at::mul_out(product, g, gain);
     gx.addcmul_(unit, inner, -1.0).mul_(scale);
@@ -64,18 +61,17 @@ struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
     const auto [y, mean, scale] =
         at::native_layer_norm(x, gain.sizes(), gain, use.bias->value, use.eps);
     context->save_for_backward({x, mean, scale});  // mean and 1 / deviation: [rows, 1]
-    keep(context, use);
+    keep(context, State{use, gain});
     return y;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto& [use, gain] = kept<State>(context);
     const auto saved = context->get_saved_variables();
-    const Tensor gain = context->saved_data["gain"].toTensor();
     const auto [gx, g_gain, g_bias] = at::native_layer_norm_backward(
         gradients[0], saved[0], gain.sizes(), saved[1], saved[2], gain, gain, {true, true, true});
-    add_gain_gradient(context, g_gain);
-    const double weight = context->saved_data["gradient_weight"].toDouble();
-    context->saved_data["bias_gradient"].toTensor().add_(g_bias, weight);
+    add_gain_gradient(use, g_gain);
+    use.bias->gradient.add_(g_bias, use.gradient_weight);
     return {gx, Tensor()};
   }
 };

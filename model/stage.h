@@ -1,4 +1,4 @@
-// Consecutive layers of one process: forward and backward of one microbatch at a time.
+// Consecutive halves of one process: forward and backward of one microbatch at a time.
 #pragma once
 
 #include <torch/torch.h>
@@ -8,44 +8,59 @@
 #include <vector>
 
 #include "model/embedding.h"
-#include "model/layer.h"
+#include "model/half.h"
 #include "model/loss.h"
+#include "model/stream.h"
 #include "model/weight_gradients.h"
 
 namespace rondo {
 
 /// One microbatch of token ids.
 struct Microbatch {
-  torch::Tensor inputs;   ///< [batch·sequence] int64; only the first stage reads them
-  torch::Tensor targets;  ///< [batch·sequence] int64, the inputs shifted by one; only the last
+  torch::Tensor inputs;   ///< [batch·sequence] int64; only the stage with the embedding reads them
+  torch::Tensor targets;  ///< [batch·sequence] int64, the inputs shifted by one; only the head
 };
 
-/// What a teacher says of a microbatch; called in forward by the last stage.
+/// What a teacher says of a microbatch; called in forward by the stage with the head.
 using Teach = std::function<SoftTargets(const Microbatch&)>;
 
 struct StageOptions {
   HalfLayers halves;
-  bool first = true;  ///< begins with the embedding
-  bool last = true;   ///< ends with the final norm, the head and the loss
+  bool embeds = true;          ///< begins with the embedding
+  bool ends_with_head = true;  ///< ends with the final norm, the head and the loss
   int64_t sequence = 0;
   bool recompute = false;  ///< keep only each layer's input and run it again in backward
-  Teach teach = {};        ///< of the last stage; null: only the tokens teach
+  Teach teach = {};        ///< of a stage with the head; null: only the tokens teach
+  HalfBuilders builders = built_in_halves();
 };
 
-/// What the layers of one stage have seen of one sequence.
+/// What the halves of a stage have seen of one sequence.
 struct SequenceMemory {
-  std::vector<KeyValueCache> layers;
+  std::vector<KeyValueCache> halves;
   int64_t positions = 0;  ///< seen so far
+};
+
+/// What a stage makes of one microbatch.
+struct StageResult {
+  Stream stream = {};    ///< what leaves the stage; of one with the head, nothing
+  LossSums losses = {};  ///< what its head and its halves add to the named sums
 };
 
 class Stage {
  public:
+  /// What forward keeps of the halves of one layer: one graph of autograd.
+  struct Segment {
+    Stream input = {};                       ///< leaves
+    Stream output = {};                      ///< undefined under recompute
+    std::vector<torch::Tensor> losses = {};  ///< the halves' own terms; likewise
+  };
+
   /// What forward keeps for backward.
   struct Tape {
     Microbatch batch;
-    std::vector<torch::Tensor> inputs;  ///< [batch·sequence, hidden] of each layer: autograd leaves
-    std::vector<torch::Tensor> outputs;  ///< their results; undefined under recompute
-    torch::Tensor norm_input;            ///< leaf in front of the final norm
+    double gradient_scale = 0.0;
+    std::vector<Segment> segments;
+    torch::Tensor norm_input;  ///< leaf before the final norm
     torch::Tensor norm_output;
     torch::Tensor head_gradient;    ///< ∂loss / ∂norm_output
     WeightGradients::Work waiting;  ///< weight gradients, between backward_input and _weight
@@ -53,47 +68,57 @@ class Stage {
 
   Stage(const ModelDefinition& model, const ComponentStore& store, const StageOptions& options);
 
-  /// x [batch·sequence, hidden] from the stage before (ignored by the first) → the stage's output,
-  /// or for the last stage HeadResult::losses. The gradients of gradient_scale · loss are what
-  /// backward will hand out.
-  torch::Tensor forward(const Microbatch& batch, const torch::Tensor& x, double gradient_scale,
-                        Tape& tape) const;
+  /// `stream` is what the stage before made (ignored with the embedding). The gradients of
+  /// gradient_scale · (the sum of all losses) are what backward hands out.
+  StageResult forward(const Microbatch& batch, const Stream& stream, double gradient_scale,
+                      Tape& tape) const;
 
-  /// Gradient of the output (ignored by the last stage) → gradient of x (undefined from the
-  /// first). Weight gradients add to the store's buffers; the tape is spent.
-  torch::Tensor backward(const torch::Tensor& gradient, Tape& tape) const;
+  /// Gradient of what left the stage (ignored with the head) → gradient of what entered it
+  /// (nothing with the embedding). Weight gradients add to the store's buffers; the tape is spent.
+  Stream backward(const Stream& gradient, Tape& tape) const;
 
-  /// The same in two halves, the second of which may wait: the gradient of x, then those of the
-  /// weights of linears. The tape is spent after the second.
-  torch::Tensor backward_input(const torch::Tensor& gradient, Tape& tape) const;
+  /// The same in two halves, the second of which may wait: the gradient of the stream, then those
+  /// of the weights of linears. The tape is spent after the second.
+  Stream backward_input(const Stream& gradient, Tape& tape) const;
   static void backward_weight(Tape& tape);
 
   /// forward without gradients, memory of them, or a teacher.
-  torch::Tensor evaluate(const Microbatch& batch, const torch::Tensor& x) const;
+  StageResult evaluate(const Microbatch& batch, const Stream& stream) const;
 
-  /// What the head of the last stage would read, [batch·sequence, hidden]; else the stage's output.
-  torch::Tensor features(const Microbatch& batch, const torch::Tensor& x) const;
+  /// What the head would read, [batch·sequence, hidden], of a stage that holds the whole model.
+  torch::Tensor features(const Microbatch& batch) const;
 
-  /// Goes on with one sequence: tokens [n] int64, or from the stage before x [n, hidden], behind
-  /// the positions of `memory`, at most `sequence` in all → what `features` would say of them.
-  torch::Tensor next_features(const torch::Tensor& tokens, const torch::Tensor& x,
-                              SequenceMemory& memory) const;
+  /// Goes on with one sequence: tokens [n] int64 after the positions of `memory`, at most
+  /// `sequence` in all → what `features` would say of them, [n, hidden].
+  torch::Tensor next_features(const torch::Tensor& tokens, SequenceMemory& memory) const;
   SequenceMemory empty_memory() const;
 
-  /// Of the last stage: [vocab, hidden].
+  /// Of a stage with the head: [vocab, hidden].
   const Parameter& head() const { return *head_; }
 
-  const std::vector<Layer>& layers() const { return layers_; }
+  /// Whether forward reads the microbatch.
+  bool reads_batch() const { return options_.embeds || options_.ends_with_head; }
+
+  const std::vector<Half>& halves() const { return halves_; }
 
  private:
-  torch::Tensor start(const Microbatch& batch, const torch::Tensor& x) const;
-  LayerContext context() const { return {.model = model_.spec, .table = table_}; }
+  /// Halves of one layer: [begin, end) of halves_.
+  struct Run {
+    size_t begin;
+    size_t end;
+  };
+
+  Stream start(const Microbatch& batch, const Stream& stream) const;
+  Stream run(Run part, const Stream& stream, LossTerms& losses) const;
+  Stream run_without_gradients(const Stream& stream, LossTerms& losses) const;
+  Stream pull_back(Segment segment, Run part, const Stream& gradient, double gradient_scale) const;
 
   ModelDefinition model_;
   StageOptions options_;
   RotaryTable table_;
   c10::intrusive_ptr<WeightGradients> gradients_;
-  std::vector<Layer> layers_;
+  std::vector<Half> halves_;
+  std::vector<Run> layers_;
   std::optional<Embedding> embedding_;
   std::optional<Norm> final_norm_;
   std::optional<Parameter> head_;

@@ -8,22 +8,16 @@ namespace rondo {
 namespace {
 
 /// All components in one buffer.
-std::vector<BufferPlan> everything_frozen(const std::vector<ParameterSpec>& parameters) {
+std::vector<BufferPlan> everything_frozen(const ModelDefinition& model) {
   BufferPlan plan{.components = {}, .trained = false};
-  for (const ParameterSpec& spec : parameters) {
-    if (plan.components.empty() || plan.components.back() != spec.component) {
-      plan.components.push_back(spec.component);
-    }
+  for (const Component& component : components(model)) {
+    plan.components.push_back(to_string(component));
   }
   return {plan};
 }
 
-ModelDefinition definition(const CheckpointHeader& header) {
-  return {header.model, header.sharing, header.relaxation_rank};
-}
-
 void check_positions(const CheckpointReader& reader, int64_t sequence) {
-  const int64_t learned = reader.header().model.positions;
+  const int64_t learned = reader.header().model.spec.positions;
   if (learned == 0 || sequence <= learned) return;
   throw UserError(fmt::format("{}: the model learned {} positions, fewer than the {} asked for",
                               reader.file(), learned, sequence));
@@ -41,13 +35,13 @@ CheckpointReader open_teacher(const std::string& file) {
 
 FrozenModel::FrozenModel(const CheckpointReader& reader, Precision precision, int64_t sequence,
                          torch::Device device)
-    : spec_((check_positions(reader, sequence), reader.header().model)),
-      store_(parameters_of(reader.header()), everything_frozen(parameters_of(reader.header())),
-             precision, device),
-      stage_(definition(reader.header()), store_,
-             {.halves = {0, 2 * static_cast<int>(spec_.depth)}, .sequence = sequence}) {
+    : spec_((check_positions(reader, sequence), reader.header().model.spec)),
+      store_(parameters(reader.header().model), everything_frozen(reader.header().model), precision,
+             device),
+      stage_(reader.header().model, store_,
+             {.halves = {0, half_layers(reader.header().model)}, .sequence = sequence}) {
   const torch::NoGradGuard no_grad;
-  check_parameters(reader, parameters_of(reader.header()));
+  check_parameters(reader, parameters(reader.header().model));
   for (const ParameterSpec& spec : store_.parameters()) {
     torch::Tensor value = store_.at(spec.path()).value;
     value.copy_(reader.read(parameter_dataset(spec)));
@@ -58,7 +52,7 @@ int64_t check_teacher(const Config& config, const ModelSpec& student) {
   const std::string& file = config.train.distill;
   if (file.empty()) return 0;
   const CheckpointReader reader = open_teacher(file);
-  const ModelSpec& teacher = reader.header().model;
+  const ModelSpec& teacher = reader.header().model.spec;
   if (teacher.vocab != student.vocab) {
     throw UserError(
         fmt::format("train.distill = \"{}\": the teacher knows {} tokens and the model {}; both "
@@ -66,9 +60,9 @@ int64_t check_teacher(const Config& config, const ModelSpec& student) {
                     file, teacher.vocab, student.vocab));
   }
   check_positions(reader, config.data.sequence);
-  check_parameters(reader, parameters_of(reader.header()));
+  check_parameters(reader, parameters(reader.header().model));
   const CheckpointHeader& header = reader.header();
-  return count_parameters(header.model, header.sharing, header.relaxation_rank).unique;
+  return count_parameters(header.model).unique;
 }
 
 Teach load_teacher(const Config& config, torch::Device device) {
@@ -79,7 +73,7 @@ Teach load_teacher(const Config& config, torch::Device device) {
   return [teacher, temperature = train.distill_temperature,
           weight = train.distill_weight](const Microbatch& batch) {
     const Stage& stage = teacher->stage();
-    return SoftTargets{.x = stage.features(batch, {}),
+    return SoftTargets{.x = stage.features(batch),
                        .head = stage.head().value,
                        .temperature = temperature,
                        .weight = weight};
@@ -91,8 +85,7 @@ double teacher_flops_per_token(const Config& config) {
   const CheckpointReader reader = open_teacher(config.train.distill);
   const CheckpointHeader& header = reader.header();
   constexpr double forward_share = 1.0 / 3.0;
-  return forward_share * flops_per_token(header.model, header.sharing, header.relaxation_rank,
-                                         config.data.sequence);
+  return forward_share * flops_per_token(header.model, config.data.sequence);
 }
 
 }  // namespace rondo

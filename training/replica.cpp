@@ -49,12 +49,12 @@ Replica::Replica(const ModelDefinition& model, const Plan& plan, const ReplicaOp
       plan_((check_same_plan(plan, world.host), plan)),
       world_rank_(world.rank()),
       layout_{plan.placement().pipeline, plan.chosen.choice.replicas},
-      parameters_(parameter_list(model.spec, model.sharing, model.relaxation_rank)),
+      parameters_(parameters(model)),
       pipeline_ranks_(own_pipeline(layout_, world.tensors)),
       store_(parameters_, buffer_plans(plan.world_groups, world.rank()), options.precision,
              options.device),
       buffers_(store_, plan.world_groups, world, options.zero) {
-  check_ties(engine({}).pipeline->layers(), model.sharing);
+  check_ties(engine({}).pipeline->halves(), model.sharing);
 }
 
 /// A program is generated for each depth once; views of the weights cost nothing.
@@ -64,8 +64,7 @@ Replica::Engine& Replica::engine(const StepDepth& depth) {
   const ModelParts parts = parts_of(model_.spec, model_.sharing, model_.relaxation_rank);
   engine.step = depth.passes == 0 ? whole_step(plan_, parts) : step_of(plan_, parts, depth);
   ModelDefinition model = model_;
-  model.sharing = engine.step.map;
-  model.layers = engine.step.layers;
+  model.executed = engine.step.layers;
   engine.pipeline =
       std::make_unique<Pipeline>(model, store_,
                                  PipelineLayout{.placement = engine.step.placement,
@@ -115,9 +114,8 @@ double Replica::evaluate(const MicrobatchSource& source, int count) {
   for (int first = 0; first < count; first += at_a_time) {
     const MicrobatchSource part{[&, first](int i) { return source.load(first + i); },
                                 [&, first](int i) { return source.rows(first + i); }};
-    loss += engine({})
-                .pipeline->run(forward_program(std::min(at_a_time, count - first)), part, 0.0)
-                .loss;
+    const RankProgram& program = forward_program(std::min(at_a_time, count - first));
+    loss += engine({}).pipeline->run(program, part, 0.0).losses[cross_entropy];
   }
   return loss;
 }
@@ -129,7 +127,7 @@ Communicator::Traffic Replica::traffic() const {
 }
 
 void Replica::draw(uint64_t seed) {
-  draw_initial_values(store_, model_, seed);
+  draw_initial_values(store_, seed);
   buffers_.adopt_values();
 }
 
@@ -167,7 +165,7 @@ void Replica::load(const CheckpointReader& reader, const LoadOptions& options, C
 }
 
 Save Replica::snapshot(const std::string& file, const CheckpointHeader& header) {
-  check_ties(engine({}).pipeline->layers(), model_.sharing);
+  check_ties(engine({}).pipeline->halves(), model_.sharing);
   buffers_.check_replicas_equal();
   Save save{.file = file, .header = header};
   save.all = datasets_of(parameters_, store_.precision().master, /*optimizer=*/true);

@@ -41,11 +41,10 @@ CheckpointReader open_resumed(const Config& config, const std::string& file) {
 }
 
 void check_has_optimizer(const CheckpointReader& reader) {
-  const auto parameters = parameters_of(reader.header());
-  const bool has_all =
-      std::all_of(parameters.begin(), parameters.end(), [&](const ParameterSpec& parameter) {
-        return reader.has(exp_avg_dataset(parameter)) && reader.has(exp_avg_sq_dataset(parameter));
-      });
+  const std::vector<ParameterSpec> all = parameters(reader.header().model);
+  const bool has_all = std::all_of(all.begin(), all.end(), [&](const ParameterSpec& parameter) {
+    return reader.has(exp_avg_dataset(parameter)) && reader.has(exp_avg_sq_dataset(parameter));
+  });
   if (has_all) return;
   throw UserError(
       fmt::format("{} holds weights without optimizer state, from which no run can go on; start a "
@@ -61,14 +60,16 @@ void check_own(const CheckpointReader& reader, const std::string& folder) {
     throw UserError(fmt::format("{} says that it is of step {}: use the checkpoint before it",
                                 reader.file(), header.step));
   }
-  check_parameters(reader, parameters_of(header));
+  check_parameters(reader, parameters(header.model));
   check_has_optimizer(reader);
 }
 
 ModelDefinition model_in(const CheckpointReader& reader, const Config& config) {
   const CheckpointHeader& header = reader.header();
-  check_parameters(reader, parameters_of(header));
-  return {header.model, header.sharing, header.relaxation_rank, config.gradient};
+  check_parameters(reader, parameters(header.model));
+  ModelDefinition model = header.model;
+  model.gradient = config.gradient;
+  return model;
 }
 
 Start start_from(const CheckpointReader& reader, const Config& config, bool resume) {
@@ -151,8 +152,11 @@ std::string checkpoint_dir(const Config& config) {
 }
 
 ModelDefinition define_model(const Config& config) {
-  return {config.model, make_sharing_map(config.sharing, static_cast<int>(config.model.depth)),
-          config.relaxation_rank, config.gradient};
+  const ModelDefinition model{
+      config.model, make_sharing_map(config.sharing, static_cast<int>(config.model.depth)),
+      config.relaxation_rank, config.gradient};
+  check_passes(model);
+  return model;
 }
 
 void say_passed_over(const UserError& error) {

@@ -164,8 +164,7 @@ Pipeline::Run Trainer::forward_backward(int64_t step, const StepDepth& depth) {
   Pipeline::Run run =
       replica_.train(microbatches, {.gradient_scale = scale, .depth = depth, .timed = traced});
   if (traced) timeline_ = std::move(run.timeline);
-  run.loss *= scale;
-  run.divergence *= scale;
+  for (auto& [name, sum] : run.losses) sum *= scale;
   return run;
 }
 
@@ -174,7 +173,7 @@ StepMetrics Trainer::train_step(int64_t step) {
   const Communicator::Traffic before = replica_.traffic();
   replica_.buffers().clear_gradients();
   const StepDepth depth = depth_of(step);
-  const Pipeline::Run run = forward_backward(step, depth);
+  Pipeline::Run run = forward_backward(step, depth);
   const double pipeline_s = seconds_since(start);
   StepMetrics metrics{.step = step, .lr = config_.optimizer.rate.at(step)};
   if (depth.passes > 0) metrics.passes = depth.passes;
@@ -196,13 +195,11 @@ StepMetrics Trainer::train_step(int64_t step) {
                             metrics.lr, step, factor);
   update_s_ = seconds_since(start) - pipeline_s;
   const SentBytes sent = replica_.traffic() - before;
-  std::array<double, 7> sums = {run.loss,
-                                run.divergence,
-                                signals_.requested() ? 1.0 : 0.0,
-                                static_cast<double>(sent.activation),
-                                static_cast<double>(sent.reduce),
-                                static_cast<double>(sent.gather),
-                                saves_.ended() ? 1.0 : 0.0};
+  std::array<double, 7> sums = {
+      run.losses[cross_entropy],        run.losses[divergence],
+      signals_.requested() ? 1.0 : 0.0, static_cast<double>(sent.activation),
+      static_cast<double>(sent.reduce), static_cast<double>(sent.gather),
+      saves_.ended() ? 1.0 : 0.0};
   sum_over_ranks(world_, sums);
   metrics.loss = sums[0];
   if (!config_.train.distill.empty()) metrics.divergence = sums[1];
@@ -234,8 +231,7 @@ bool Trainer::saves_after(int64_t step) const {
 
 double Trainer::mfu(const StepMetrics& metrics) const {
   const ModelDefinition& model = replica_.model();
-  double flops =
-      flops_per_token(model.spec, model.sharing, model.relaxation_rank, config_.data.sequence);
+  double flops = flops_per_token(model, config_.data.sequence);
   if (metrics.passes) flops *= replica_.executed_share({*metrics.passes, 0});
   return metrics.tokens_per_s * flops / (world_.size() * config_.cluster.device_tflops * 1e12);
 }
@@ -271,9 +267,7 @@ Save Trainer::snapshot(int64_t step) {
   const CheckpointHeader header = {.step = step,
                                    .tokens = tokens_,
                                    .config = to_toml(config_),
-                                   .model = replica_.model().spec,
-                                   .sharing = replica_.model().sharing,
-                                   .relaxation_rank = replica_.model().relaxation_rank,
+                                   .model = replica_.model(),
                                    .tokenizer = tokenizer_,
                                    .hf_files = hf_files_};
   return replica_.snapshot(file, header);

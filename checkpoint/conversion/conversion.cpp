@@ -16,31 +16,9 @@ using torch::Tensor;
 
 double squares(const Tensor& t) { return t.to(torch::kFloat64).square().sum().item<double>(); }
 
-/// Whose an adapter's tensor is, and what of the slot's component it is added to.
-struct AdapterPlace {
-  int layer = 0;
-  Slot slot = Slot::attention;
-  std::string target;  ///< "q_proj/weight" for "q_proj/a" and "q_proj/b", else its own name
-};
-
-bool is_adapter(const ParameterSpec& parameter) {
-  return parameter.component.starts_with("adapters/");
-}
-
-bool is_vector(const ParameterSpec& parameter) { return parameter.shape.size() == 1; }
-
 /// "q_proj" of "q_proj/a"
 std::string module_of(const ParameterSpec& parameter) {
   return parameter.name.substr(0, parameter.name.rfind('/'));
-}
-
-AdapterPlace place_of(const ParameterSpec& adapter) {
-  const size_t first = adapter.component.find('/') + 1;
-  const size_t second = adapter.component.find('/', first);
-  const bool attends = adapter.component.substr(second + 1) == slot_name(Slot::attention);
-  return {std::stoi(adapter.component.substr(first, second - first)),
-          attends ? Slot::attention : Slot::feed_forward,
-          is_vector(adapter) ? adapter.name : module_of(adapter) + "/weight"};
 }
 
 /// B [out, r] and A [r, in] with B·A the best approximation of `residual` [out, in] of that rank.
@@ -52,28 +30,27 @@ std::pair<Tensor, Tensor> truncated(const Tensor& residual, int64_t rank) {
 }  // namespace
 
 Converter::Converter(Conversion conversion) : conversion_(std::move(conversion)) {
-  for (const ParameterSpec& spec : parameter_list(conversion_.base.header.model, conversion_.map,
-                                                  conversion_.relaxation_rank)) {
+  for (const ParameterSpec& spec : parameters(
+           {conversion_.base.header.model.spec, conversion_.map, conversion_.relaxation_rank})) {
     specs_[spec.path()] = spec;
   }
 }
 
 SharingInit Converter::init_of(Slot slot) const {
-  const bool stays = conversion_.map.of(slot) == conversion_.base.header.sharing.of(slot);
+  const bool stays = conversion_.map.of(slot) == conversion_.base.header.model.sharing.of(slot);
   return stays ? SharingInit::average : conversion_.init;
 }
 
 /// The mean over the source layers; of equal layers it is the layer, to the bit.
 Tensor Converter::combined(const TensorSource& source, const ParameterSpec& parameter) const {
-  const auto where = slot_component(parameter.component);
-  if (!where) return source(parameter);
-  const std::vector<int> layers =
-      source_layers(conversion_.map, where->slot, where->id, init_of(where->slot));
-  const Tensor first = source(in_component(parameter, where->slot, layers.front()));
+  const auto& [kind, slot, id] = parameter.component;
+  if (kind != Kind::slot) return source(parameter);
+  const std::vector<int> layers = source_layers(conversion_.map, slot, id, init_of(slot));
+  const Tensor first = source(in_component(parameter, layers.front()));
   Tensor sum = first.to(torch::kFloat64);
   bool equal = true;
   for (size_t i = 1; i < layers.size(); ++i) {
-    const Tensor next = source(in_component(parameter, where->slot, layers[i]));
+    const Tensor next = source(in_component(parameter, layers[i]));
     equal = equal && next.equal(first);
     sum = sum + next;
   }
@@ -81,20 +58,19 @@ Tensor Converter::combined(const TensorSource& source, const ParameterSpec& para
 }
 
 Tensor Converter::shared(const ParameterSpec& parameter) const {
-  const auto where = slot_component(parameter.component);
-  if (where && init_of(where->slot) == SharingInit::random) {
-    return initial_value(parameter, {conversion_.base.header.model, conversion_.map},
-                         conversion_.seed);
+  const auto& [kind, slot, id] = parameter.component;
+  if (kind == Kind::slot && init_of(slot) == SharingInit::random) {
+    return initial_value(parameter, conversion_.seed);
   }
   return combined(conversion_.base.parameters, parameter);
 }
 
 ParameterSpec Converter::target(const ParameterSpec& adapter) const {
-  const AdapterPlace place = place_of(adapter);
-  const ParameterSpec& component =
-      specs_.at(fmt::format("{}/{}/{}", slot_name(place.slot),
-                            conversion_.map.id(place.slot, place.layer), place.target));
-  return in_component(component, place.slot, place.layer);
+  const auto& [kind, slot, layer] = adapter.component;
+  const Component component{Kind::slot, slot, conversion_.map.id(slot, layer)};
+  const std::string name =
+      adapter.role == Role::matrix ? module_of(adapter) + "/weight" : adapter.name;
+  return in_component(specs_.at(fmt::format("{}/{}", to_string(component), name)), layer);
 }
 
 Tensor Converter::residual(const ParameterSpec& adapter) const {
@@ -109,7 +85,8 @@ const Tensor& Converter::low_rank(const ParameterSpec& parameter) {
   const auto known = adapters_.find(parameter.path());
   if (known != adapters_.end()) return known->second;
   adapters_.clear();
-  const std::string path = fmt::format("{}/{}", parameter.component, module_of(parameter));
+  const std::string path =
+      fmt::format("{}/{}", to_string(parameter.component), module_of(parameter));
   const Tensor rest = residual(parameter);  // [out, in]
   if (rest.any().item<bool>()) {
     const int64_t rank = specs_.at(path + "/a").shape[0];
@@ -119,28 +96,24 @@ const Tensor& Converter::low_rank(const ParameterSpec& parameter) {
     distance.of = squares(rest);
   } else {
     // A Gaussian and B zero: no change, but a gradient.
-    const ModelDefinition model{conversion_.base.header.model, conversion_.map,
-                                conversion_.relaxation_rank};
     for (const std::string& tensor : {path + "/a", path + "/b"}) {
-      adapters_[tensor] = initial_value(specs_.at(tensor), model, conversion_.seed);
+      adapters_[tensor] = initial_value(specs_.at(tensor), conversion_.seed);
     }
   }
   return adapters_.at(parameter.path());
 }
 
 void Converter::note_distance(const ParameterSpec& parameter, const Tensor& made) {
-  const auto where = slot_component(parameter.component);
+  const auto& [kind, slot, id] = parameter.component;
   const bool merges =
       conversion_.init == SharingInit::average || conversion_.init == SharingInit::owner;
-  if (!where) return;
+  if (kind != Kind::slot) return;
   // A relaxed model's own terms bring back whatever is not in front of a branch.
-  if (conversion_.relaxation_rank > 0 ? !is_layer_norm(where->slot) : !merges) return;
-  const std::vector<int> layers =
-      source_layers(conversion_.map, where->slot, where->id, SharingInit::average);
+  if (conversion_.relaxation_rank > 0 ? !is_layer_norm(slot) : !merges) return;
+  const std::vector<int> layers = source_layers(conversion_.map, slot, id, SharingInit::average);
   Distance distance;
   for (size_t i = 0; layers.size() > 1 && i < layers.size(); ++i) {
-    const Tensor layer =
-        conversion_.original.parameters(in_component(parameter, where->slot, layers[i]));
+    const Tensor layer = conversion_.original.parameters(in_component(parameter, layers[i]));
     distance.squares += squares(layer.to(torch::kFloat64) - made.to(torch::kFloat64));
     distance.of += squares(layer);
   }
@@ -148,9 +121,9 @@ void Converter::note_distance(const ParameterSpec& parameter, const Tensor& made
 }
 
 Tensor Converter::parameter(const ParameterSpec& parameter) {
-  if (is_adapter(parameter)) {
+  if (parameter.component.kind == Kind::adapter) {
     if (conversion_.copies_adapters) return conversion_.base.parameters(parameter);
-    return is_vector(parameter) ? residual(parameter) : low_rank(parameter);
+    return parameter.role == Role::matrix ? low_rank(parameter) : residual(parameter);
   }
   const Tensor made = shared(parameter);
   note_distance(parameter, made);
@@ -168,20 +141,19 @@ Tensor Converter::exp_avg_sq(const ParameterSpec& parameter) const {
 void write_converted(const std::string& file, const CheckpointHeader& header, Converter& converter,
                      torch::Dtype dtype, bool optimizer,
                      const std::function<void(int64_t, int64_t)>& progress) {
-  const std::vector<ParameterSpec> parameters = parameters_of(header);
-  CheckpointWriter writer(file, header, datasets_of(parameters, dtype, optimizer),
-                          Writers::alone());
+  const std::vector<ParameterSpec> all = parameters(header.model);
+  CheckpointWriter writer(file, header, datasets_of(all, dtype, optimizer), Writers::alone());
   const auto write = [&](const std::string& dataset, const Tensor& values) {
     writer.write({dataset, 0, values.to(dtype).contiguous().view(-1)});
   };
   int64_t done = 0;
-  for (const ParameterSpec& parameter : parameters) {
+  for (const ParameterSpec& parameter : all) {
     write(parameter_dataset(parameter), converter.parameter(parameter));
     if (optimizer) {
       write(exp_avg_dataset(parameter), converter.exp_avg(parameter));
       write(exp_avg_sq_dataset(parameter), converter.exp_avg_sq(parameter));
     }
-    progress(++done, static_cast<int64_t>(parameters.size()));
+    progress(++done, static_cast<int64_t>(all.size()));
   }
   writer.commit();
 }

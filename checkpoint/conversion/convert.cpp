@@ -30,15 +30,15 @@ UntiedModel open(const std::string& name, OwnTerms own) {
 
 int depth_of(const std::string& name) {
   const ModelSpec spec = is_hugging_face(name) ? read_hugging_face_config(folder_of(name))
-                                               : CheckpointReader(name).header().model;
+                                               : CheckpointReader(name).header().model.spec;
   return static_cast<int>(spec.depth);
 }
 
 SharingMap target_map(const ConvertOptions& options, const UntiedModel& base) {
-  const int depth = static_cast<int>(base.header.model.depth);
+  const int depth = static_cast<int>(base.header.model.spec.depth);
   SharingMap map = options.untie     ? make_sharing_map({}, depth)
                    : options.sharing ? make_sharing_map(*options.sharing, depth)
-                                     : base.header.sharing;
+                                     : base.header.model.sharing;
   if (options.norms == NormHandling::shared) {
     map.of(Slot::attention_norm) = map.of(Slot::attention);
     map.of(Slot::feed_forward_norm) = map.of(Slot::feed_forward);
@@ -61,23 +61,23 @@ Conversion plan_conversion(const ConvertOptions& options, bool keeps_base) {
   plan.original =
       is_base ? plan.base
               : open(options.original.empty() ? options.from : options.original, OwnTerms::all);
-  if (!(plan.original.header.model == plan.base.header.model)) {
+  if (!(plan.original.header.model.spec == plan.base.header.model.spec)) {
     throw UserError(fmt::format("{} is another model than {}: its family or sizes differ",
                                 plan.original.name, plan.base.name));
   }
   plan.map = target_map(options, plan.base);
-  const bool untied = plan.base.header.sharing ==
-                      make_sharing_map({}, static_cast<int>(plan.base.header.model.depth));
+  const bool untied = plan.base.header.model.sharing ==
+                      make_sharing_map({}, static_cast<int>(plan.base.header.model.spec.depth));
   const bool chooses = untied && options.sharing;
   plan.init = options.init.value_or(chooses ? SharingInit::stepwise : SharingInit::average);
   plan.adapter = options.adapter;
   plan.seed = options.seed;
   plan.relaxation_rank =
-      options.relaxation_rank.value_or(keeps_base ? plan.base.header.relaxation_rank : 0);
+      options.relaxation_rank.value_or(keeps_base ? plan.base.header.model.relaxation_rank : 0);
   plan.copies_adapters = keeps_base && options.original.empty() &&
-                         plan.map == plan.base.header.sharing &&
+                         plan.map == plan.base.header.model.sharing &&
                          options.norms != NormHandling::folded && plan.relaxation_rank > 0 &&
-                         plan.relaxation_rank == plan.base.header.relaxation_rank;
+                         plan.relaxation_rank == plan.base.header.model.relaxation_rank;
   if (options.norms == NormHandling::folded) {
     plan.base = with_folded_norms(std::move(plan.base));
     plan.original = with_folded_norms(std::move(plan.original));
@@ -88,17 +88,18 @@ Conversion plan_conversion(const ConvertOptions& options, bool keeps_base) {
 /// Moments are those of the same weights, or a mean of them; nothing else has a meaning.
 bool keeps_optimizer(const Conversion& plan) {
   return plan.base.exp_avg != nullptr && plan.init != SharingInit::random &&
-         (plan.relaxation_rank == 0 ? plan.base.header.relaxation_rank == 0 : plan.copies_adapters);
+         (plan.relaxation_rank == 0 ? plan.base.header.model.relaxation_rank == 0
+                                    : plan.copies_adapters);
 }
 
 CheckpointHeader header_of(const Conversion& plan, bool optimizer) {
   CheckpointHeader header = plan.base.header;
-  header.sharing = plan.map;
-  header.relaxation_rank = plan.relaxation_rank;
+  header.model.sharing = plan.map;
+  header.model.relaxation_rank = plan.relaxation_rank;
   // The keys of the run that wrote it describe another model than this one.
-  const bool same = plan.map == plan.base.header.sharing &&
-                    plan.relaxation_rank == plan.base.header.relaxation_rank;
-  if (!same) header.config = model_to_toml(header.model);
+  const bool same = plan.map == plan.base.header.model.sharing &&
+                    plan.relaxation_rank == plan.base.header.model.relaxation_rank;
+  if (!same) header.config = model_to_toml(header.model.spec);
   if (!optimizer) header.step = header.tokens = 0;
   return header;
 }
@@ -135,7 +136,7 @@ void explain_distances(Converted& result) {
 
 /// stepwise, lower and upper go by the number of the block, whoever uses it.
 void note_replaced_layers(const Conversion& plan, Converted& result) {
-  const SharingMap& old_map = plan.base.header.sharing;
+  const SharingMap& old_map = plan.base.header.model.sharing;
   std::set<int> replaced;
   for (Slot slot : all_slots) {
     const std::vector<int>& list = plan.map.of(slot);
@@ -169,14 +170,15 @@ Converted to_hugging_face(const ConvertOptions& options) {
   }
   check_new_folder(folder_of(options.to));
   const UntiedModel model = open(options.from, options.peft ? OwnTerms::vectors : OwnTerms::all);
-  if (options.peft && model.header.relaxation_rank == 0) {
+  if (options.peft && model.header.model.relaxation_rank == 0) {
     throw UserError(
         fmt::format("{} has no low-rank terms that --peft could write; drop --peft", options.from));
   }
   const HfExportOptions how{options.dtype, options.shard_bytes, options.peft, options.progress};
   Converted result{model.header, {}, {}, exported_bytes(model, how)};
-  result.header.sharing = make_sharing_map({}, static_cast<int>(model.header.model.depth));
-  result.header.relaxation_rank = 0;
+  result.header.model.sharing =
+      make_sharing_map({}, static_cast<int>(model.header.model.spec.depth));
+  result.header.model.relaxation_rank = 0;
   if (model.exp_avg) result.notes.emplace_back("the optimizer state is left out");
   note_rounding(model, options.dtype, result);
   if (!options.dry_run) {
@@ -192,13 +194,13 @@ Converted convert(const ConvertOptions& options) {
   if (is_hugging_face(options.to)) return to_hugging_face(options);
   const bool keeps_base = !options.sharing && !options.untie && !options.strict;
   Conversion plan = plan_conversion(options, keeps_base);
-  if (options.strict && plan.base.header.relaxation_rank == 0) {
+  if (options.strict && plan.base.header.model.relaxation_rank == 0) {
     throw UserError(
         fmt::format("{} has no low-rank terms that --strict could fold; drop it", options.from));
   }
   const bool optimizer = keeps_optimizer(plan);
   Converted result{header_of(plan, optimizer), {}, {}};
-  result.bytes = bytes_of(datasets_of(parameters_of(result.header), options.dtype, optimizer));
+  result.bytes = bytes_of(datasets_of(parameters(result.header.model), options.dtype, optimizer));
   if (plan.base.header.step > 0 && !optimizer) {
     result.notes.emplace_back(
         "the optimizer state is left out: it has no meaning for the new weights");
@@ -206,7 +208,7 @@ Converted convert(const ConvertOptions& options) {
   const bool none_left = plan.relaxation_rank == 0;
   const bool throws_away = (plan.adapter == AdapterInit::zero || none_left) &&
                            !plan.copies_adapters && keeps_base &&
-                           plan.base.header.relaxation_rank > 0;
+                           plan.base.header.model.relaxation_rank > 0;
   if (throws_away && options.relaxation_rank) {
     throw UserError(fmt::format(
         "{} would throw the low-rank terms of {} away; drop it, or fold them first with --strict",
@@ -217,7 +219,7 @@ Converted convert(const ConvertOptions& options) {
         fmt::format("optimizer state: copied where a block is split, {} where blocks are merged",
                     plan.init == SharingInit::average ? "averaged" : "the chosen layer's"));
   }
-  if (plan.base.header.relaxation_rank > 0 && plan.relaxation_rank == 0 && options.sharing) {
+  if (plan.base.header.model.relaxation_rank > 0 && plan.relaxation_rank == 0 && options.sharing) {
     result.notes.emplace_back(
         "every layer's low-rank term was added to it before layers became blocks; none is left");
   }

@@ -25,14 +25,14 @@ namespace fs = std::filesystem;
 
 std::vector<TensorToWrite> model_tensors(const UntiedModel& model) {
   std::vector<TensorToWrite> tensors;
-  for (const HfStack& stack : hf_stacks(model.header.model)) {
+  for (const HfStack& stack : hf_stacks(model.header.model.spec)) {
     tensors.push_back(
         {stack.tensor.name, hf_shape(stack.tensor, stack.parts.front().shape), [&model, stack] {
            std::vector<torch::Tensor> parts;
            for (const ParameterSpec& part : stack.parts) {
              parts.push_back(model.parameters(part));
            }
-           return put_parts(stack.tensor, parts, model.header.model);
+           return put_parts(stack.tensor, parts, model.header.model.spec);
          }});
   }
   return tensors;
@@ -52,7 +52,7 @@ void write_folder(const std::string& partial, const fs::path& whole, const Untie
   fs::create_directories(partial);
   const auto origin = model.header.hf_files.find("config.json");
   write_text_file(partial + "/config.json",
-                  hugging_face_config(model.header.model, options.dtype,
+                  hugging_face_config(model.header.model.spec, options.dtype,
                                       tokenizer ? tokenizer->end : std::nullopt,
                                       origin == model.header.hf_files.end() ? "" : origin->second));
   write_hugging_face_files(partial, model.header.hf_files);

@@ -42,24 +42,23 @@ struct Module {
   }
 };
 
-Factors factors_of(const ParameterSpec& linear, int layer, Slot slot, int64_t rank) {
+Factors factors_of(const ParameterSpec& linear, int64_t rank) {
   const int64_t out = linear.shape[0];
   const int64_t in = linear.shape[1];
   const int64_t r = std::min({rank, out, in});
-  const std::string component = fmt::format("adapters/{}/{}", layer, slot_name(slot));
+  const Component component{Kind::adapter, linear.component.slot, linear.component.id};
   const std::string name = linear.name.substr(0, linear.name.rfind('/'));
   return {{component, name + "/a", {r, in}}, {component, name + "/b", {out, r}}};
 }
 
 std::vector<Module> modules_of(const UntiedModel& model) {
   std::vector<Module> modules;
-  for (const HfStack& stack : hf_stacks(model.header.model)) {
-    const auto where = slot_component(stack.parts.front().component);
-    if (!where || stack.parts.front().shape.size() != 2) continue;
+  for (const HfStack& stack : hf_stacks(model.header.model.spec)) {
+    const ParameterSpec& first = stack.parts.front();
+    if (first.component.kind != Kind::slot || first.role != Role::matrix) continue;
     Module module{stack.tensor, {}};
     for (const ParameterSpec& part : stack.parts) {
-      module.parts.push_back(
-          factors_of(part, where->id, where->slot, model.header.relaxation_rank));
+      module.parts.push_back(factors_of(part, model.header.model.relaxation_rank));
     }
     modules.push_back(std::move(module));
   }
@@ -86,7 +85,7 @@ torch::Tensor stacked_b(const UntiedModel& model, const Module& module) {
   }
   HfTensor place = module.weight;
   place.transposed = false;  // PEFT's B is [out, r] also where the weight is [in, out]
-  return put_parts(place, parts, model.header.model);
+  return put_parts(place, parts, model.header.model.spec);
 }
 
 }  // namespace
@@ -106,7 +105,7 @@ std::vector<TensorToWrite> peft_tensors(const UntiedModel& model) {
 }
 
 std::string peft_config(const UntiedModel& model, const std::string& base) {
-  const int64_t rank = model.header.relaxation_rank;
+  const int64_t rank = model.header.model.relaxation_rank;
   std::set<std::string> targets;
   std::map<std::string, int64_t> other_ranks;  // of modules whose rank differs, by name in a layer
   bool transposed = false;

@@ -66,14 +66,14 @@ SafetensorsFolder open_tensors(const std::string& dir, const ModelSpec& model) {
 /// make another function without a word.
 void check_tensors(const SafetensorsFolder& folder, const std::string& dir,
                    const ModelSpec& model) {
-  const SharingMap untied = make_sharing_map({}, static_cast<int>(model.depth));
   std::set<std::string> known;
-  for (const ParameterSpec& parameter : parameter_list(model, untied, 0)) {
+  for (const ParameterSpec& parameter : parameters(untied(model))) {
     const HfTensor tensor = hf_tensor(model, parameter);
     check_tensor(folder, dir, tensor.name, hf_shape(tensor, parameter.shape));
     known.insert(tensor.name);
     const std::string head = hf_head(model);
-    if (parameter.component != "embedding" || !model.tie_embeddings || !folder.has(head)) continue;
+    if (parameter.component.kind != Kind::embedding || !model.tie_embeddings || !folder.has(head))
+      continue;
     check_tensor(folder, dir, head, parameter.shape);
     check_tied_head(folder, dir, tensor.name, head);
     known.insert(head);
@@ -87,19 +87,18 @@ void check_tensors(const SafetensorsFolder& folder, const std::string& dir,
 
 /// "q_proj" of "q_proj/weight"; nothing for biases and norms.
 std::optional<std::string> linear_of(const ParameterSpec& parameter) {
-  const size_t end = parameter.name.rfind("/weight");
-  if (end == std::string::npos || parameter.shape.size() != 2) return std::nullopt;
-  return parameter.name.substr(0, end);
+  if (parameter.role != Role::matrix) return std::nullopt;
+  return parameter.name.substr(0, parameter.name.rfind('/'));
 }
 
 /// What the layer's adapters add to the parameter, float64 and in its shape: B·A of a matrix, its
 /// own of a vector. Undefined where they have nothing for it, or `own` leaves it out.
 torch::Tensor own_term(const CheckpointReader& reader, const ParameterSpec& parameter,
                        OwnTerms own) {
-  const auto where = slot_component(parameter.component);
-  if (!where || own == OwnTerms::none) return {};
+  const Component& layer = parameter.component;
+  if (layer.kind != Kind::slot || own == OwnTerms::none) return {};
   const std::string adapters =
-      fmt::format("{}adapters/{}/{}/", all_parameters, where->id, slot_name(where->slot));
+      fmt::format("{}{}/", all_parameters, to_string({Kind::adapter, layer.slot, layer.id}));
   const auto read = [&](const std::string& name) {
     return reader.read(adapters + name).to(torch::kFloat64);
   };
@@ -112,11 +111,11 @@ torch::Tensor own_term(const CheckpointReader& reader, const ParameterSpec& para
 /// The slot whose norm a linear reads; nothing for those behind the nonlinear part, and for inner
 /// norms.
 std::optional<Slot> norm_before(const ParameterSpec& parameter) {
-  const auto where = slot_component(parameter.component);
   const std::string module = parameter.name.substr(0, parameter.name.find('/'));
   const bool reads = module.ends_with("_proj") && module != "o_proj" && module != "down_proj";
-  if (!where || !reads) return std::nullopt;
-  return where->slot == Slot::attention ? Slot::attention_norm : Slot::feed_forward_norm;
+  if (parameter.component.kind != Kind::slot || !reads) return std::nullopt;
+  return parameter.component.slot == Slot::attention ? Slot::attention_norm
+                                                     : Slot::feed_forward_norm;
 }
 
 }  // namespace
@@ -125,25 +124,15 @@ bool is_layer_norm(Slot slot) {
   return slot == Slot::attention_norm || slot == Slot::feed_forward_norm;
 }
 
-std::optional<SlotComponent> slot_component(const std::string& component) {
-  for (Slot slot : all_slots) {
-    const std::string prefix = fmt::format("{}/", slot_name(slot));
-    if (component.starts_with(prefix)) {
-      return SlotComponent{slot, std::stoi(component.substr(prefix.size()))};
-    }
-  }
-  return std::nullopt;
-}
-
-ParameterSpec in_component(ParameterSpec parameter, Slot slot, int id) {
-  parameter.component = fmt::format("{}/{}", slot_name(slot), id);
+ParameterSpec in_component(ParameterSpec parameter, int id) {
+  parameter.component.id = id;
   return parameter;
 }
 
 ParameterSpec in_map(const ParameterSpec& parameter, const SharingMap& map) {
-  const auto where = slot_component(parameter.component);
-  if (!where) return parameter;
-  return in_component(parameter, where->slot, map.id(where->slot, where->id));
+  const Component& layer = parameter.component;
+  if (layer.kind != Kind::slot) return parameter;
+  return in_component(parameter, map.id(layer.slot, layer.id));
 }
 
 UntiedModel open_hugging_face(const std::string& dir) {
@@ -151,8 +140,7 @@ UntiedModel open_hugging_face(const std::string& dir) {
   const auto folder = std::make_shared<const SafetensorsFolder>(open_tensors(dir, spec));
   check_tensors(*folder, dir, spec);
   UntiedModel model{.name = dir};
-  model.header.model = spec;
-  model.header.sharing = make_sharing_map({}, static_cast<int>(spec.depth));
+  model.header.model = untied(spec);
   model.header.config = model_to_toml(spec);
   model.header.tokenizer = read_hugging_face_tokenizer(dir);
   model.header.hf_files = read_hugging_face_files(dir);
@@ -166,17 +154,17 @@ UntiedModel open_hugging_face(const std::string& dir) {
 UntiedModel open_checkpoint(const std::string& file, OwnTerms own) {
   const auto reader = std::make_shared<const CheckpointReader>(file);
   const CheckpointHeader& header = reader->header();
-  const SharingMap map = header.sharing;
-  const auto parameters = parameters_of(header);
-  check_parameters(*reader, parameters);
+  const SharingMap map = header.model.sharing;
+  const std::vector<ParameterSpec> all = parameters(header.model);
+  check_parameters(*reader, all);
   UntiedModel model{.name = file, .header = header};
-  model.dtype = reader->dataset(parameter_dataset(parameters.front())).dtype;
+  model.dtype = reader->dataset(parameter_dataset(all.front())).dtype;
   model.parameters = [=](const ParameterSpec& parameter) {
     torch::Tensor values = reader->read(parameter_dataset(in_map(parameter, map)));
     const torch::Tensor term = own_term(*reader, parameter, own);
     return term.defined() ? values.to(torch::kFloat64) + term : values;
   };
-  if (!reader->has(exp_avg_dataset(parameters.front()))) return model;
+  if (!reader->has(exp_avg_dataset(all.front()))) return model;
   const auto moments = [=](auto dataset_of) {
     return [=](const ParameterSpec& parameter) {
       return reader->read(dataset_of(in_map(parameter, map)));
@@ -188,31 +176,31 @@ UntiedModel open_checkpoint(const std::string& file, OwnTerms own) {
 }
 
 UntiedModel with_folded_norms(UntiedModel model) {
-  const BlockParts& parts = block_parts(model.header.model);
+  const BlockParts& parts = block_parts(model.header.model.spec);
   const TensorSource plain = model.parameters;
-  const int64_t hidden = model.header.model.hidden;
+  const int64_t hidden = model.header.model.spec.hidden;
   const auto of_norm = [=](Slot norm, int layer, const std::string& name) {
-    const ParameterSpec spec{.component = "", .name = name, .shape = {hidden}};
-    return plain(in_component(spec, norm, layer)).to(torch::kFloat64);
+    return plain({.component = {Kind::slot, norm, layer}, .name = name, .shape = {hidden}})
+        .to(torch::kFloat64);
   };
   model.parameters = [=](const ParameterSpec& parameter) {
-    const auto where = slot_component(parameter.component);
-    if (where && is_layer_norm(where->slot)) {
-      const bool gain = parameter.name == "weight";
+    const Component& layer = parameter.component;
+    if (layer.kind == Kind::slot && is_layer_norm(layer.slot)) {
+      const bool gain = parameter.role == Role::gain;
       return torch::full({hidden}, gain ? 1.0 - parts.gain_offset : 0.0, torch::kFloat64);
     }
     const torch::Tensor values = plain(parameter);
     const auto norm = norm_before(parameter);
     if (!norm) return values;
-    if (parameter.shape.size() == 2) {
-      return values.to(torch::kFloat64) * (of_norm(*norm, where->id, "weight") + parts.gain_offset);
+    if (parameter.role == Role::matrix) {
+      return values.to(torch::kFloat64) * (of_norm(*norm, layer.id, "weight") + parts.gain_offset);
     }
     if (parts.norm != NormKind::layer) return values;
     ParameterSpec weight = parameter;
     weight.name.replace(weight.name.rfind('/'), std::string::npos, "/weight");
     weight.shape.push_back(hidden);
     return values.to(torch::kFloat64) +
-           plain(weight).to(torch::kFloat64).mv(of_norm(*norm, where->id, "bias"));
+           plain(weight).to(torch::kFloat64).mv(of_norm(*norm, layer.id, "bias"));
   };
   model.exp_avg = model.exp_avg_sq = nullptr;
   return model;

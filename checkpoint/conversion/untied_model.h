@@ -5,12 +5,11 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 
 #include "checkpoint/format/checkpoint.h"
 #include "model/definition/model_spec.h"
-#include "model/definition/parameter_list.h"
+#include "model/definition/parameters.h"
 #include "model/definition/sharing_map.h"
 
 namespace rondo {
@@ -45,19 +44,11 @@ UntiedModel open_checkpoint(const std::string& file, OwnTerms own);
 /// those.
 UntiedModel with_folded_norms(UntiedModel model);
 
-/// Which slot and component a parameter belongs to; nothing for embedding, final norm, head and
-/// adapters.
-struct SlotComponent {
-  Slot slot;
-  int id;
-};
-std::optional<SlotComponent> slot_component(const std::string& component);
-
 /// Whether the slot is a norm in front of a branch.
 bool is_layer_norm(Slot slot);
 
-/// `parameter` in another component of the slot.
-ParameterSpec in_component(ParameterSpec parameter, Slot slot, int id);
+/// `parameter`, of a slot's component, in another component of that slot.
+ParameterSpec in_component(ParameterSpec parameter, int id);
 
 /// What a layer's `parameter` is part of under `map`.
 ParameterSpec in_map(const ParameterSpec& parameter, const SharingMap& map);

@@ -50,10 +50,6 @@ std::map<std::string, std::string> texts_of(const CheckpointHeader& header) {
   return texts;
 }
 
-std::vector<ParameterSpec> parameters_of(const CheckpointHeader& header) {
-  return parameter_list(header.model, header.sharing, header.relaxation_rank);
-}
-
 std::vector<DatasetSpec> datasets_of(const std::vector<ParameterSpec>& parameters,
                                      torch::Dtype dtype, bool optimizer) {
   std::vector<DatasetSpec> list;

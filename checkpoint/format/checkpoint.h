@@ -21,9 +21,8 @@
 #include <string>
 #include <vector>
 
-#include "model/definition/model_spec.h"
-#include "model/definition/parameter_list.h"
-#include "model/definition/sharing_map.h"
+#include "model/definition/model_definition.h"
+#include "model/definition/parameters.h"
 
 namespace rondo {
 
@@ -42,11 +41,9 @@ struct StoredTokenizer {
 /// The root attributes, and what comes along as bytes.
 struct CheckpointHeader {
   int64_t step = 0;
-  int64_t tokens = 0;  ///< target tokens seen so far
-  std::string config;  ///< TOML text that the run was started with
-  ModelSpec model;
-  SharingMap sharing;
-  int64_t relaxation_rank = 0;
+  int64_t tokens = 0;     ///< target tokens seen so far
+  std::string config;     ///< TOML text that the run was started with
+  ModelDefinition model;  ///< `gradient` is the config's
   std::optional<StoredTokenizer> tokenizer = {};
   /// Small files of the Hugging Face folder that the model came from, by name (see hf_files.h): an
   /// export keeps what rondo does not know of.
@@ -84,9 +81,6 @@ inline constexpr const char* all_parameters = "/parameters/";
 std::string parameter_dataset(const ParameterSpec& parameter);
 std::string exp_avg_dataset(const ParameterSpec& parameter);
 std::string exp_avg_sq_dataset(const ParameterSpec& parameter);
-
-/// All that the model of the header has, adapters included.
-std::vector<ParameterSpec> parameters_of(const CheckpointHeader& header);
 
 /// Each weight and, with `optimizer`, its two moments behind it.
 std::vector<DatasetSpec> datasets_of(const std::vector<ParameterSpec>& parameters,

@@ -133,18 +133,19 @@ void CheckpointReader::read_header() {
   header_.step = natural("step");
   header_.tokens = natural("tokens");
   header_.config = text("config");
-  header_.relaxation_rank = hdf5_.integer_attribute("/", "relaxation") ? natural("relaxation") : 0;
+  header_.model.relaxation_rank =
+      hdf5_.integer_attribute("/", "relaxation") ? natural("relaxation") : 0;
   const std::string model = text("model");
   const std::string sharing = text("sharing");
   try {
-    header_.model = model_from_json(model);
-    header_.sharing = sharing_from_json(sharing);
+    header_.model.spec = model_from_json(model);
+    header_.model.sharing = sharing_from_json(sharing);
   } catch (const UserError& error) {
     throw UserError(fmt::format("{}: {}", file_, error.what()));
   }
-  if (header_.sharing.depth() != header_.model.depth) {
+  if (header_.model.sharing.depth() != header_.model.spec.depth) {
     throw UserError(fmt::format("{}: sharing has {} layers, model.depth is {}", file_,
-                                header_.sharing.depth(), header_.model.depth));
+                                header_.model.sharing.depth(), header_.model.spec.depth));
   }
 }
 

@@ -103,9 +103,9 @@ void CheckpointWriter::lay_out(const CheckpointHeader& header) {
   layout_->write_attribute("/", "step", header.step);
   layout_->write_attribute("/", "tokens", header.tokens);
   layout_->write_attribute("/", "config", header.config);
-  layout_->write_attribute("/", "model", model_to_json(header.model));
-  layout_->write_attribute("/", "sharing", sharing_to_json(header.sharing));
-  layout_->write_attribute("/", "relaxation", header.relaxation_rank);
+  layout_->write_attribute("/", "model", model_to_json(header.model.spec));
+  layout_->write_attribute("/", "sharing", sharing_to_json(header.model.sharing));
+  layout_->write_attribute("/", "relaxation", header.model.relaxation_rank);
   if (header.tokenizer) {
     layout_->write_attribute("/", "tokenizer", header.tokenizer->kind);
     if (header.tokenizer->end) layout_->write_attribute("/", "end_token", *header.tokenizer->end);

@@ -7,6 +7,7 @@
 #include "base/user_error.h"
 #include "checkpoint/format/json_fault.h"
 #include "model/definition/families.h"
+#include "model/definition/model_definition.h"
 
 namespace rondo {
 namespace {
@@ -31,6 +32,15 @@ void for_each_field(Model& model, Visit visit) {
   visit("tie_embeddings", model.tie_embeddings);
 }
 
+/// The same for fields that are written only where they differ from their defaults: files of models
+/// without them stay as they were.
+template <typename Model, typename Visit>
+void for_each_later_field(Model& model, Visit visit) {
+  visit("pass_norm", model.pass_norm);
+  visit("pass_encoding", model.pass_encoding);
+  visit("branch_scales", model.branch_scales);
+}
+
 Json parse_object(const std::string& text, const std::string& what) {
   const std::string fault = json_fault(text);
   if (!fault.empty()) throw UserError(fmt::format("{} is not a JSON object: {}", what, fault));
@@ -47,6 +57,12 @@ bool has_type(const Json& value, bool) { return value.is_boolean(); }
 std::string model_to_json(const ModelSpec& model) {
   Json json;
   for_each_field(model, [&](const char* key, const auto& field) { json[key] = field; });
+  Json defaults;
+  const ModelSpec plain;
+  for_each_later_field(plain, [&](const char* key, const auto& field) { defaults[key] = field; });
+  for_each_later_field(model, [&](const char* key, const auto& field) {
+    if (defaults[key] != field) json[key] = field;
+  });
   return json.dump();
 }
 
@@ -63,14 +79,17 @@ std::string model_to_toml(const ModelSpec& model) {
 ModelSpec model_from_json(const std::string& text) {
   const Json json = parse_object(text, "model");
   ModelSpec model;
-  for_each_field(model, [&](const char* key, auto& field) {
+  const auto read = [&](const char* key, auto& field) {
     const auto entry = json.find(key);
     if (entry == json.end()) return;
     if (!has_type(*entry, field)) {
       throw UserError(fmt::format("model.{} = {} has the wrong type", key, entry->dump()));
     }
     entry->get_to(field);
-  });
+  };
+  for_each_field(model, read);
+  for_each_later_field(model, read);
+  check_pass_norm(model);
   block_parts(model);  // refuses another family
   const std::pair<const char*, int64_t> sizes[] = {
       {"hidden", model.hidden},     {"depth", model.depth},       {"heads", model.heads},
@@ -87,7 +106,7 @@ ModelSpec model_from_json(const std::string& text) {
 
 std::string sharing_to_json(const SharingMap& map) {
   Json json;
-  for (Slot slot : all_slots) json[std::string(slot_name(slot))] = map.of(slot);
+  for (Slot slot : all_slots) json[std::string(slot.name)] = map.of(slot);
   return json.dump();
 }
 
@@ -95,7 +114,7 @@ SharingMap sharing_from_json(const std::string& text) {
   const Json json = parse_object(text, "sharing");
   SharingMap map;
   for (Slot slot : all_slots) {
-    const std::string name(slot_name(slot));
+    const std::string name(slot.name);
     const auto ids = json.find(name);
     if (ids == json.end() || !ids->is_array()) {
       throw UserError(fmt::format("sharing.{} is not a list of component ids", name));
@@ -107,10 +126,10 @@ SharingMap sharing_from_json(const std::string& text) {
       }
       map.of(slot).push_back(id.get<int>());
     }
-    if (map.of(slot).size() != map.slots[0].size()) {
+    if (map.of(slot).size() != map.of(all_slots[0]).size()) {
       throw UserError(fmt::format("sharing.{} has {} layers, sharing.{} has {}", name,
-                                  map.of(slot).size(), slot_name(all_slots[0]),
-                                  map.slots[0].size()));
+                                  map.of(slot).size(), all_slots[0].name,
+                                  map.of(all_slots[0]).size()));
     }
   }
   return map;

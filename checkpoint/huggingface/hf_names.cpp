@@ -90,14 +90,13 @@ HfTensor hf_tensor(const ModelSpec& model, const ParameterSpec& parameter) {
   const Naming& naming = naming_of(model);
   const size_t end = parameter.path().rfind('/');
   const std::string tensor = parameter.path().substr(end + 1);  // weight or bias
-  const auto around = naming.around.find(parameter.component);
+  const auto around = naming.around.find(to_string(parameter.component));
   if (around != naming.around.end()) {
     return {.name = fmt::format("{}.{}", around->second, tensor)};
   }
   // "attention/3" and "q_proj/weight", or "attention_norm/3" and "weight"
-  const size_t slash = parameter.component.find('/');
-  const std::string layer = parameter.component.substr(slash + 1);
-  const std::string slot = parameter.component.substr(0, slash);
+  const int layer = parameter.component.id;
+  const std::string slot(parameter.component.slot.name);
   const std::string linear = parameter.name.substr(0, parameter.name.find('/'));
   const std::string module = linear == tensor ? slot : fmt::format("{}/{}", slot, linear);
   HfTensor found = naming.in_layer.at(module);
@@ -108,8 +107,7 @@ HfTensor hf_tensor(const ModelSpec& model, const ParameterSpec& parameter) {
 std::vector<HfStack> hf_stacks(const ModelSpec& model) {
   std::vector<HfStack> stacks;
   std::map<std::string, size_t> place;
-  const SharingMap untied = make_sharing_map({}, static_cast<int>(model.depth));
-  for (const ParameterSpec& parameter : parameter_list(model, untied, 0)) {
+  for (const ParameterSpec& parameter : parameters(untied(model))) {
     const HfTensor tensor = hf_tensor(model, parameter);
     const auto [found, is_new] = place.emplace(tensor.name, stacks.size());
     if (is_new) stacks.push_back({tensor, {}});

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "model/definition/model_spec.h"
-#include "model/definition/parameter_list.h"
+#include "model/definition/parameters.h"
 
 namespace rondo {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "model/definition/parameter_list.h"
+#include "model/definition/parameters.h"
 
 namespace rondo {
 namespace {
@@ -57,11 +57,12 @@ void add(ChunkCost& sum, const ChunkCost& part) {
 CostModel::CostModel(const Workload& workload, const Machine& machine)
     : workload_(workload), machine_(machine) {
   for (const ParameterSpec& parameter :
-       parameter_list(workload.model, workload.map, workload.relaxation_rank)) {
-    elements_[parameter.component] += parameter.count();
-    const bool matrix = parameter.shape.size() == 2;
-    matrix_elements_[parameter.component] += matrix ? parameter.count() : 0;
-    matrices_[parameter.component] += matrix ? 1 : 0;
+       parameters({workload.model, workload.map, workload.relaxation_rank})) {
+    const std::string component = to_string(parameter.component);
+    const bool matrix = parameter.role == Role::matrix;
+    elements_[component] += parameter.count();
+    matrix_elements_[component] += matrix ? parameter.count() : 0;
+    matrices_[component] += matrix ? 1 : 0;
   }
   for (int half = 0; half < 2 * workload.map.depth(); ++half) halves_.push_back(half_layer(half));
 }
@@ -91,11 +92,10 @@ ChunkCost CostModel::half_layer(int half) const {
   const int layer = half / 2;
   const bool attends = half % 2 == 0;
   const Slot slot = attends ? Slot::attention : Slot::feed_forward;
-  const std::string component =
-      fmt::format("{}/{}", slot_name(slot), workload_.map.id(slot, layer));
+  const std::string component = fmt::format("{}/{}", slot.name, workload_.map.id(slot, layer));
   int64_t weights = matrix_elements_.at(component);
   if (workload_.relaxation_rank > 0) {
-    weights += matrix_elements_.at(fmt::format("adapters/{}/{}", layer, slot_name(slot)));
+    weights += matrix_elements_.at(fmt::format("adapters/{}/{}", layer, slot.name));
   }
   const int64_t queries = model.heads * model.head_dim;
   const int64_t keys = model.kv_heads * model.head_dim;

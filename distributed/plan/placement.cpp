@@ -54,10 +54,10 @@ std::vector<std::string> components_of(const ModelParts& model, Chunk chunk) {
     const auto slots = half % 2 == 0 ? std::array{Slot::attention_norm, Slot::attention}
                                      : std::array{Slot::feed_forward_norm, Slot::feed_forward};
     for (Slot slot : slots) {
-      found.insert(fmt::format("{}/{}", slot_name(slot), model.map.id(slot, layer)));
+      found.insert(fmt::format("{}/{}", slot.name, model.map.id(slot, layer)));
     }
     const int own = model.layers.empty() ? layer : model.layers[static_cast<size_t>(layer)];
-    if (model.adapters) found.insert(fmt::format("adapters/{}/{}", own, slot_name(slots[1])));
+    if (model.adapters) found.insert(fmt::format("adapters/{}/{}", own, slots[1].name));
   }
   if (chunk.embeds) {
     found.insert("embedding");
@@ -80,11 +80,11 @@ std::vector<std::string> all_components(const ModelParts& model) {
   if (model.learned_positions) list.push_back("positions");
   for (Slot slot : all_slots) {
     const std::set<int> ids(model.map.of(slot).begin(), model.map.of(slot).end());
-    for (int id : ids) list.push_back(fmt::format("{}/{}", slot_name(slot), id));
+    for (int id : ids) list.push_back(fmt::format("{}/{}", slot.name, id));
   }
   for (int layer = 0; model.adapters && layer < model.map.depth(); ++layer) {
     for (Slot slot : {Slot::attention, Slot::feed_forward}) {
-      list.push_back(fmt::format("adapters/{}/{}", layer, slot_name(slot)));
+      list.push_back(fmt::format("adapters/{}/{}", layer, slot.name));
     }
   }
   list.push_back("final_norm");

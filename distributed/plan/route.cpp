@@ -55,11 +55,11 @@ std::string alternating(int passes) {
 Chunk shared_middle(const SharingMap& map) {
   std::array<std::map<int, int>, 4> uses;
   for (Slot slot : all_slots) {
-    for (int id : map.of(slot)) ++uses[static_cast<size_t>(slot)][id];
+    for (int id : map.of(slot)) ++uses[static_cast<size_t>(slot.order)][id];
   }
   const auto shared = [&](int layer) {
     return std::any_of(all_slots.begin(), all_slots.end(), [&](Slot slot) {
-      return uses[static_cast<size_t>(slot)][map.id(slot, layer)] > 1;
+      return uses[static_cast<size_t>(slot.order)][map.id(slot, layer)] > 1;
     });
   };
   int begin = 0;

@@ -199,8 +199,7 @@ int convert_command(const Arguments& arguments) {
   const bool replaces = std::filesystem::exists(options.to);
   const Converted result = run(options);
   const CheckpointHeader& header = result.header;
-  std::cout << summary({header.model, header.sharing, header.relaxation_rank}, 2048)
-            << describe(result.distances);
+  std::cout << summary(header.model, 2048) << describe(result.distances);
   for (const std::string& note : result.notes) std::cout << note << "\n";
   std::cout << fmt::format("{} {}, {} bytes of tensors ({}B){}\n",
                            options.dry_run ? "would write" : "wrote", options.to, result.bytes,

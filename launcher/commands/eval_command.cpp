@@ -103,11 +103,11 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
     Resolved stored = resolved_from_toml(header.config, words.checkpoint);
     // The header's own map stands; that of the config may be one that train.init replaced.
     std::erase_if(stored.entries, [](const auto& e) { return e.first.starts_with("sharing."); });
-    check_positions(words, header.model);
-    choose_sequence(words, header.model, stored);
+    check_positions(words, header.model.spec);
+    choose_sequence(words, header.model.spec, stored);
     config = parse_config(stored);
-    model = {header.model, header.sharing, header.relaxation_rank};
-    check_parameters(reader, parameter_list(model.spec, model.sharing, model.relaxation_rank));
+    model = header.model;
+    check_parameters(reader, parameters(model));
     config.train.micro_batch = words.micro_batch;
     config.train.global_batch = 1;
     source.emplace(open_source(words, config, model.spec.vocab, host.rank() == 0));

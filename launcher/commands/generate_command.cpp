@@ -75,7 +75,7 @@ Generated generate(const Stage& stage, std::vector<int64_t> prompt, const Genera
   auto start = std::chrono::steady_clock::now();
   torch::Tensor next = torch::tensor(result.prompt, tokens);  // [positions fed]
   for (int64_t i = 0; i < words.max_tokens; ++i) {
-    const torch::Tensor x = stage.next_features(next, {}, memory);         // [fed, hidden]
+    const torch::Tensor x = stage.next_features(next, memory);             // [fed, hidden]
     const torch::Tensor logits = stage.head().value.mv(x[x.size(0) - 1]);  // [vocab]
     if (i == 0) {
       result.prompt_s = seconds_since(start);
@@ -114,7 +114,7 @@ void speak(const GenerateWords& words) {
   const CheckpointReader reader(words.checkpoint);
   const auto [tokenizer, end] =
       words.tokenizer.empty() ? open_tokenizer_of(reader) : open_named_tokenizer(words.tokenizer);
-  std::vector<int64_t> prompt = encode_prompt(words, tokenizer, reader.header().model);
+  std::vector<int64_t> prompt = encode_prompt(words, tokenizer, reader.header().model.spec);
   const torch::Device device =
       choose_device(words.device, 0, "--device cuda", "leave --device out");
   torch::set_num_threads(words.threads);

@@ -9,7 +9,7 @@
 #include "launcher/commands/commands.h"
 #include "launcher/config/stored.h"
 #include "launcher/reports/model_summary.h"
-#include "model/definition/parameter_list.h"
+#include "model/definition/parameters.h"
 
 namespace rondo {
 namespace {
@@ -17,24 +17,24 @@ namespace {
 nlohmann::json report(const CheckpointReader& reader, const std::vector<ParameterSpec>& parameters,
                       int64_t sequence) {
   const CheckpointHeader& header = reader.header();
-  const ParameterCounts counts =
-      count_parameters(header.model, header.sharing, header.relaxation_rank);
+  const ParameterCounts counts = count_parameters(header.model);
   nlohmann::json components = nlohmann::json::object();
-  for (const ParameterSpec& spec : parameters) components[spec.component][spec.name] = spec.shape;
+  for (const ParameterSpec& spec : parameters) {
+    components[to_string(spec.component)][spec.name] = spec.shape;
+  }
   return {{"file", reader.file()},
           {"step", header.step},
           {"tokens", header.tokens},
-          {"model", nlohmann::json::parse(model_to_json(header.model))},
-          {"sharing", nlohmann::json::parse(sharing_to_json(header.sharing))},
-          {"relaxation_rank", header.relaxation_rank},
+          {"model", nlohmann::json::parse(model_to_json(header.model.spec))},
+          {"sharing", nlohmann::json::parse(sharing_to_json(header.model.sharing))},
+          {"relaxation_rank", header.model.relaxation_rank},
           {"components", components},
           {"parameters",
            {{"unique", counts.unique},
             {"unique_non_embedding", counts.unique_non_embedding},
             {"executed", counts.executed}}},
           {"sequence", sequence},
-          {"flops_per_token",
-           flops_per_token(header.model, header.sharing, header.relaxation_rank, sequence)}};
+          {"flops_per_token", flops_per_token(header.model, sequence)}};
 }
 
 void print(const CheckpointReader& reader, const std::vector<ParameterSpec>& parameters,
@@ -42,10 +42,11 @@ void print(const CheckpointReader& reader, const std::vector<ParameterSpec>& par
   const CheckpointHeader& header = reader.header();
   std::cout << fmt::format("{}: step {}, {} tokens seen\n", reader.file(), header.step,
                            header.tokens)
-            << summary({header.model, header.sharing, header.relaxation_rank}, sequence);
-  std::string component;
+            << summary(header.model, sequence);
+  std::optional<Component> component;
   for (const ParameterSpec& spec : parameters) {
-    if (spec.component != component) std::cout << (component = spec.component) << "\n";
+    if (spec.component != component) std::cout << to_string(spec.component) << "\n";
+    component = spec.component;
     std::cout << fmt::format("  {:<28}", spec.name);
     for (const int64_t size : spec.shape) std::cout << " " << size;
     std::cout << "\n";
@@ -69,8 +70,8 @@ int inspect_command(const Arguments& arguments) {
   if (!parse_words(app, arguments)) return 0;
   const CheckpointReader reader(file);
   const CheckpointHeader& header = reader.header();
-  const auto parameters = parameters_of(header);
-  check_parameters(reader, parameters);
+  const std::vector<ParameterSpec> wanted = parameters(header.model);
+  check_parameters(reader, wanted);
   if (verify) reader.verify();
   if (sequence == 0) sequence = sequence_in(header.config);
   if (as_json) {

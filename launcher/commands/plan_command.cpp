@@ -88,9 +88,8 @@ Asked asked(const PlanWords& words) {
   // The model and the map of the checkpoint to start from then stand.
   const std::string& file = config.train.init;
   const CheckpointHeader header = CheckpointReader(file).header();
-  adopt_model(config, resolved,
-              {file, header.config, header.model, header.sharing, header.relaxation_rank});
-  const ModelDefinition model{header.model, header.sharing, header.relaxation_rank};
+  adopt_model(config, resolved, {file, header.config, header.model});
+  const ModelDefinition& model = header.model;
   return with_teacher(plan_request(config, model, words.world));
 }
 

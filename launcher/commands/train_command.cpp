@@ -18,7 +18,7 @@
 #include "launcher/config/compose.h"
 #include "launcher/config/stored.h"
 #include "launcher/reports/model_summary.h"
-#include "model/definition/parameter_list.h"
+#include "model/definition/parameters.h"
 #include "training/frozen_model.h"
 #include "training/machine/measure.h"
 #include "training/machine/memory.h"
@@ -75,9 +75,8 @@ struct Run {
 
 /// Of the file that a save writes: weights and two moments.
 int64_t checkpoint_bytes(const Config& config, const ModelDefinition& model) {
-  const auto parameters = parameter_list(model.spec, model.sharing, model.relaxation_rank);
   const Precision precision = Precision::parse(config.train.precision);
-  return bytes_of(datasets_of(parameters, precision.master, /*optimizer=*/true));
+  return bytes_of(datasets_of(parameters(model), precision.master, /*optimizer=*/true));
 }
 
 /// Before the first step, not after the last.
@@ -126,8 +125,7 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
     start = choose_start(config, damaged);
     if (!config.train.init.empty()) {
       const ModelDefinition& model = start.model;
-      adopt_model(config, planned.resolved,
-                  {start.file, start.config, model.spec, model.sharing, model.relaxation_rank});
+      adopt_model(config, planned.resolved, {start.file, start.config, model});
     }
     adopt_tokenizer(config, start, is_first);
     const auto teacher = static_cast<double>(check_teacher(config, start.model.spec));

@@ -43,8 +43,8 @@ Config read_key(const std::string& text, const std::string& key) {
 /// blocks written out.
 SharingOptions sharing_keys(const StoredModel& stored) {
   const Config config = read_stored(stored.config, stored.file, is_model_key);
-  if (gives_map(config.sharing, stored.sharing)) return config.sharing;
-  return {.strategy = "explicit", .map = stored.sharing.slots[0]};
+  if (gives_map(config.sharing, stored.model.sharing)) return config.sharing;
+  return {.strategy = "explicit", .map = stored.model.sharing.of(Slot::attention)};
 }
 
 /// Throws for the last of the keys that the user wrote for another model than the adopted one.
@@ -74,10 +74,10 @@ void check_nothing_else_is_asked_for(const Config& adopted, const Resolved& reso
 }  // namespace
 
 void adopt_model(Config& config, const Resolved& resolved, const StoredModel& stored) {
-  const bool same_map = gives_map(config.sharing, stored.sharing);
+  const bool same_map = gives_map(config.sharing, stored.model.sharing);
   Config adopted = config;
-  adopted.model = stored.spec;
-  adopted.relaxation_rank = stored.relaxation_rank;
+  adopted.model = stored.model.spec;
+  adopted.relaxation_rank = stored.model.relaxation_rank;
   adopted.sharing = sharing_keys(stored);
   check_nothing_else_is_asked_for(adopted, resolved, same_map, stored.file);
   ConfigEntries places = resolved.entries;

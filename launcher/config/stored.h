@@ -6,6 +6,7 @@
 
 #include "launcher/config/compose.h"
 #include "launcher/config/config.h"
+#include "model/definition/model_definition.h"
 
 namespace rondo {
 
@@ -13,9 +14,7 @@ namespace rondo {
 struct StoredModel {
   std::string file;
   std::string config;  ///< TOML text that is kept with it
-  ModelSpec spec = {};
-  SharingMap sharing = {};
-  int64_t relaxation_rank = 0;
+  ModelDefinition model = {};
 };
 
 /// After `train.init` the model of the checkpoint stands: puts it in place of the keys that

@@ -3,14 +3,14 @@
 #include <fmt/format.h>
 
 #include "launcher/reports/progress.h"
-#include "model/definition/parameter_list.h"
+#include "model/definition/parameters.h"
 
 namespace rondo {
 
 std::string summary(const ModelDefinition& model, int64_t sequence) {
   const ModelSpec& spec = model.spec;
-  const ParameterCounts counts = count_parameters(spec, model.sharing, model.relaxation_rank);
-  const double flops = flops_per_token(spec, model.sharing, model.relaxation_rank, sequence);
+  const ParameterCounts counts = count_parameters(model);
+  const double flops = flops_per_token(model, sequence);
   std::string text = fmt::format(
       "{}: {} executed layers, hidden {}, {} heads ({} kv), ffn {}, "
       "vocab {}, {} head\n",

@@ -110,8 +110,7 @@ std::string blocks(const SharingMap& map) {
                                  [&](Slot slot) { return map.unique(slot) == attention; });
   if (alike) return counted(attention, "block");
   std::vector<std::string> slots;
-  for (Slot slot : all_slots)
-    slots.push_back(fmt::format("{} {}", map.unique(slot), slot_name(slot)));
+  for (Slot slot : all_slots) slots.push_back(fmt::format("{} {}", map.unique(slot), slot.name));
   return fmt::format("{}", fmt::join(slots, ", "));
 }
 

@@ -21,6 +21,12 @@ struct ModelSpec {
   double rotary_fraction = 1.0;  ///< of each head that positions turn
   double norm_eps = 1e-5;
   bool tie_embeddings = true;
+  /// A norm after every pass over the recurring layers, unless the final norm follows at once:
+  /// "none", "shared" (the final norm's weights) or "own" (one for each pass).
+  std::string pass_norm = "none";
+  bool pass_encoding = false;  ///< a learned vector of each pass, added where it begins
+  /// Learned scalars of each layer's use of a branch: the stream becomes r·x + s·branch(x).
+  bool branch_scales = false;
 
   bool operator==(const ModelSpec&) const = default;
 };

@@ -189,13 +189,35 @@ std::vector<int> between(const SharingOptions& options, int depth, Assign assign
 
 }  // namespace
 
-std::string_view slot_name(Slot slot) {
-  static constexpr std::array<std::string_view, 4> names = {"attention", "feed_forward",
-                                                            "attention_norm", "feed_forward_norm"};
-  return names[static_cast<size_t>(slot)];
+SharingMap::SharingMap() : slots_(all_slots.begin(), all_slots.end()), ids_(slots_.size()) {}
+
+void SharingMap::add(Slot slot, std::vector<int> ids) {
+  if (std::find(slots_.begin(), slots_.end(), slot) != slots_.end()) {
+    throw std::logic_error(fmt::format("the sharing map has a slot {} already", slot.name));
+  }
+  slots_.push_back(slot);
+  ids_.push_back(std::move(ids));
+}
+
+size_t SharingMap::row(Slot slot) const {
+  const auto found = std::find(slots_.begin(), slots_.end(), slot);
+  if (found == slots_.end()) {
+    throw std::logic_error(fmt::format("the sharing map has no slot {}", slot.name));
+  }
+  return static_cast<size_t>(found - slots_.begin());
 }
 
 int SharingMap::unique(Slot slot) const { return count_unique(of(slot)); }
+
+std::vector<int> SharingMap::ids(Slot slot) const {
+  const std::set<int> found(of(slot).begin(), of(slot).end());
+  return {found.begin(), found.end()};
+}
+
+bool SharingMap::alike() const {
+  return std::all_of(ids_.begin(), ids_.end(),
+                     [this](const std::vector<int>& ids) { return ids == ids_.front(); });
+}
 
 std::vector<std::string> sharing_strategies() {
   std::vector<std::string> names;
@@ -286,15 +308,15 @@ std::string draw(const SharingMap& map) {
   constexpr int title_width = 18;
   static constexpr std::string_view letters =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-  const bool letters_suffice = std::all_of(all_slots.begin(), all_slots.end(), [&](Slot slot) {
+  const std::vector<Slot>& slots = map.slots();
+  const bool letters_suffice = std::all_of(slots.begin(), slots.end(), [&](Slot slot) {
     return map.unique(slot) <= static_cast<int>(letters.size());
   });
   const int width = letters_suffice && map.depth() <= 100 ? 3 : 4;
   const auto symbol = [&](int id) {
     return letters_suffice ? std::string(1, letters[static_cast<size_t>(id)]) : std::to_string(id);
   };
-  const bool alike = std::all_of(all_slots.begin(), all_slots.end(),
-                                 [&](Slot slot) { return map.of(slot) == map.slots[0]; });
+  const bool alike = map.alike();
   // As few strips as 80 columns allow, of equal length.
   const int strips = ceil_div(map.depth(), (80 - title_width) / width);
   const int length = ceil_div(map.depth(), strips);
@@ -308,9 +330,8 @@ std::string draw(const SharingMap& map) {
       picture += "\n";
     };
     row("layer", [](int layer) { return std::to_string(layer); });
-    for (Slot slot : std::span(all_slots).first(alike ? 1 : all_slots.size())) {
-      row(alike ? "block" : slot_name(slot),
-          [&](int layer) { return symbol(map.id(slot, layer)); });
+    for (Slot slot : std::span(slots).first(alike ? 1 : slots.size())) {
+      row(alike ? "block" : slot.name, [&](int layer) { return symbol(map.id(slot, layer)); });
     }
   }
   return picture;

@@ -1,20 +1,12 @@
 // Which layer uses which weights. Plain data: needs no tensor library and no rank.
 #pragma once
 
-#include <array>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "model/definition/component.h"
+
 namespace rondo {
-
-/// A place in a layer that needs weights.
-enum class Slot { attention, feed_forward, attention_norm, feed_forward_norm };
-
-inline constexpr std::array<Slot, 4> all_slots = {Slot::attention, Slot::feed_forward,
-                                                  Slot::attention_norm, Slot::feed_forward_norm};
-
-std::string_view slot_name(Slot slot);
 
 /// The `sharing.*` keys of the config, as written by the user. `unique` = 0 asks for the number of
 /// blocks that the strategy implies.
@@ -32,16 +24,35 @@ struct SharingOptions {
 
 /// slot → list of `depth` component ids. Ids of a slot are dense and numbered by first use, except
 /// in an explicit map, which keeps the user's numbers.
-struct SharingMap {
-  std::array<std::vector<int>, 4> slots = {};
+class SharingMap {
+ public:
+  /// The slots of the built-in branches, without layers.
+  SharingMap();
 
-  int depth() const { return static_cast<int>(slots[0].size()); }
-  const std::vector<int>& of(Slot slot) const { return slots[static_cast<size_t>(slot)]; }
-  std::vector<int>& of(Slot slot) { return slots[static_cast<size_t>(slot)]; }
+  /// In the order of their components.
+  const std::vector<Slot>& slots() const { return slots_; }
+
+  /// Adds a slot after the others, with one component id a layer.
+  void add(Slot slot, std::vector<int> ids);
+
+  int depth() const { return static_cast<int>(ids_.front().size()); }
+  const std::vector<int>& of(Slot slot) const { return ids_[row(slot)]; }
+  std::vector<int>& of(Slot slot) { return ids_[row(slot)]; }
   int id(Slot slot, int layer) const { return of(slot)[static_cast<size_t>(layer)]; }
   /// Number of components that fill `slot`.
   int unique(Slot slot) const;
-  bool operator==(const SharingMap&) const = default;
+  /// The ids of the components that fill `slot`, ascending.
+  std::vector<int> ids(Slot slot) const;
+  /// Whether all slots have the same list.
+  bool alike() const;
+
+  friend bool operator==(const SharingMap&, const SharingMap&) = default;
+
+ private:
+  size_t row(Slot slot) const;
+
+  std::vector<Slot> slots_;
+  std::vector<std::vector<int>> ids_;  ///< of each slot
 };
 
 /// Block of each of `depth` layers under one strategy (DESIGN: sharing map; Takase & Kiyono,

@@ -41,9 +41,9 @@ TEST(Checkpoint, ComesBackBitForBit) {
   EXPECT_EQ(header.step, expected.step);
   EXPECT_EQ(header.tokens, expected.tokens);
   EXPECT_EQ(header.config, expected.config);
-  EXPECT_EQ(header.model, expected.model);
-  EXPECT_EQ(header.sharing, expected.sharing);
-  EXPECT_EQ(header.relaxation_rank, expected.relaxation_rank);
+  EXPECT_EQ(header.model.spec, expected.model);
+  EXPECT_EQ(header.model.sharing, expected.sharing);
+  EXPECT_EQ(header.model.relaxation_rank, expected.relaxation_rank);
   EXPECT_EQ(header.tokenizer, expected.tokenizer);
   const auto datasets = example_datasets();
   EXPECT_EQ(reader.datasets().size(), datasets.size());

@@ -40,9 +40,8 @@ void demand(bool same, const std::string& what) {
 
 /// All that a model's source gives.
 void read_parameters(const UntiedModel& model) {
-  const ModelSpec& spec = model.header.model;
-  for (const ParameterSpec& parameter :
-       parameter_list(spec, make_sharing_map({}, static_cast<int>(spec.depth)), 0)) {
+  const ModelSpec& spec = model.header.model.spec;
+  for (const ParameterSpec& parameter : parameters(untied(spec))) {
     model.parameters(parameter);
     if (!model.exp_avg) continue;
     model.exp_avg(parameter);
@@ -55,13 +54,13 @@ void examine_checkpoint(const std::string& folder) {
   const std::string file = fmt::format("{}/{}", folder, checkpoint_name);
   const CheckpointReader reader(file);
   const CheckpointHeader& header = reader.header();
-  check_parameters(reader, parameter_list(header.model, header.sharing, header.relaxation_rank));
+  check_parameters(reader, parameters(header.model));
   reader.verify();
   const CheckpointHeader expected = example_header();
   demand(header.step == expected.step && header.tokens == expected.tokens, "step");
   demand(header.config == expected.config && header.tokenizer == expected.tokenizer, "config");
-  demand(header.model == expected.model && header.sharing == expected.sharing, "model");
-  demand(header.relaxation_rank == expected.relaxation_rank, "rank");
+  demand(header.model.spec == expected.model && header.model.sharing == expected.sharing, "model");
+  demand(header.model.relaxation_rank == expected.relaxation_rank, "rank");
   const std::vector<DatasetSpec> datasets = example_datasets();
   demand(reader.datasets().size() == datasets.size(), "the list of datasets");
   for (size_t k = 0; k < datasets.size(); ++k) {
@@ -94,7 +93,7 @@ void examine_folder(const std::string& folder) {
   same("model.norm.weight", "final_norm", "weight");
   same("model.layers.1.self_attn.q_proj.weight", "attention/1", "q_proj/weight");
   same("model.layers.3.mlp.down_proj.weight", "feed_forward/3", "down_proj/weight");
-  demand(model.header.model.depth == 4, "the depth");
+  demand(model.header.model.spec.depth == 4, "the depth");
 }
 
 /// A damaged file may ask for any amount of memory, which the machine must not give.

@@ -17,25 +17,28 @@ inline CheckpointHeader example_header() {
   header.step = 100;
   header.tokens = 5'000'000'000;
   header.config = "[model]\nhidden = 8  # größer\n";
-  header.model.hidden = 8;
-  header.model.depth = 4;
-  header.model.heads = 2;
-  header.model.kv_heads = 1;
-  header.model.head_dim = 4;
-  header.model.ffn = 12;
-  header.model.vocab = 16;
-  header.model.rope_theta = 100000.0;
-  header.model.norm_eps = 1e-6;
-  header.model.tie_embeddings = false;
-  header.sharing.slots = {{{0, 1, 0, 1}, {0, 0, 0, 0}, {0, 1, 2, 3}, {0, 1, 2, 3}}};
-  header.relaxation_rank = 2;
+  header.model.spec.hidden = 8;
+  header.model.spec.depth = 4;
+  header.model.spec.heads = 2;
+  header.model.spec.kv_heads = 1;
+  header.model.spec.head_dim = 4;
+  header.model.spec.ffn = 12;
+  header.model.spec.vocab = 16;
+  header.model.spec.rope_theta = 100000.0;
+  header.model.spec.norm_eps = 1e-6;
+  header.model.spec.tie_embeddings = false;
+  SharingMap& map = header.model.sharing;
+  map.of(Slot::attention) = {0, 1, 0, 1};
+  map.of(Slot::feed_forward) = {0, 0, 0, 0};
+  map.of(Slot::attention_norm) = map.of(Slot::feed_forward_norm) = {0, 1, 2, 3};
+  header.model.relaxation_rank = 2;
   header.tokenizer = StoredTokenizer{"bytes", "", 7};
   return header;
 }
 
 inline std::vector<ParameterSpec> example_parameters() {
   const CheckpointHeader header = example_header();
-  return parameter_list(header.model, header.sharing, header.relaxation_rank);
+  return parameters(header.model);
 }
 
 /// The parameters in float32 and both moments in float64.

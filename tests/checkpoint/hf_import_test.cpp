@@ -123,9 +123,9 @@ TEST(HuggingFaceImport, WritesASharedModel) {
   const CheckpointReader reader(folder.file("a.h5"));
   const CheckpointHeader& header = reader.header();
   EXPECT_EQ(header.step, 0);
-  EXPECT_EQ(header.model, read_hugging_face_config(folder.path()));
+  EXPECT_EQ(header.model.spec, read_hugging_face_config(folder.path()));
   EXPECT_NE(header.config.find("[model]\nfamily = \"llama\"\nhidden = 8\n"), std::string::npos);
-  EXPECT_NO_THROW(check_parameters(reader, parameter_list(header.model, header.sharing, 0)));
+  EXPECT_NO_THROW(check_parameters(reader, parameters(header.model)));
   const auto value = [&](const std::string& path) {
     const torch::Tensor tensor = reader.read("/parameters/" + path);
     EXPECT_EQ(tensor.scalar_type(), torch::kFloat64);

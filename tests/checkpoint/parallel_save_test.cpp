@@ -71,7 +71,7 @@ void expect_equal_on_all_ranks(const std::string& text) {
 void expect_example(const std::string& file) {
   const CheckpointReader reader(file);
   EXPECT_EQ(reader.header().config, example_header().config);
-  EXPECT_EQ(reader.header().sharing, example_header().sharing);
+  EXPECT_EQ(reader.header().model.sharing, example_header().model.sharing);
   const auto datasets = example_datasets();
   ASSERT_EQ(reader.datasets().size(), datasets.size());
   for (size_t k = 0; k < datasets.size(); ++k) {

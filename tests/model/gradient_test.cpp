@@ -7,7 +7,7 @@ namespace rondo {
 namespace {
 
 double loss_of(TinyModel& tiny, const Microbatch& batch) {
-  return tiny.stage.evaluate(batch, {})[0].item<double>();
+  return loss_of(tiny.stage.evaluate(batch, {}));
 }
 
 void expect_finite_differences(const ModelDefinition& definition) {
@@ -73,10 +73,10 @@ void expect_sum_over_uses(ModelDefinition definition, const std::string& policy)
       const auto& list = definition.sharing.of(slot);
       const std::vector<double> weights = gradient_weights(list, policy);
       for (size_t layer = 0; layer < list.size(); ++layer) {
-        if (spec.component != fmt::format("{}/{}", slot_name(slot), list[layer])) continue;
+        if (spec.component != Component{Kind::slot, slot, list[layer]}) continue;
         in_a_slot = true;
-        expected += weights[layer] *
-                    clone->gradient(fmt::format("{}/{}/{}", slot_name(slot), layer, spec.name));
+        expected +=
+            weights[layer] * clone->gradient(fmt::format("{}/{}/{}", slot.name, layer, spec.name));
       }
     }
     if (!in_a_slot) expected = clone->gradient(spec.path());

@@ -28,17 +28,23 @@ inline ModelDefinition tiny_model(const SharingOptions& sharing, int depth, int6
   return {tiny_spec(depth), make_sharing_map(sharing, depth), rank, "sum"};
 }
 
+inline double loss_of(const StageResult& result) {
+  return result.losses.at(cross_entropy).item<double>();
+}
+
 /// One process that holds the whole model.
 class TinyModel {
  public:
   explicit TinyModel(const ModelDefinition& definition, bool recompute = false,
-                     const std::string& precision = "float64")
+                     const std::string& precision = "float64",
+                     const HalfBuilders& builders = built_in_halves())
       : model(definition),
         store(parameters(), {{components(), 1}}, Precision::parse(precision), torch::kCPU),
         stage(model, store,
               {.halves = {0, 2 * definition.sharing.depth()},
                .sequence = sequence,
-               .recompute = recompute}) {}
+               .recompute = recompute,
+               .builders = builders}) {}
 
   /// Well away from the small values of a start, so that every gradient is felt. Each tensor is
   /// drawn from its path, adapters' B included.
@@ -51,15 +57,22 @@ class TinyModel {
     }
   }
 
-  std::vector<ParameterSpec> parameters() const {
-    return parameter_list(model.spec, model.sharing, model.relaxation_rank);
-  }
+  std::vector<ParameterSpec> parameters() const { return rondo::parameters(model); }
 
   /// Summed loss; its gradients are added to the store.
   double step(const Microbatch& batch, double scale = 1.0) {
     Stage::Tape tape;
-    const double loss = stage.forward(batch, {}, scale, tape)[0].item<double>();
+    const double loss = loss_of(stage.forward(batch, {}, scale, tape));
     stage.backward({}, tape);
+    return loss;
+  }
+
+  /// The same with the weight gradients apart.
+  double step_in_halves(const Microbatch& batch, double scale = 1.0) {
+    Stage::Tape tape;
+    const double loss = loss_of(stage.forward(batch, {}, scale, tape));
+    stage.backward_input({}, tape);
+    Stage::backward_weight(tape);
     return loss;
   }
 
@@ -75,8 +88,8 @@ class TinyModel {
  private:
   std::vector<std::string> components() const {
     std::vector<std::string> list;
-    for (const ParameterSpec& spec : parameters()) {
-      if (list.empty() || list.back() != spec.component) list.push_back(spec.component);
+    for (const Component& component : rondo::components(model)) {
+      list.push_back(to_string(component));
     }
     return list;
   }
@@ -97,15 +110,11 @@ inline std::unique_ptr<TinyModel> untied_clone(const TinyModel& shared) {
   auto clone = std::make_unique<TinyModel>(definition);
   const torch::NoGradGuard no_grad;
   for (const ParameterSpec& spec : clone->parameters()) {
-    std::string source = spec.path();
-    for (Slot slot : all_slots) {
-      for (int layer = 0; layer < definition.sharing.depth(); ++layer) {
-        if (spec.component != fmt::format("{}/{}", slot_name(slot), layer)) continue;
-        source = fmt::format("{}/{}/{}", slot_name(slot), shared.model.sharing.id(slot, layer),
-                             spec.name);
-      }
+    ParameterSpec source = spec;
+    if (spec.component.kind == Kind::slot) {
+      source.component.id = shared.model.sharing.id(spec.component.slot, spec.component.id);
     }
-    clone->value(spec.path()).copy_(shared.value(source));
+    clone->value(spec.path()).copy_(shared.value(source.path()));
   }
   return clone;
 }

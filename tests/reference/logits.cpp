@@ -15,11 +15,11 @@ using namespace rondo;
 /// [tokens, vocab]
 torch::Tensor logits_of(const Stage& stage, const torch::Tensor& tokens, bool step) {
   const torch::NoGradGuard no_grad;
-  if (!step) return stage.features({tokens, {}}, {}).mm(stage.head().value.t());
+  if (!step) return stage.features({tokens, {}}).mm(stage.head().value.t());
   SequenceMemory memory = stage.empty_memory();
   std::vector<torch::Tensor> rows;
   for (const torch::Tensor& token : tokens.split(1)) {
-    rows.push_back(stage.next_features(token, {}, memory).mm(stage.head().value.t()));
+    rows.push_back(stage.next_features(token, memory).mm(stage.head().value.t()));
   }
   return torch::cat(rows);
 }

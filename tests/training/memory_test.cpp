@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "model/definition/parameter_list.h"
+#include "model/definition/parameters.h"
 #include "tests/launcher/config/config_test_folder.h"
 
 namespace rondo {
@@ -19,7 +19,7 @@ ModelDefinition model_of(int64_t hidden) {
 
 TEST(Memory, IsThatOfStoredWeightsGradientsAndMoments) {
   const ModelDefinition model = model_of(32);
-  const auto stored = static_cast<double>(count_parameters(model.spec, model.sharing, 0).unique);
+  const auto stored = static_cast<double>(count_parameters(model).unique);
   Config config;
   MemoryNeed need = memory_need(config, model, 4);
   EXPECT_EQ(need.weights, 4 * stored);
@@ -38,7 +38,7 @@ TEST(Memory, IsThatOfStoredWeightsGradientsAndMoments) {
 
 TEST(Memory, CountsATeacherAndTheCopyThatSavesAreWrittenFrom) {
   const ModelDefinition model = model_of(32);
-  const auto stored = static_cast<double>(count_parameters(model.spec, model.sharing, 0).unique);
+  const auto stored = static_cast<double>(count_parameters(model).unique);
   Config config;
   EXPECT_EQ(memory_need(config, model, 4, 1000.0).teacher, 4000.0);
   EXPECT_EQ(memory_need(config, model, 4).copy, 0.0) << "the last save copies nothing";

@@ -47,11 +47,12 @@ class Probe {
  public:
   Probe(const Config& config, const ModelDefinition& model, torch::Device device)
       : model_(shortened(model)),
-        store_(parameters(), {{components(), 1}}, Precision::parse(config.train.precision), device),
+        store_(parameters(model_), {{component_names(), 1}},
+               Precision::parse(config.train.precision), device),
         sequence_(config.data.sequence),
         rows_(config.train.micro_batch * config.data.sequence),
         recompute_(config.train.recompute == "layer") {
-    draw_initial_values(store_, model_, 1);
+    draw_initial_values(store_, 1);
     const auto tokens = torch::dtype(torch::kInt64).device(device);
     batch_ = {torch::randint(0, model.spec.vocab, {rows_}, tokens),
               torch::randint(0, model.spec.vocab, {rows_}, tokens)};
@@ -64,16 +65,18 @@ class Probe {
   /// Forward and backward of a microbatch, in seconds.
   double seconds(bool with_ends) const {
     const Stage stage(model_, store_,
-                      {.halves = {0, 2 * layers()},
-                       .first = with_ends,
-                       .last = with_ends,
+                      {.halves = {0, half_layers(model_)},
+                       .embeds = with_ends,
+                       .ends_with_head = with_ends,
                        .sequence = sequence_,
                        .recompute = recompute_});
     const auto work = [&] {
       Stage::Tape tape;
-      const torch::Tensor y = stage.forward(batch_, x_, 1.0, tape);
-      stage.backward(with_ends ? torch::Tensor() : y, tape);
-      if (y.is_cuda()) y.sum().item();  // waits for the device
+      const StageResult made = stage.forward(batch_, {.x = x_}, 1.0, tape);
+      const Stream gradient = stage.backward(made.stream, tape);
+      if (!x_.is_cuda()) return;
+      // Waits for the device.
+      (with_ends ? made.losses.at(cross_entropy) : gradient.x.sum()).item();
     };
     return typical_seconds(work, 1.0);
   }
@@ -84,14 +87,9 @@ class Probe {
     model.sharing = make_sharing_map({}, static_cast<int>(model.spec.depth));
     return model;
   }
-  std::vector<ParameterSpec> parameters() const {
-    return parameter_list(model_.spec, model_.sharing, model_.relaxation_rank);
-  }
-  std::vector<std::string> components() const {
+  std::vector<std::string> component_names() const {
     std::vector<std::string> names;
-    for (const ParameterSpec& spec : parameters()) {
-      if (names.empty() || names.back() != spec.component) names.push_back(spec.component);
-    }
+    for (const Component& component : components(model_)) names.push_back(to_string(component));
     return names;
   }
 

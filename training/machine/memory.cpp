@@ -6,32 +6,31 @@
 #include "base/user_error.h"
 #include "launcher/reports/progress.h"
 #include "model/component_store.h"
-#include "model/definition/parameter_list.h"
+#include "model/definition/parameters.h"
 
 namespace rondo {
 
 MemoryNeed memory_need(const Config& config, const ModelDefinition& model, int world_size,
                        double teacher) {
-  double parameters = 0;
-  for (const ParameterSpec& spec :
-       parameter_list(model.spec, model.sharing, model.relaxation_rank)) {
+  double elements = 0;
+  for (const ParameterSpec& spec : parameters(model)) {
     double count = 1;
     for (const int64_t size : spec.shape) count *= static_cast<double>(size);
-    parameters += count;
+    elements += count;
   }
   const Precision precision = Precision::parse(config.train.precision);
   const auto master = static_cast<double>(torch::elementSize(precision.master));
   // At least: copies on several pipeline ranks come on top, and the planner knows them.
   const auto pipeline = static_cast<double>(
       config.distributed.pipeline == 0 ? world_size : config.distributed.pipeline);
-  const double saved = parameters * 3 * master / world_size;
-  parameters /= pipeline;
+  const double saved = elements * 3 * master / world_size;
+  elements /= pipeline;
   const double share =
-      parameters / (config.distributed.zero > 0 ? static_cast<double>(world_size) / pipeline : 1.0);
+      elements / (config.distributed.zero > 0 ? static_cast<double>(world_size) / pipeline : 1.0);
   const auto value = static_cast<double>(torch::elementSize(precision.compute));
   const bool copies = config.checkpoint.async && config.checkpoint.every > 0;
-  return {.weights = parameters * value,
-          .gradients = parameters * master,
+  return {.weights = elements * value,
+          .gradients = elements * master,
           .optimizer = share * master * (precision.compute == precision.master ? 2 : 3),
           .teacher = teacher / pipeline * value,
           .copy = copies ? saved : 0.0};

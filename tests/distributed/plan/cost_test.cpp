@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-#include "model/definition/parameter_list.h"
+#include "model/definition/parameters.h"
 
 namespace rondo {
 namespace {
@@ -67,7 +67,7 @@ TEST(Cost, AddsUpToTheOperationsThatTheModelCounts) {
   for (const int64_t rank : {0, 3}) {
     Workload work = tiny({"cycle", 2}, 4);
     work.relaxation_rank = rank;
-    const double counted = flops_per_token(work.model, work.map, rank, work.sequence);
+    const double counted = flops_per_token({work.model, work.map, rank}, work.sequence);
     EXPECT_DOUBLE_EQ(seconds(CostModel(work, counting()).chunk({0, 8, true, true}, false)),
                      tokens * counted);
   }

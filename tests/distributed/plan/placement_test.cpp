@@ -7,7 +7,7 @@
 #include <set>
 
 #include "base/user_error.h"
-#include "model/definition/parameter_list.h"
+#include "model/definition/parameters.h"
 
 namespace rondo {
 namespace {
@@ -195,10 +195,9 @@ TEST(Placement, ListsComponentsInTheOrderOfTheParameterList) {
     model.tied_embeddings = tied;
     model.adapters = true;
     std::vector<std::string> expected;
-    for (const ParameterSpec& parameter : parameter_list(spec, model.map, 2)) {
-      if (expected.empty() || expected.back() != parameter.component) {
-        expected.push_back(parameter.component);
-      }
+    for (const ParameterSpec& parameter : parameters({spec, model.map, 2})) {
+      const std::string component = to_string(parameter.component);
+      if (expected.empty() || expected.back() != component) expected.push_back(component);
     }
     EXPECT_EQ(all_components(model), expected);
   }

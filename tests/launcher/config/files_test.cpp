@@ -6,7 +6,7 @@
 #include "launcher/config/compose.h"
 #include "launcher/config/config.h"
 #include "launcher/config/schema.h"
-#include "model/definition/parameter_list.h"
+#include "model/definition/parameters.h"
 #include "tests/launcher/config/config_test_folder.h"
 
 namespace rondo {
@@ -18,7 +18,7 @@ const std::vector<std::string> groups = {"model",       "sharing", "data", "opti
 ParameterCounts counts(const std::string& model) {
   const Config config = parse_config(compose("configs", {"model=" + model, "sharing=none"}));
   const SharingMap map = make_sharing_map(config.sharing, static_cast<int>(config.model.depth));
-  return count_parameters(config.model, map, 0);
+  return count_parameters({config.model, map});
 }
 
 TEST(ShippedConfigs, EveryOptionOfEveryGroupComposesParsesAndReadsBack) {

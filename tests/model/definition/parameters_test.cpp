@@ -1,4 +1,4 @@
-#include "model/definition/parameter_list.h"
+#include "model/definition/parameters.h"
 
 #include <gtest/gtest.h>
 
@@ -23,7 +23,7 @@ SharingMap cycle_of_two() { return make_sharing_map({.strategy = "cycle", .uniqu
 
 TEST(ParameterList, HoldsEveryComponentOnce) {
   std::set<std::string> paths;
-  for (const ParameterSpec& p : parameter_list(tiny, cycle_of_two(), 0)) {
+  for (const ParameterSpec& p : parameters({tiny, cycle_of_two(), 0})) {
     EXPECT_TRUE(paths.insert(p.path()).second) << p.path();
   }
   EXPECT_TRUE(paths.contains("attention/1/q_proj/weight"));
@@ -33,7 +33,7 @@ TEST(ParameterList, HoldsEveryComponentOnce) {
 }
 
 TEST(ParameterList, CountsUniqueAndExecutedParametersApart) {
-  const ParameterCounts counts = count_parameters(tiny, cycle_of_two(), 0);
+  const ParameterCounts counts = count_parameters({tiny, cycle_of_two(), 0});
   EXPECT_EQ(counts.unique, 80 + 8 + 2 * (attention + feed_forward + norms));
   EXPECT_EQ(counts.executed, 80 + 8 + 4 * (attention + feed_forward + norms));
   EXPECT_EQ(counts.unique_non_embedding, counts.unique - 80);
@@ -42,8 +42,8 @@ TEST(ParameterList, CountsUniqueAndExecutedParametersApart) {
 TEST(ParameterList, AnUntiedHeadIsAComponentOfItsOwn) {
   ModelSpec untied = tiny;
   untied.tie_embeddings = false;
-  EXPECT_EQ(count_parameters(untied, cycle_of_two(), 0).unique,
-            count_parameters(tiny, cycle_of_two(), 0).unique + 80);
+  EXPECT_EQ(count_parameters({untied, cycle_of_two(), 0}).unique,
+            count_parameters({tiny, cycle_of_two(), 0}).unique + 80);
 }
 
 TEST(ParameterList, CapsAdaptersAtTheSmallerSideOfTheMatrix) {
@@ -51,8 +51,8 @@ TEST(ParameterList, CapsAdaptersAtTheSmallerSideOfTheMatrix) {
   const int64_t in_attention = 2 * 6 * (8 + 8) + 2 * 4 * (4 + 8);
   const int64_t in_feed_forward = 3 * 6 * (8 + 16);
   EXPECT_EQ(
-      count_parameters(tiny, cycle_of_two(), rank).unique,
-      count_parameters(tiny, cycle_of_two(), 0).unique + 4 * (in_attention + in_feed_forward));
+      count_parameters({tiny, cycle_of_two(), rank}).unique,
+      count_parameters({tiny, cycle_of_two(), 0}).unique + 4 * (in_attention + in_feed_forward));
 }
 
 // Relaxed Recursive Transformers, tables 1 and G.1: Gemma 2B, 18 layers as 9 blocks, linears only.
@@ -68,7 +68,7 @@ TEST(ParameterList, ReproducesThePublishedSizesOfRelaxedGemma) {
   const SharingMap full = make_sharing_map({.strategy = "none"}, 18);
   const SharingMap half = make_sharing_map({.strategy = "cycle", .unique = 9}, 18);
   const auto billions = [&](const SharingMap& map, int64_t rank) {
-    return static_cast<double>(count_parameters(gemma, map, rank).unique_non_embedding) / 1e9;
+    return static_cast<double>(count_parameters({gemma, map, rank}).unique_non_embedding) / 1e9;
   };
   EXPECT_NEAR(billions(full, 0), 1.99, 0.01);
   EXPECT_NEAR(billions(half, 0), 0.99, 0.01);
@@ -80,7 +80,7 @@ TEST(ParameterList, ReproducesThePublishedSizesOfRelaxedGemma) {
 TEST(ParameterList, ReproducesThePublishedSizesOfOtherFamilies) {
   const auto untied_count = [](const ModelSpec& model) {
     const int depth = static_cast<int>(model.depth);
-    return count_parameters(model, make_sharing_map({.strategy = "none"}, depth), 0);
+    return count_parameters({model, make_sharing_map({.strategy = "none"}, depth)});
   };
   const ParameterCounts pythia = untied_count({.family = "gpt_neox",
                                                .hidden = 2048,
@@ -127,8 +127,8 @@ TEST(ParameterList, KeepsBiasesBehindTheWeightsSoThatBothCanBeStacked) {
   ModelSpec biased = tiny;
   biased.family = "qwen2";
   std::vector<std::string> names;
-  for (const ParameterSpec& p : parameter_list(biased, cycle_of_two(), 0)) {
-    if (p.component == "attention/1") names.push_back(p.name);
+  for (const ParameterSpec& p : parameters({biased, cycle_of_two(), 0})) {
+    if (p.component == Component{Kind::slot, Slot::attention, 1}) names.push_back(p.name);
   }
   EXPECT_EQ(names, (std::vector<std::string>{"q_proj/weight", "k_proj/weight", "v_proj/weight",
                                              "o_proj/weight", "q_proj/bias", "k_proj/bias",
@@ -140,8 +140,9 @@ TEST(ParameterList, GivesLayersVectorsOfTheirOwnWhereBlocksHaveSome) {
     ModelSpec model = tiny;
     model.family = family;
     std::vector<std::string> paths;
-    for (const ParameterSpec& p : parameter_list(model, make_sharing_map({}, 4), 1)) {
-      if (p.component.starts_with("adapters/3/") && p.shape.size() == 1) paths.push_back(p.path());
+    for (const ParameterSpec& p : parameters({model, make_sharing_map({}, 4), 1})) {
+      const bool own = p.component.kind == Kind::adapter && p.component.id == 3;
+      if (own && p.shape.size() == 1) paths.push_back(p.path());
     }
     return paths;
   };
@@ -156,8 +157,8 @@ TEST(ParameterList, GivesLayersVectorsOfTheirOwnWhereBlocksHaveSome) {
 }
 
 TEST(ParameterList, CountsFlopsByExecutedLayers) {
-  const double shared = flops_per_token(tiny, cycle_of_two(), 0, 32);
-  const double untied = flops_per_token(tiny, make_sharing_map({.strategy = "none"}, 4), 0, 32);
+  const double shared = flops_per_token({tiny, cycle_of_two()}, 32);
+  const double untied = flops_per_token({tiny, make_sharing_map({.strategy = "none"}, 4)}, 32);
   EXPECT_EQ(shared, untied) << "sharing saves parameters, not arithmetic";
   EXPECT_EQ(shared, 6.0 * (80 + 4 * (attention + feed_forward) + 4 * 32 * 8));
 }

@@ -1,0 +1,238 @@
+#include "model/half.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <utility>
+
+#include "model/definition/families.h"
+
+namespace rondo {
+namespace {
+
+/// A norm of the family's kind with this gain.
+Norm norm_of(const ModelSpec& model, LayerVector gain, double gradient_weight) {
+  const BlockParts& parts = block_parts(model);
+  return {.gain = std::move(gain),
+          .kind = parts.norm,
+          .gain_offset = parts.gain_offset,
+          .eps = model.norm_eps,
+          .gradient_weight = gradient_weight};
+}
+
+/// What each executed layer's use of `slot` contributes, in execution order.
+std::vector<double> gradient_weights_of(const ModelDefinition& model, Slot slot) {
+  std::vector<int> ids;
+  for (int i = 0; i < model.depth(); ++i) ids.push_back(model.sharing.id(slot, model.layer(i)));
+  return gradient_weights(ids, model.gradient);
+}
+
+}  // namespace
+
+HalfWeights::HalfWeights(const ModelDefinition& model, const ComponentStore& store, HalfLayer place,
+                         Uses uses, c10::intrusive_ptr<WeightGradients> gradients)
+    : model_(model), store_(store), place_(place), uses_(uses), gradients_(std::move(gradients)) {}
+
+const Branch& HalfWeights::branch() const {
+  return model_.branches[static_cast<size_t>(place_.branch)];
+}
+
+Component HalfWeights::component(Slot slot) const {
+  return {Kind::slot, slot, model_.sharing.id(slot, place_.layer)};
+}
+
+Component HalfWeights::of_layer(Kind kind) const { return {kind, branch().weights, place_.layer}; }
+
+Parameter HalfWeights::take(const Component& component, const std::string& name) {
+  views_.push_back({component, name, store_.at(component, name)});
+  return views_.back().parameter;
+}
+
+Parameter HalfWeights::stacked(const Component& component, const std::vector<std::string>& modules,
+                               const std::string& tensor) {
+  std::vector<std::string> names;
+  for (const std::string& module : modules) {
+    names.push_back(fmt::format("{}/{}", module, tensor));
+    take(component, names.back());
+  }
+  return store_.stacked(component, names);
+}
+
+LayerVector HalfWeights::vector(const std::vector<std::string>& modules,
+                                const std::string& tensor) {
+  LayerVector use{.shared = stacked(component(branch().weights), modules, tensor)};
+  if (relaxed()) use.own = stacked(of_layer(Kind::adapter), modules, tensor);
+  return use;
+}
+
+Norm HalfWeights::slot_norm(const Component& component, double gradient_weight) {
+  Norm use = norm_of(spec(), {take(component, "weight")}, gradient_weight);
+  if (use.kind == NormKind::layer) use.bias = take(component, "bias");
+  return use;
+}
+
+Norm HalfWeights::norm() { return slot_norm(component(branch().norm), uses_.norm); }
+
+Norm HalfWeights::norm_beside(const Component& component) { return slot_norm(component, 1.0); }
+
+Norm HalfWeights::inner_norm(const std::string& name) {
+  return norm_of(spec(), vector({name}, "weight"), uses_.weights);
+}
+
+Linear HalfWeights::linear(const std::vector<std::string>& names, bool bias) {
+  Linear use{.weight = stacked(component(branch().weights), names, "weight"),
+             .gradients = gradients_,
+             .gradient_weight = uses_.weights};
+  if (bias) use.bias = vector(names, "bias");
+  int64_t row = 0;
+  for (const std::string& name : names) {
+    if (!relaxed()) break;
+    const Component own = of_layer(Kind::adapter);
+    use.adapters.push_back({take(own, name + "/a"), take(own, name + "/b"), row});
+    row += use.adapters.back().b.value.size(0);
+  }
+  return use;
+}
+
+Join HalfWeights::join(const std::string& name, bool bias) {
+  Join join{.last = linear({name}, bias)};
+  if (!spec().branch_scales) return join;
+  const Component scales = of_layer(Kind::scales);
+  join.scales = BranchScales{take(scales, "branch"), take(scales, "residual")};
+  return join;
+}
+
+GraphParameter HalfWeights::parameter(const std::string& name) {
+  GraphParameter use{.shared = take(component(branch().weights), name),
+                     .gradient_weight = uses_.weights};
+  if (!relaxed()) return use;
+  const Component own = of_layer(Kind::adapter);
+  const std::string module = name.substr(0, name.rfind('/'));
+  if (use.shared.value.dim() == 2) {
+    use.a = take(own, module + "/a");
+    use.b = take(own, module + "/b");
+  } else {
+    use.own = take(own, name);
+  }
+  return use;
+}
+
+Parameter HalfWeights::beside(const Component& component, const std::string& name) {
+  return take(component, name);
+}
+
+namespace {
+
+/// `run` with what the definition puts before and after half number `half`.
+HalfFunction between_passes(HalfFunction run, const ModelDefinition& model, int half,
+                            HalfWeights& weights) {
+  if (const auto encoding = encoding_before(model, half)) {
+    run = [run, vector = weights.beside(*encoding, "weight")](const Stream& stream,
+                                                              const HalfContext& context) {
+      Stream encoded = stream;
+      encoded.x = stream.x + in_graph(vector);
+      return run(encoded, context);
+    };
+  }
+  if (const auto component = norm_after(model, half)) {
+    run = [run, norm = weights.norm_beside(*component)](const Stream& stream,
+                                                        const HalfContext& context) {
+      Stream after = run(stream, context);
+      after.x = normalise(after.x, norm);
+      return after;
+    };
+  }
+  return run;
+}
+
+}  // namespace
+
+std::vector<Half> make_halves(const ModelDefinition& model, const ComponentStore& store,
+                              HalfLayers halves, const HalfBuilders& builders,
+                              const c10::intrusive_ptr<WeightGradients>& gradients) {
+  std::map<Slot, std::vector<double>> weights;
+  for (const Slot slot : model.sharing.slots()) weights[slot] = gradient_weights_of(model, slot);
+  std::vector<Half> list;
+  for (int half = halves.begin; half < halves.end; ++half) {
+    const HalfLayer place = half_layer(model, half);
+    const Branch& branch = model.branches[static_cast<size_t>(place.branch)];
+    const auto builder = builders.find(branch.name);
+    if (builder == builders.end()) {
+      throw std::logic_error(fmt::format("no half is built for the branch {}", branch.name));
+    }
+    const auto position = static_cast<size_t>(half) / model.branches.size();
+    HalfWeights own(model, store, place,
+                    {weights[branch.norm][position], weights[branch.weights][position]}, gradients);
+    HalfFunction run = between_passes(builder->second(own), model, half, own);
+    list.push_back({place, std::move(run), own.views()});
+  }
+  return list;
+}
+
+Norm make_final_norm(const ModelSpec& model, const ComponentStore& store) {
+  Norm norm = norm_of(model, {store.at({Kind::final_norm}, "weight")}, 1.0);
+  if (norm.kind == NormKind::layer) norm.bias = store.at({Kind::final_norm}, "bias");
+  return norm;
+}
+
+namespace {
+
+/// Finds two layers whose memory and map disagree.
+class TieCheck {
+ public:
+  explicit TieCheck(const SharingMap& map) : map_(map) {}
+
+  void add(const View& view, int layer) {
+    Component expected = view.component;
+    std::string what = "adapters";
+    if (expected.kind == Kind::slot) {
+      expected.id = map_.id(expected.slot, layer);
+      what = expected.slot.name;
+    } else if (expected.kind != Kind::adapter) {
+      what = to_string(expected);
+    }
+    const Place place{to_string(expected) + "/" + view.name, what, layer};
+    compare(view.parameter.value, place, values_);
+    if (view.parameter.gradient.defined()) compare(view.parameter.gradient, place, gradients_);
+  }
+
+ private:
+  struct Place {
+    std::string path;  ///< of the parameter that the map gives the layer
+    std::string what;
+    int layer;
+  };
+  struct Seen {
+    std::map<const void*, Place> by_memory;
+    std::map<std::string, std::pair<const void*, int>> by_path;  ///< memory and layer
+  };
+
+  static void compare(const torch::Tensor& tensor, const Place& place, Seen& seen) {
+    const void* memory = tensor.data_ptr();
+    const auto [other, new_memory] = seen.by_memory.emplace(memory, place);
+    if (!new_memory && other->second.path != place.path) {
+      throw std::logic_error(fmt::format("{} of layers {} and {} should not share memory",
+                                         place.what, other->second.layer, place.layer));
+    }
+    const auto [same, new_path] = seen.by_path.emplace(place.path, std::pair(memory, place.layer));
+    if (!new_path && same->second.first != memory) {
+      throw std::logic_error(fmt::format("{} of layers {} and {} should share memory", place.what,
+                                         same->second.second, place.layer));
+    }
+  }
+
+  const SharingMap& map_;
+  Seen values_;
+  Seen gradients_;
+};
+
+}  // namespace
+
+void check_ties(const std::vector<Half>& halves, const SharingMap& map) {
+  TieCheck check(map);
+  for (const Half& half : halves) {
+    for (const View& view : half.views) check.add(view, half.place.layer);
+  }
+}
+
+}  // namespace rondo
