@@ -75,13 +75,13 @@ int inspect_command(const Arguments& arguments) {
   if (verify) reader.verify();
   if (sequence == 0) sequence = sequence_in(header.config);
   if (as_json) {
-    nlohmann::json json = report(reader, parameters, sequence);
+    nlohmann::json json = report(reader, wanted, sequence);
     if (verify) json["verified"] = true;
     json["sealed"] = reader.sealed();
     std::cout << json.dump() << "\n";
     return 0;
   }
-  print(reader, parameters, sequence);
+  print(reader, wanted, sequence);
   if (verify) {
     std::cout << "all checksums match"
               << (reader.sealed() ? "\n"

@@ -41,9 +41,9 @@ TEST(Checkpoint, ComesBackBitForBit) {
   EXPECT_EQ(header.step, expected.step);
   EXPECT_EQ(header.tokens, expected.tokens);
   EXPECT_EQ(header.config, expected.config);
-  EXPECT_EQ(header.model.spec, expected.model);
-  EXPECT_EQ(header.model.sharing, expected.sharing);
-  EXPECT_EQ(header.model.relaxation_rank, expected.relaxation_rank);
+  EXPECT_EQ(header.model.spec, expected.model.spec);
+  EXPECT_EQ(header.model.sharing, expected.model.sharing);
+  EXPECT_EQ(header.model.relaxation_rank, expected.model.relaxation_rank);
   EXPECT_EQ(header.tokenizer, expected.tokenizer);
   const auto datasets = example_datasets();
   EXPECT_EQ(reader.datasets().size(), datasets.size());
@@ -286,7 +286,7 @@ TEST(Checkpoint, NamesMissingExtraAndMisshapenDatasets) {
     return error_of<UserError>([&] { check_parameters(reader, parameters); });
   };
   auto parameters = example_parameters();
-  parameters.push_back({"attention/9", "q_proj/weight", {8, 8}});
+  parameters.push_back({{Kind::slot, Slot::attention, 9}, "q_proj/weight", {8, 8}});
   expect_contains(complaint(parameters), "lacks /parameters/attention/9/q_proj/weight");
   parameters = example_parameters();
   parameters.erase(parameters.begin());

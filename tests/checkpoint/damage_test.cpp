@@ -59,8 +59,9 @@ void examine_checkpoint(const std::string& folder) {
   const CheckpointHeader expected = example_header();
   demand(header.step == expected.step && header.tokens == expected.tokens, "step");
   demand(header.config == expected.config && header.tokenizer == expected.tokenizer, "config");
-  demand(header.model.spec == expected.model && header.model.sharing == expected.sharing, "model");
-  demand(header.model.relaxation_rank == expected.relaxation_rank, "rank");
+  demand(header.model.spec == expected.model.spec && header.model.sharing == expected.model.sharing,
+         "model");
+  demand(header.model.relaxation_rank == expected.model.relaxation_rank, "rank");
   const std::vector<DatasetSpec> datasets = example_datasets();
   demand(reader.datasets().size() == datasets.size(), "the list of datasets");
   for (size_t k = 0; k < datasets.size(); ++k) {
@@ -84,15 +85,16 @@ void examine_folder(const std::string& folder) {
   const UntiedModel model = open_hugging_face(folder);
   read_parameters(model);
   const auto tensors = counted_tensors();
-  const auto same = [&](const char* theirs, const char* component, const char* name) {
+  const auto same = [&](const char* theirs, const Component& component, const char* name) {
     const torch::Tensor& expected = tensors.at(theirs);
     demand(torch::equal(model.parameters({component, name, expected.sizes().vec()}), expected),
            theirs);
   };
-  same("model.embed_tokens.weight", "embedding", "weight");
-  same("model.norm.weight", "final_norm", "weight");
-  same("model.layers.1.self_attn.q_proj.weight", "attention/1", "q_proj/weight");
-  same("model.layers.3.mlp.down_proj.weight", "feed_forward/3", "down_proj/weight");
+  same("model.embed_tokens.weight", {Kind::embedding}, "weight");
+  same("model.norm.weight", {Kind::final_norm}, "weight");
+  same("model.layers.1.self_attn.q_proj.weight", {Kind::slot, Slot::attention, 1}, "q_proj/weight");
+  same("model.layers.3.mlp.down_proj.weight", {Kind::slot, Slot::feed_forward, 3},
+       "down_proj/weight");
   demand(model.header.model.spec.depth == 4, "the depth");
 }
 

@@ -14,10 +14,11 @@ namespace {
 
 /// Components of odd sizes, so that shards cut through tensors.
 std::vector<ParameterSpec> parameters() {
-  return {{"attention/0", "q_proj/weight", {7, 5}},
-          {"attention/0", "k_proj/weight", {3, 5}},
-          {"attention_norm/0", "weight", {5}},
-          {"embedding", "weight", {11, 5}}};
+  const Component attention{Kind::slot, Slot::attention, 0};
+  return {{attention, "q_proj/weight", {7, 5}},
+          {attention, "k_proj/weight", {3, 5}},
+          {{Kind::slot, Slot::attention_norm, 0}, "weight", {5}, Role::gain},
+          {{Kind::embedding}, "weight", {11, 5}, Role::embedding}};
 }
 
 /// Everyone holds all but the embedding, which only the first and the last rank hold: a tied
@@ -91,7 +92,7 @@ TEST(ReplicaBuffers, CountEachComponentOnceInTheNorm) {
     ranks.buffers().reduce();
     double squares = 0.0;
     for (const ParameterSpec& spec : parameters()) {
-      const double factor = holder_sum(spec.component, ranks.world().size());
+      const double factor = holder_sum(to_string(spec.component), ranks.world().size());
       for (int64_t i = 1; i <= spec.count(); ++i) squares += std::pow(factor * i, 2);
     }
     EXPECT_NEAR(ranks.buffers().gradient_norm(), std::sqrt(squares), 1e-9);
@@ -116,7 +117,7 @@ TEST(ReplicaBuffers, BringTheSameUpdateToEveryHolder) {
     ranks.buffers().wait_for_values();
     for (const ParameterSpec& spec : parameters()) {
       if (!ranks.holds(spec.path())) continue;
-      const double factor = holder_sum(spec.component, ranks.world().size());
+      const double factor = holder_sum(to_string(spec.component), ranks.world().size());
       const torch::Tensor value = ranks.store().at(spec.path()).value.reshape(-1);
       for (int64_t i = 1; i <= spec.count(); ++i) {
         EXPECT_NEAR(value[i - 1].item<double>(),

@@ -35,26 +35,25 @@ TEST(ComponentStore, PadsABufferToEqualShards) {
 
 TEST(ComponentStore, StacksNeighboursWithoutACopy) {
   const TinyModel tiny(tiny_model({.strategy = "universal"}, 1));
-  const Parameter both =
-      tiny.store.stacked({"feed_forward/0/gate_proj/weight", "feed_forward/0/up_proj/weight"});
+  const Component block{Kind::slot, Slot::feed_forward, 0};
+  const Parameter both = tiny.store.stacked(block, {"gate_proj/weight", "up_proj/weight"});
   EXPECT_EQ(both.value.sizes(), (std::vector<int64_t>{48, 16}));
   EXPECT_EQ(both.value[24].data_ptr(), tiny.value("feed_forward/0/up_proj/weight").data_ptr());
-  EXPECT_THROW(
-      tiny.store.stacked({"feed_forward/0/gate_proj/weight", "feed_forward/0/down_proj/weight"}),
-      std::logic_error);
+  EXPECT_THROW(tiny.store.stacked(block, {"gate_proj/weight", "down_proj/weight"}),
+               std::logic_error);
 }
 
 TEST(Precision, RefusesWhatItDoesNotKnow) { EXPECT_THROW(Precision::parse("float16"), UserError); }
 
 TEST(InitialValues, DependOnSeedAndPathAlone) {
   TinyModel whole(tiny_model({.strategy = "cycle", .unique = 2}, 4));
-  draw_initial_values(whole.store, whole.model, 7);
+  draw_initial_values(whole.store, 7);
   ComponentStore part(whole.parameters(), {{{"feed_forward/1"}, 1}}, Precision::parse("float64"),
                       torch::kCPU);
-  draw_initial_values(part, whole.model, 7);
+  draw_initial_values(part, 7);
   const std::string path = "feed_forward/1/up_proj/weight";
   EXPECT_TRUE(part.at(path).value.equal(whole.value(path)));
-  draw_initial_values(part, whole.model, 8);
+  draw_initial_values(part, 8);
   EXPECT_FALSE(part.at(path).value.equal(whole.value(path)));
   EXPECT_FALSE(whole.value(path).equal(whole.value("feed_forward/0/up_proj/weight")));
 }
@@ -64,7 +63,7 @@ TEST(InitialValues, AreScaledByTheExecutedDepth) {
   definition.spec.hidden = 64;
   definition.spec.ffn = 256;
   TinyModel tiny(definition);
-  draw_initial_values(tiny.store, tiny.model, 1);
+  draw_initial_values(tiny.store, 1);
   const auto deviation = [&](const std::string& path) {
     return tiny.value(path).std().item<double>();
   };
@@ -80,7 +79,7 @@ TEST(InitialValues, OfRelaxedLayersAreThoseOfStrictOnes) {
   TinyModel relaxed(definition);
   definition.relaxation_rank = 0;
   TinyModel strict(definition);
-  for (TinyModel* tiny : {&relaxed, &strict}) draw_initial_values(tiny->store, tiny->model, 1);
+  for (TinyModel* tiny : {&relaxed, &strict}) draw_initial_values(tiny->store, 1);
   EXPECT_EQ(relaxed.step(tiny_batch()), strict.step(tiny_batch()));
 }
 

@@ -21,10 +21,11 @@ const ConfigFolder& folder() {
 StoredModel stored_model() {
   StoredModel stored{.file = "stored.h5",
                      .config = "[sharing]\nstrategy = \"cycle\"\nunique = 3\n"};
-  stored.spec = {.hidden = 32, .depth = 6, .heads = 4, .kv_heads = 2, .head_dim = 8, .ffn = 48};
-  stored.spec.vocab = 64;
-  stored.sharing = make_sharing_map({.strategy = "cycle", .unique = 3}, 6);
-  stored.relaxation_rank = 2;
+  stored.model.spec = {
+      .hidden = 32, .depth = 6, .heads = 4, .kv_heads = 2, .head_dim = 8, .ffn = 48};
+  stored.model.spec.vocab = 64;
+  stored.model.sharing = make_sharing_map({.strategy = "cycle", .unique = 3}, 6);
+  stored.model.relaxation_rank = 2;
   return stored;
 }
 
@@ -38,7 +39,7 @@ Config adopt(std::vector<std::string> overrides, const StoredModel& stored = sto
 
 TEST(AdoptModel, TheFilesModelReplacesThatOfTheDefaultGroups) {
   const Config config = adopt({"train.steps=7", "sharing.gradient=mean"});
-  EXPECT_EQ(config.model, stored_model().spec);
+  EXPECT_EQ(config.model, stored_model().model.spec);
   EXPECT_EQ(config.relaxation_rank, 2);
   EXPECT_EQ(config.sharing.strategy, "cycle");
   EXPECT_EQ(config.sharing.unique, 3);
