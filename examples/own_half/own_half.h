@@ -1,6 +1,6 @@
 // A residual branch of one's own, in ordinary LibTorch code: x + gate ⊙ tanh(norm(x)·Wᵀ) in place
-// of the feed-forward. Its parameters are stored, shared, placed on pipeline ranks, reduced, updated
-// and saved like all others; nothing else of rondo knows of it.
+// of the feed-forward. Its parameters are stored, shared, placed on pipeline ranks, reduced,
+// updated and saved like all others; nothing else of rondo knows of it.
 #pragma once
 
 #include "model/half.h"
@@ -17,12 +17,12 @@ inline Branch mixer_branch(const ModelSpec& model) {
                       {"gate", {hidden}, Role::gain, {.mean = 1.0}}}};
 }
 
-/// Its mathematics. Autograd differentiates it; GraphParameter::tensor() brings the gradients of the
-/// parameters into rondo's buffers.
+/// Its mathematics. Autograd differentiates it; GraphParameter::tensor() brings the gradients of
+/// the parameters into rondo's buffers.
 inline HalfFunction mixer_half(HalfWeights& weights) {
   return [norm = weights.norm(), mix = weights.parameter("mix/weight"),
           gate = weights.parameter("gate")](const Stream& stream, const HalfContext&) -> Stream {
-    const torch::Tensor read = normalise(stream.x, norm);                         // [rows, hidden]
+    const torch::Tensor read = normalise(stream.x, norm);                        // [rows, hidden]
     const torch::Tensor mixed = torch::tanh(torch::linear(read, mix.tensor()));  // [rows, hidden]
     return {.x = stream.x + gate.tensor() * mixed};
   };
