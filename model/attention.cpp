@@ -82,18 +82,13 @@ std::pair<Tensor, Tensor> append(KeyValueCache& cache, const Tensor& keys, const
   return {cache.keys.narrow(2, 0, cache.filled), cache.values.narrow(2, 0, cache.filled)};
 }
 
-/// Causal: the last query sees every key, the one before it all but one, … All [batch, heads or
-/// kv_heads, positions, head_dim].
-Tensor mix(const Tensor& queries, const Tensor& keys, const Tensor& values) {
-  const int64_t own = queries.size(2);
-  const int64_t earlier = keys.size(2) - own;
-  std::optional<Tensor> mask;  // [own, earlier + own]
-  if (earlier > 0) {
-    mask = at::ones({own, earlier + own}, queries.options().dtype(torch::kBool)).tril(earlier);
-  }
-  return at::scaled_dot_product_attention(queries, keys, values, mask, /*dropout_p=*/0.0,
-                                          /*is_causal=*/earlier == 0, /*scale=*/{},
-                                          /*enable_gqa=*/keys.size(1) != queries.size(1));
+/// Queries [batch, heads, own, head_dim] see those keys of [batch, kv_heads, positions, head_dim]
+/// that `mask` [own, positions] names; undefined: causal, of as many positions.
+Tensor mix(const Tensor& queries, const Tensor& keys, const Tensor& values, const Tensor& mask) {
+  const bool causal = !mask.defined();
+  return at::scaled_dot_product_attention(
+      queries, keys, values, causal ? std::nullopt : std::optional(mask), /*dropout_p=*/0.0,
+      /*is_causal=*/causal, /*scale=*/{}, /*enable_gqa=*/keys.size(1) != queries.size(1));
 }
 
 }  // namespace
@@ -118,6 +113,16 @@ RotaryTable RotaryTable::positions(int64_t begin, int64_t count) const {
   return part;
 }
 
+AttentionMasks::AttentionMasks(int64_t window, int64_t begin, int64_t count, torch::Device device) {
+  const int64_t end = begin + count;
+  const bool hides = window > 0 && window < end;
+  if (begin == 0 && !hides) return;
+  const Tensor causal =
+      at::ones({count, end}, torch::dtype(torch::kBool).device(device)).tril(begin);
+  if (begin > 0) whole = causal;
+  this->window = hides ? causal.triu(begin - window + 1) : whole;
+}
+
 TurnedHeads turn_heads(const Tensor& qkv, const ModelSpec& model, const RotaryTable& table) {
   const variable_list parts = TurnHeadsFunction::apply(qkv, model.heads, table);
   return {parts[0], parts[1], parts[2]};
@@ -125,7 +130,7 @@ TurnedHeads turn_heads(const Tensor& qkv, const ModelSpec& model, const RotaryTa
 
 Tensor attend(const Tensor& x, const Tensor& residual, const Attention& use,
               const LayerContext& context) {
-  const auto& [model, table, cache] = context;
+  const auto& [model, table, masks, cache] = context;
   const int64_t sequence = table.cosine.size(1);
   const int64_t groups = model.heads + 2 * model.kv_heads;
   Tensor qkv = linear(x, use.qkv).view({-1, sequence, groups, model.head_dim});
@@ -135,7 +140,8 @@ Tensor attend(const Tensor& x, const Tensor& residual, const Attention& use,
   Tensor keys = heads_first(turned.keys);  // [batch, kv_heads, sequence, head_dim]
   Tensor values = heads_first(turned.values);
   if (cache != nullptr) std::tie(keys, values) = append(*cache, keys, values);
-  const Tensor mixed = mix(heads_first(turned.queries), keys, values);
+  const Tensor mixed =
+      mix(heads_first(turned.queries), keys, values, use.slides ? masks.window : masks.whole);
   const Tensor joined = heads_first(mixed).reshape({x.size(0), model.heads * model.head_dim});
   return use.output(joined, residual);
 }

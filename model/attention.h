@@ -25,6 +25,18 @@ struct RotaryTable {
   RotaryTable positions(int64_t begin, int64_t count) const;
 };
 
+/// Which keys, of positions [0, begin + count), the queries of positions [begin, begin + count)
+/// see.
+struct AttentionMasks {
+  /// [count, begin + count] bool: all before them. Undefined where begin is 0.
+  torch::Tensor whole;
+  /// The same of a layer that slides: the last `window` alone. `whole` where that hides nothing.
+  torch::Tensor window;
+
+  /// A window of 0 hides nothing.
+  AttentionMasks(int64_t window, int64_t begin, int64_t count, torch::Device device);
+};
+
 /// Queries and keys turned by position, and values: [batch, sequence, heads, head_dim] each.
 struct TurnedHeads {
   torch::Tensor queries;
@@ -42,6 +54,7 @@ struct Attention {
   Join output;  ///< [hidden, heads·head_dim]
   std::optional<Norm> query_norm = {};  ///< of each head, before it is turned: gain [head_dim]
   std::optional<Norm> key_norm = {};    ///< likewise; there exactly when query_norm is
+  bool slides = false;  ///< sees a window only: of the executed layer, not of its weights
 };
 
 /// What one executed layer has seen of a sequence that goes on. Layers that share weights have one
@@ -57,6 +70,7 @@ struct KeyValueCache {
 struct LayerContext {
   const ModelSpec& model;
   const RotaryTable& table;        ///< of the positions at hand
+  const AttentionMasks& masks;     ///< likewise
   KeyValueCache* cache = nullptr;  ///< of this layer, for a sequence that goes on
 };
 

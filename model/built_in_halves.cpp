@@ -1,4 +1,5 @@
 // The branches of every family, as choices of one block's parts.
+#include "model/definition/attention_window.h"
 #include "model/definition/families.h"
 #include "model/feed_forward.h"
 #include "model/half.h"
@@ -10,7 +11,8 @@ HalfFunction attention_half(HalfWeights& weights) {
   const BlockParts& parts = block_parts(weights.spec());
   const Norm norm = weights.norm();
   Attention use{.qkv = weights.linear({"q_proj", "k_proj", "v_proj"}, parts.qkv_bias),
-                .output = weights.join("o_proj", parts.output_bias)};
+                .output = weights.join("o_proj", parts.output_bias),
+                .slides = window_of(weights.spec(), weights.layer()) > 0};
   if (parts.query_key_norm) {
     use.query_norm = weights.inner_norm("q_norm");
     use.key_norm = weights.inner_norm("k_norm");

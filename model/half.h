@@ -57,6 +57,8 @@ class HalfWeights {
               c10::intrusive_ptr<WeightGradients> gradients);
 
   const ModelSpec& spec() const { return model_.spec; }
+  /// Of the sharing map.
+  int layer() const { return place_.layer; }
 
   /// The norm before the branch.
   Norm norm();

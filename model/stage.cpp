@@ -57,6 +57,7 @@ Stage::Stage(const ModelDefinition& model, const ComponentStore& store, const St
       options_(options),
       table_(model.spec, options.sequence,
              torch::dtype(store.precision().compute).device(store.device())),
+      masks_(model.spec.window, 0, options.sequence, store.device()),
       gradients_(c10::make_intrusive<WeightGradients>()),
       halves_(make_halves(model_, store, options.halves, options.builders, gradients_)) {
   for (size_t i = 0; i < halves_.size(); ++i) {
@@ -85,7 +86,7 @@ Stream Stage::start(const Microbatch& batch, const Stream& stream) const {
 }
 
 Stream Stage::run(Run part, const Stream& stream, LossTerms& losses) const {
-  const HalfContext context{{.model = model_.spec, .table = table_}, losses};
+  const HalfContext context{{.model = model_.spec, .table = table_, .masks = masks_}, losses};
   Stream after = stream;
   for (size_t i = part.begin; i < part.end; ++i) after = halves_[i].run(after, context);
   return after;
@@ -199,10 +200,11 @@ Tensor Stage::next_features(const Tensor& tokens, SequenceMemory& memory) const 
   const torch::NoGradGuard no_grad;
   const int64_t count = tokens.size(0);
   const RotaryTable table = table_.positions(memory.positions, count);
+  const AttentionMasks masks(model_.spec.window, memory.positions, count, table.cosine.device());
   LossTerms losses;
   Stream stream{.x = embed(tokens, count, *embedding_, memory.positions)};
   for (size_t i = 0; i < halves_.size(); ++i) {
-    stream = halves_[i].run(stream, {{model_.spec, table, &memory.halves[i]}, losses});
+    stream = halves_[i].run(stream, {{model_.spec, table, masks, &memory.halves[i]}, losses});
   }
   memory.positions += count;
   return normalise(stream.x, *final_norm_);

@@ -116,6 +116,7 @@ class Stage {
   ModelDefinition model_;
   StageOptions options_;
   RotaryTable table_;
+  AttentionMasks masks_;
   c10::intrusive_ptr<WeightGradients> gradients_;
   std::vector<Half> halves_;
   std::vector<Run> layers_;

@@ -6,6 +6,7 @@
 
 #include "base/user_error.h"
 #include "checkpoint/format/json_fault.h"
+#include "model/definition/attention_window.h"
 #include "model/definition/families.h"
 #include "model/definition/model_definition.h"
 
@@ -39,6 +40,8 @@ void for_each_later_field(Model& model, Visit visit) {
   visit("pass_norm", model.pass_norm);
   visit("pass_encoding", model.pass_encoding);
   visit("branch_scales", model.branch_scales);
+  visit("window", model.window);
+  visit("window_layers", model.window_layers);
 }
 
 Json parse_object(const std::string& text, const std::string& what) {
@@ -101,6 +104,7 @@ ModelSpec model_from_json(const std::string& text) {
       throw UserError(fmt::format("model.{} = {} must be at most {}", key, size, largest_size));
     }
   }
+  if (const auto fault = window_fault(model)) throw UserError("model." + *fault);
   return model;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "model/definition/attention_window.h"
 #include "model/definition/parameters.h"
 
 namespace rondo {
@@ -84,9 +85,18 @@ int64_t CostModel::workspace_bytes() const {
   return most;
 }
 
+/// Causal attention leaves half of the keys out. LibTorch's kernels compute a mask's hidden scores
+/// too, so that a window shorter than the text costs all of them.
+int64_t CostModel::scored_tokens(int layer) const {
+  const int64_t window = window_of(workload_.model, layer);
+  const bool masked = window > 0 && window < workload_.sequence;
+  return masked ? 2 * workload_.sequence : workload_.sequence;
+}
+
 /// Each matrix weight costs two operations a token forward, and as many for either gradient. Causal
-/// attention multiplies queries with half of the keys and the result with half of the values; its
-/// backward, twice that, is all for the input. What is kept is touched twice forward, thrice back.
+/// attention multiplies queries with half of the keys and the result with half of the values (see
+/// scored_tokens); its backward, twice that, is all for the input. What is kept is touched twice
+/// forward, thrice back.
 ChunkCost CostModel::half_layer(int half) const {
   const ModelSpec& model = workload_.model;
   const int layer = half / 2;
@@ -103,7 +113,7 @@ ChunkCost CostModel::half_layer(int half) const {
   const int64_t kept =
       2 * model.hidden + (attends ? 3 * (queries + keys) : matrices_.at(component) * model.ffn);
   const double product_s = 2.0 * static_cast<double>(weights) * tokens() / machine_.flops_per_s;
-  const double attention_s = attends ? 2.0 * static_cast<double>(workload_.sequence * queries) *
+  const double attention_s = attends ? 2.0 * static_cast<double>(scored_tokens(layer) * queries) *
                                            tokens() / machine_.flops_per_s
                                      : 0.0;
   const int64_t live = workload_.micro_batch * workload_.sequence * kept * workload_.compute_bytes;

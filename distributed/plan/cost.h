@@ -94,6 +94,8 @@ class CostModel {
   };
   Upkeep upkeep(const BufferGroup& group, int64_t members) const;
   ChunkCost half_layer(int half) const;
+  /// Keys whose scores a query of the layer costs, times two.
+  int64_t scored_tokens(int layer) const;
   ChunkCost embedding() const;
   ChunkCost head() const;
   double touch_s(double bytes) const { return bytes / machine_.memory_bytes_per_s; }

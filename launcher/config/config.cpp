@@ -11,6 +11,7 @@
 #include "launcher/config/compose.h"
 #include "launcher/config/schema.h"
 #include "launcher/config/value.h"
+#include "model/definition/attention_window.h"
 #include "model/definition/families.h"
 #include "model/definition/recurrence.h"
 #include "training/pass_schedule.h"
@@ -74,6 +75,11 @@ Complaint learned_positions(const Config& c) {
       "model.positions = {} is less than data.sequence = {}, and {} learns a row for each "
       "position; set model.positions to {} or more",
       c.model.positions, needed, c.model.family, needed);
+}
+
+Complaint possible_window(const Config& c) {
+  const auto fault = window_fault(c.model);
+  return fault ? Complaint("model." + *fault) : std::nullopt;
 }
 
 Complaint whole_batches(const Config& c) {
@@ -146,6 +152,7 @@ std::vector<Check> checks() {
       {{"model.hidden", "model.heads", "model.head_dim", "model.family"}, even_head},
       {{"model.kv_heads", "model.heads"}, head_groups},
       {{"model.family", "model.positions", "data.sequence"}, learned_positions},
+      {{"model.window", "model.window_layers", "model.depth"}, possible_window},
       {{"train.micro_batch", "train.global_batch"}, whole_batches},
       {{"log.trace_step", "train.steps"}, traced_step},
       {{"train.distill", "train.distill_weight", "train.distill_temperature"}, taught_by_somebody},

@@ -193,6 +193,8 @@ std::vector<ConfigField> model_fields() {
       model.key("rope_theta", &ModelSpec::rope_theta, positive()),
       model.key("rotary_fraction", &ModelSpec::rotary_fraction, within(0, 1)),
       model.key("norm_eps", &ModelSpec::norm_eps, positive()),
+      model.key("window", &ModelSpec::window, at_least(0)),
+      model.key("window_layers", &ModelSpec::window_layers),
       model.key("tie_embeddings", &ModelSpec::tie_embeddings),
       sharing.key("strategy", &SharingOptions::strategy, strategy),
       sharing.key("unique", &SharingOptions::unique, at_least(0)),

@@ -20,6 +20,8 @@ struct ModelSpec {
   double rope_theta = 10000.0;
   double rotary_fraction = 1.0;  ///< of each head that positions turn
   double norm_eps = 1e-5;
+  int64_t window = 0;                 ///< tokens that a sliding layer sees; 0: none slides
+  std::string window_layers = "all";  ///< which do: see attention_window.h
   bool tie_embeddings = true;
   /// A norm after every pass over the recurring layers, unless the final norm follows at once:
   /// "none", "shared" (the final norm's weights) or "own" (one for each pass).

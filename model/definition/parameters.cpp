@@ -5,6 +5,7 @@
 #include <functional>
 #include <numeric>
 
+#include "model/definition/attention_window.h"
 #include "model/definition/families.h"
 
 namespace rondo {
@@ -193,18 +194,19 @@ ParameterCounts count_parameters(const ModelDefinition& model) {
 
 double flops_per_token(const ModelDefinition& model, int64_t sequence) {
   int64_t matrix_weights = model.spec.vocab * model.spec.hidden;  // the head's product
-  int64_t attending = 0;                                          // layers
+  // Scores and values: 2 products of S·heads·head_dim multiply-adds a token, half of them masked.
+  double attention = 0.0;
   for (int half = 0; half < half_layers(model); ++half) {
     for (const Component& component : components_of(model, half)) {
-      attending += component.kind == Kind::slot && component.slot == Slot::attention ? 1 : 0;
+      if (component.kind == Kind::slot && component.slot == Slot::attention) {
+        attention += attended_tokens(model.spec, half_layer(model, half).layer, sequence) *
+                     static_cast<double>(model.spec.heads * model.spec.head_dim);
+      }
       for (const ParameterSpec& parameter : parameters_of(model, component)) {
         matrix_weights += parameter.role == Role::matrix ? parameter.count() : 0;
       }
     }
   }
-  // Scores and values: 2 products of S·heads·head_dim multiply-adds a token, half of them masked.
-  const auto attention =
-      static_cast<double>(attending * sequence * model.spec.heads * model.spec.head_dim);
   return 6.0 * (static_cast<double>(matrix_weights) + attention);
 }
 

@@ -53,6 +53,18 @@ TEST(Cost, CountsTheOperationsOfAHalfLayerByHand) {
                    2 * (seconds(attention) + seconds(feed_forward)));
 }
 
+TEST(Cost, ChargesAWindowForTheScoresThatItsMaskHides) {
+  Workload work = tiny({"none"}, 4);
+  const double whole = CostModel(work, counting()).chunk({2, 3}, false).forward_s;
+  work.model.window = 4;
+  work.model.window_layers = "fs";
+  const CostModel model(work, counting());
+  EXPECT_DOUBLE_EQ(model.chunk({2, 3}, false).forward_s, whole + tokens * 10 * 8 / 2 * 2 * 2);
+  EXPECT_DOUBLE_EQ(model.chunk({4, 5}, false).forward_s, whole) << "layer 2 does not slide";
+  work.model.window = 10;
+  EXPECT_DOUBLE_EQ(CostModel(work, counting()).chunk({2, 3}, false).forward_s, whole);
+}
+
 TEST(Cost, ChargesTheHeadToTheChunkThatEndsAndAllOfItForward) {
   const CostModel model(tiny({"none"}, 4), counting());
   const double head =
