@@ -1,7 +1,7 @@
 #include "checkpoint/conversion/conversion.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <tuple>
 #include <utility>

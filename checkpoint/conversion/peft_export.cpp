@@ -1,7 +1,7 @@
 #include "checkpoint/conversion/peft_export.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <map>
@@ -25,7 +25,7 @@ struct Factors {
 
 /// One of their modules, and ours that it is stacked of.
 struct Module {
-  HfTensor weight;
+  ForeignTensor weight;
   std::vector<Factors> parts;
 
   int64_t rank() const {
@@ -83,7 +83,7 @@ torch::Tensor stacked_b(const UntiedModel& model, const Module& module) {
     column += part.rank();
     parts.push_back(wide);
   }
-  HfTensor place = module.weight;
+  ForeignTensor place = module.weight;
   place.transposed = false;  // PEFT's B is [out, r] also where the weight is [in, out]
   return put_parts(place, parts, model.header.model.spec);
 }

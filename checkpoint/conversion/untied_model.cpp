@@ -1,8 +1,8 @@
 #include "checkpoint/conversion/untied_model.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <memory>
@@ -24,10 +24,9 @@ namespace {
 void check_tensor(const SafetensorsFolder& folder, const std::string& dir, const std::string& name,
                   const std::vector<int64_t>& shape) {
   if (!folder.has(name)) {
-    throw UserError(fmt::format(
-        "{} lacks tensor {} of shape {}, which the model of its config.json needs: copy "
-        "or download it too",
-        dir, name, shape));
+    throw UserError(
+        fmt::format("{} lacks tensor {} of shape {}, which the model of its config.json needs: {}",
+                    dir, name, shape, folder.why_missing(name)));
   }
   const SafetensorsFile::Entry& entry = folder.entry(name);
   if (entry.shape != shape) {
@@ -38,6 +37,15 @@ void check_tensor(const SafetensorsFolder& folder, const std::string& dir, const
     throw UserError(
         fmt::format("{}: tensor {} is {}: expected F32, F64, F16 or BF16", dir, name, entry.dtype));
   }
+}
+
+/// Values that are not finite would spread over all that is made of them.
+torch::Tensor finite(torch::Tensor values, const std::string& file, const std::string& name) {
+  const int64_t wrong = values.isfinite().logical_not().sum().item<int64_t>();
+  if (wrong == 0) return values;
+  throw UserError(fmt::format(
+      "{}: tensor {}: {} of {} values are not finite: take a copy of the model from before that",
+      file, name, wrong, values.numel()));
 }
 
 /// A checkpoint holds tied embeddings once.
@@ -53,12 +61,22 @@ void check_tied_head(const SafetensorsFolder& folder, const std::string& dir,
 /// Some are published as the model without its head, whose names lack their beginning (GPT-2).
 SafetensorsFolder open_tensors(const std::string& dir, const ModelSpec& model) {
   SafetensorsFolder folder(dir);
+  const std::string other_head = hf_other_head(model);
+  if (folder.has(other_head) && !folder.has(hf_head(model))) {
+    folder.rename(other_head, hf_head(model));
+  }
   const std::vector<std::string> names = folder.names();
   const std::string base = hf_base(model);
   const bool bare = std::none_of(names.begin(), names.end(), [&](const std::string& name) {
     return name.starts_with(base) || name == hf_head(model);
   });
   if (bare) folder.put_below(base);
+  // safetensors' save_model keeps one of two names for the same memory.
+  const std::string embedding = hf_embedding(model);
+  const std::string head = hf_head(model);
+  if (model.tie_embeddings && !folder.has(embedding) && folder.has(head)) {
+    folder.rename(head, embedding);
+  }
   return folder;
 }
 
@@ -68,7 +86,7 @@ void check_tensors(const SafetensorsFolder& folder, const std::string& dir,
                    const ModelSpec& model) {
   std::set<std::string> known;
   for (const ParameterSpec& parameter : parameters(untied(model))) {
-    const HfTensor tensor = hf_tensor(model, parameter);
+    const ForeignTensor tensor = hf_tensor(model, parameter);
     check_tensor(folder, dir, tensor.name, hf_shape(tensor, parameter.shape));
     known.insert(tensor.name);
     const std::string head = hf_head(model);
@@ -91,6 +109,23 @@ std::optional<std::string> linear_of(const ParameterSpec& parameter) {
   return parameter.name.substr(0, parameter.name.rfind('/'));
 }
 
+/// What a reader of the folder may want to know.
+std::vector<std::string> notes_on(const SafetensorsFolder& folder, const std::string& dir) {
+  std::vector<std::string> notes;
+  if (folder.passes_index_over()) {
+    notes.push_back(
+        fmt::format("{} holds model.safetensors and shards with an index: the former is read, as "
+                    "transformers does",
+                    dir));
+  }
+  const std::vector<std::string> missing = folder.missing();
+  if (!missing.empty()) {
+    notes.push_back(fmt::format("{}: its index lists what no file holds, nor the model needs: {}",
+                                dir, fmt::join(missing, ", ")));
+  }
+  return notes;
+}
+
 /// What the layer's adapters add to the parameter, float64 and in its shape: B·A of a matrix, its
 /// own of a vector. Undefined where they have nothing for it, or `own` leaves it out.
 torch::Tensor own_term(const CheckpointReader& reader, const ParameterSpec& parameter,
@@ -100,7 +135,7 @@ torch::Tensor own_term(const CheckpointReader& reader, const ParameterSpec& para
   const std::string adapters =
       fmt::format("{}{}/", all_parameters, to_string({Kind::adapter, layer.slot, layer.id}));
   const auto read = [&](const std::string& name) {
-    return reader.read(adapters + name).to(torch::kFloat64);
+    return finite(reader.read(adapters + name), reader.file(), adapters + name).to(torch::kFloat64);
   };
   const auto linear = linear_of(parameter);
   const bool counts = !linear || own == OwnTerms::all;
@@ -144,9 +179,11 @@ UntiedModel open_hugging_face(const std::string& dir) {
   model.header.config = model_to_toml(spec);
   model.header.tokenizer = read_hugging_face_tokenizer(dir);
   model.header.hf_files = read_hugging_face_files(dir);
+  model.notes = notes_on(*folder, dir);
   model.parameters = [=](const ParameterSpec& parameter) {
-    const HfTensor from = hf_tensor(spec, parameter);
-    return take_part(from, folder->read(from.name), spec);
+    const ForeignTensor from = hf_tensor(spec, parameter);
+    const torch::Tensor theirs = folder->read(from.name);
+    return take_part(from, finite(theirs, folder->file_of(from.name), from.name), spec);
   };
   return model;
 }
@@ -159,16 +196,17 @@ UntiedModel open_checkpoint(const std::string& file, OwnTerms own) {
   check_parameters(*reader, all);
   UntiedModel model{.name = file, .header = header};
   model.dtype = reader->dataset(parameter_dataset(all.front())).dtype;
+  const auto read = [=](const std::string& dataset) {
+    return finite(reader->read(dataset), file, dataset);
+  };
   model.parameters = [=](const ParameterSpec& parameter) {
-    torch::Tensor values = reader->read(parameter_dataset(in_map(parameter, map)));
+    torch::Tensor values = read(parameter_dataset(in_map(parameter, map)));
     const torch::Tensor term = own_term(*reader, parameter, own);
     return term.defined() ? values.to(torch::kFloat64) + term : values;
   };
   if (!reader->has(exp_avg_dataset(all.front()))) return model;
   const auto moments = [=](auto dataset_of) {
-    return [=](const ParameterSpec& parameter) {
-      return reader->read(dataset_of(in_map(parameter, map)));
-    };
+    return [=](const ParameterSpec& parameter) { return read(dataset_of(in_map(parameter, map))); };
   };
   model.exp_avg = moments(exp_avg_dataset);
   model.exp_avg_sq = moments(exp_avg_sq_dataset);

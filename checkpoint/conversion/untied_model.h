@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "checkpoint/format/checkpoint.h"
 #include "model/definition/model_spec.h"
@@ -26,6 +27,7 @@ struct UntiedModel {
   torch::Dtype dtype = torch::kFloat32;  ///< of a checkpoint's values
   TensorSource exp_avg = {};             ///< null without optimizer state
   TensorSource exp_avg_sq = {};          ///< likewise
+  std::vector<std::string> notes = {};   ///< on what was passed over in reading
 };
 
 /// DIR with config.json and safetensors. Throws UserError, also for a tensor that the model of the

@@ -1,9 +1,10 @@
 #include "checkpoint/huggingface/hf_config.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
@@ -11,64 +12,67 @@
 #include "base/user_error.h"
 #include "checkpoint/format/json_fault.h"
 #include "checkpoint/format/model_json.h"
+#include "checkpoint/huggingface/hf_value.h"
+#include "model/definition/attention_window.h"
+#include "model/definition/families.h"
 
 namespace rondo {
 namespace {
 
 using Json = nlohmann::json;
 
-/// One config.json, or an object inside it; absent and null entries are the same.
+constexpr const char* sliding = "sliding_attention";
+constexpr const char* full = "full_attention";
+
+/// One config.json. A place is a key, or "a.b": b of the object a.
 class HfConfig {
  public:
   HfConfig(std::string file, Json json) : file_(std::move(file)), json_(std::move(json)) {}
 
-  Json get(const std::string& key) const { return json_.value(key, Json()); }
-
-  HfConfig object(const std::string& key) const {
-    const Json inner = get(key);
-    if (!inner.is_null() && !inner.is_object()) refuse(key, "expected an object");
-    return {file_, inner.is_null() ? Json::object() : inner};
+  /// Nothing where it is absent; null is a value.
+  std::optional<Json> at(const std::string& place) const {
+    const size_t dot = place.find('.');
+    const Json* object = &json_;
+    if (dot != std::string::npos) {
+      const std::string outer = place.substr(0, dot);
+      const auto found = json_.find(outer);
+      if (found == json_.end() || found->is_null()) return std::nullopt;
+      if (!found->is_object()) refuse(outer, "expected an object");
+      object = &*found;
+    }
+    const auto found = object->find(dot == std::string::npos ? place : place.substr(dot + 1));
+    return found == object->end() ? std::nullopt : std::optional<Json>(*found);
   }
 
-  int64_t size(const std::string& key, std::optional<int64_t> otherwise = {}) const {
-    const Json value = get(key);
-    if (value.is_null() && otherwise) return *otherwise;
-    if (!value.is_number_unsigned() || value < 1 || value > largest_size) {
-      refuse(key, fmt::format("expected a size of at least 1, at most {}", largest_size));
+  /// The same, but null is absent.
+  std::optional<Json> value(const std::string& place) const {
+    std::optional<Json> found = at(place);
+    return found && found->is_null() ? std::nullopt : found;
+  }
+
+  int64_t size(const std::string& place, int64_t most = largest_size, int64_t least = 1) const {
+    const Json value = at(place).value_or(Json());
+    if (!value.is_number_unsigned() || value < least || value > most) {
+      refuse(place, fmt::format("expected a size of at least {}, at most {}", least, most));
     }
     return value.get<int64_t>();
   }
 
-  int64_t layers(const std::string& key) const {
-    const int64_t depth = size(key);
-    if (depth > most_layers) refuse(key, fmt::format("expected at most {} layers", most_layers));
-    return depth;
-  }
-
-  double number(const std::string& key, double otherwise) const {
-    const Json value = get(key);
-    if (value.is_null()) return otherwise;
-    if (!value.is_number() || value <= 0) refuse(key, "expected a positive number");
+  double number(const std::string& place) const {
+    const Json value = at(place).value_or(Json());
+    if (!value.is_number() || value <= 0) refuse(place, "expected a positive number");
     return value.get<double>();
   }
 
-  bool flag(const std::string& key, bool otherwise) const {
-    const Json value = get(key);
-    if (value.is_null()) return otherwise;
-    if (!value.is_boolean()) refuse(key, "expected true or false");
+  bool flag(const std::string& place) const {
+    const Json value = at(place).value_or(Json());
+    if (!value.is_boolean()) refuse(place, "expected true or false");
     return value.get<bool>();
   }
 
-  /// The only value of `key` that rondo can represent.
-  void require(const std::string& key, const Json& only) const {
-    const Json value = get(key);
-    if (!value.is_null() && value != only) {
-      refuse(key, fmt::format("rondo represents only {}", only.dump()));
-    }
-  }
-
-  [[noreturn]] void refuse(const std::string& key, const std::string& why) const {
-    throw UserError(fmt::format("{}: {} = {}: {}", file_, key, get(key).dump(), why));
+  [[noreturn]] void refuse(const std::string& place, const std::string& why) const {
+    throw UserError(
+        fmt::format("{}: {} = {}: {}", file_, place, at(place).value_or(Json()).dump(), why));
   }
 
  private:
@@ -88,247 +92,186 @@ HfConfig open_config(const std::string& dir) {
   return {file, Json::parse(read_json_object(file))};
 }
 
-using Read = ModelSpec (*)(const HfConfig&);
-
-/// A scaled rotary embedding would load but compute another function.
-void require_plain_rotary(const HfConfig& config) {
-  config.require("rope_interleaved", false);
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    const HfConfig rope = config.object(key);
-    rope.require("type", "default");
-    rope.require("rope_type", "default");
+/// Stores in the member what stands at `place`.
+void store(const HfConfig& config, const std::string& place, const SpecMember& member,
+           ModelSpec& model) {
+  if (const auto* size = std::get_if<int64_t ModelSpec::*>(&member)) {
+    model.** size = config.size(place, *size == &ModelSpec::depth ? most_layers : largest_size);
+  } else if (const auto* number = std::get_if<double ModelSpec::*>(&member)) {
+    model.** number = config.number(place);
+  } else if (const auto* flag = std::get_if<bool ModelSpec::*>(&member)) {
+    model.** flag = config.flag(place);
   }
 }
 
-/// The same, and of whole heads.
-void require_whole_rotary(const HfConfig& config) {
-  require_plain_rotary(config);
-  config.require("partial_rotary_factor", 1.0);
-  config.object("rope_scaling").require("partial_rotary_factor", 1.0);
-  config.object("rope_parameters").require("partial_rotary_factor", 1.0);
-}
-
-/// The names that the Llama line uses.
-ModelSpec read_sizes(const HfConfig& config) {
-  ModelSpec model;
-  model.hidden = config.size("hidden_size");
-  model.depth = config.layers("num_hidden_layers");
-  model.heads = config.size("num_attention_heads");
-  model.kv_heads = config.size("num_key_value_heads", model.heads);
-  model.head_dim = config.size("head_dim", std::max<int64_t>(model.hidden / model.heads, 1));
-  model.ffn = config.size("intermediate_size");
-  model.vocab = config.size("vocab_size");
-  model.norm_eps = config.number("rms_norm_eps", 1e-6);
-  const double nested_theta = config.object("rope_parameters").number("rope_theta", 10000.0);
-  model.rope_theta = config.number("rope_theta", nested_theta);
-  model.tie_embeddings = config.flag("tie_word_embeddings", false);
-  if (model.heads % model.kv_heads != 0) {
-    config.refuse("num_key_value_heads",
-                  fmt::format("it must divide num_attention_heads = {}", model.heads));
+void store(const ForeignDefault& value, const SpecMember& member, ModelSpec& model) {
+  if (const auto* size = std::get_if<int64_t ModelSpec::*>(&member)) {
+    const auto* derived = std::get_if<DerivedSize>(&value);
+    model.** size = derived != nullptr ? (*derived)(model) : std::get<int64_t>(value);
+  } else if (const auto* number = std::get_if<double ModelSpec::*>(&member)) {
+    model.** number = std::get<double>(value);
+  } else if (const auto* flag = std::get_if<bool ModelSpec::*>(&member)) {
+    model.** flag = std::get<bool>(value);
   }
-  if (model.head_dim % 2 != 0) config.refuse("head_dim", "it must be even");
-  return model;
 }
 
-ModelSpec read_llama(const HfConfig& config) {
-  config.require("attention_bias", false);
-  config.require("mlp_bias", false);
-  config.require("hidden_act", "silu");
-  config.require("sliding_window", nullptr);
-  require_whole_rotary(config);
-  return read_sizes(config);
+/// The first place counts; whatever stands at the others must say the same.
+void read_key(const HfConfig& config, const ForeignKey& key, ModelSpec& model) {
+  const auto counts = std::find_if(key.places.begin(), key.places.end(),
+                                   [&](const auto& place) { return config.at(place).has_value(); });
+  const std::string source = counts == key.places.end() ? "the default" : *counts;
+  const bool is_null = counts != key.places.end() && config.at(*counts)->is_null();
+  if (counts == key.places.end()) {
+    store(key.absent, key.member, model);
+  } else if (is_null && !std::holds_alternative<std::monostate>(key.null)) {
+    store(key.null, key.member, model);
+  } else {
+    store(config, *counts, key.member, model);
+  }
+  std::vector<std::string> others(counts, key.places.end());
+  others.insert(others.end(), key.unread.begin(), key.unread.end());
+  const Json taken = value_of(model, key.member);
+  for (const std::string& other : others) {
+    const std::optional<Json> found = other == source ? std::nullopt : config.at(other);
+    if (!found || (is_null ? found->is_null() : *found == taken)) continue;
+    config.refuse(other, fmt::format("{} is {}, which is what transformers takes; keep one of both",
+                                     source, taken.dump()));
+  }
 }
 
-ModelSpec read_qwen(const HfConfig& config) {
-  config.require("attention_bias", false);  // of Qwen3; Qwen2 always has its three
-  config.require("hidden_act", "silu");
-  config.require("use_sliding_window", false);
-  require_whole_rotary(config);
-  return read_sizes(config);
+void check_fixed(const HfConfig& config, const FixedKey& key) {
+  const std::optional<Json> found = config.value(key.place);
+  if (!found) return;
+  std::vector<std::string> possible;
+  for (const auto& value : key.values) {
+    const Json allowed = std::visit([](const auto& v) { return Json(v); }, value);
+    if (*found == allowed) return;
+    if (std::find(possible.begin(), possible.end(), allowed.dump()) == possible.end()) {
+      possible.push_back(allowed.dump());
+    }
+  }
+  config.refuse(key.place, fmt::format("rondo represents only {}", fmt::join(possible, ", ")));
 }
 
-ModelSpec read_gemma(const HfConfig& config) {
-  // "gelu" in old files means the tanh form too: transformers overrides it.
-  if (config.get("hidden_act") != "gelu") config.require("hidden_act", "gelu_pytorch_tanh");
-  config.require("hidden_activation", "gelu_pytorch_tanh");
-  config.require("attention_bias", false);
-  config.require("use_bidirectional_attention", false);
-  require_whole_rotary(config);
-  ModelSpec model = read_sizes(config);
-  model.head_dim = config.size("head_dim", 256);
-  model.tie_embeddings = config.flag("tie_word_embeddings", true);
-  return model;
+/// transformers reads rope_scaling, unless it is empty, instead of rope_parameters, and can keep
+/// one object for each kind of layer in either.
+void check_rotary_objects(const HfConfig& config) {
+  const Json scaling = config.value("rope_scaling").value_or(Json::object());
+  const Json parameters = config.value("rope_parameters").value_or(Json::object());
+  for (const auto& [name, object] :
+       {std::pair("rope_scaling", scaling), std::pair("rope_parameters", parameters)}) {
+    if (!object.is_object()) config.refuse(name, "expected an object");
+    const bool by_kind = std::any_of(object.begin(), object.end(),
+                                     [](const Json& entry) { return entry.is_object(); });
+    if (by_kind) config.refuse(name, "rondo turns all layers alike: expected no objects inside it");
+  }
+  if (!scaling.empty() && !parameters.empty() && scaling != parameters) {
+    config.refuse("rope_parameters",
+                  "rope_scaling differs, and is what transformers takes; keep one of both");
+  }
 }
 
-ModelSpec read_gpt_neox(const HfConfig& config) {
-  config.require("hidden_act", "gelu");
-  config.require("attention_bias", true);
-  config.require("use_parallel_residual", true);
-  require_plain_rotary(config);
-  ModelSpec model = read_sizes(config);
-  model.norm_eps = config.number("layer_norm_eps", 1e-5);
-  const HfConfig rope = config.object("rope_parameters");
-  model.rope_theta = config.number("rotary_emb_base", rope.number("rope_theta", 10000.0));
-  model.rotary_fraction = config.number("rotary_pct", rope.number("partial_rotary_factor", 0.25));
-  if (model.rotary_fraction > 1.0) config.refuse("rotary_pct", "it must be at most 1");
-  return model;
+std::vector<bool> listed_layers(const HfConfig& config, const ModelSpec& model) {
+  const Json list = *config.value("layer_types");
+  if (!list.is_array() || static_cast<int64_t>(list.size()) != model.depth) {
+    config.refuse("layer_types", fmt::format("expected a list of {} layers", model.depth));
+  }
+  std::vector<bool> slides;
+  for (const Json& kind : list) {
+    if (kind != sliding && kind != full) {
+      config.refuse("layer_types", fmt::format("rondo represents only {}, {}", full, sliding));
+    }
+    slides.push_back(kind == sliding);
+  }
+  return slides;
 }
 
-ModelSpec read_gpt2(const HfConfig& config) {
-  config.require("activation_function", "gelu_new");
-  config.require("scale_attn_weights", true);
-  config.require("scale_attn_by_inverse_layer_idx", false);
-  config.require("add_cross_attention", false);
-  ModelSpec model;
-  model.hidden = config.size("n_embd");
-  model.depth = config.layers("n_layer");
-  model.heads = config.size("n_head");
-  model.kv_heads = model.heads;
-  model.head_dim = std::max<int64_t>(model.hidden / model.heads, 1);
-  model.ffn = config.size("n_inner", 4 * model.hidden);
-  model.vocab = config.size("vocab_size");
-  model.positions = config.size("n_positions");
-  model.norm_eps = config.number("layer_norm_epsilon", 1e-5);
-  model.tie_embeddings = config.flag("tie_word_embeddings", true);
-  return model;
+/// The window that counts; 0: none.
+int64_t window_at(const HfConfig& config, const WindowKeys& keys) {
+  if (keys.switched && !(config.at("use_sliding_window") && config.flag("use_sliding_window"))) {
+    return 0;
+  }
+  const std::optional<Json> found = config.at("sliding_window");
+  if (!found) return keys.slides ? keys.window : 0;
+  return found->is_null() ? 0 : config.size("sliding_window");
 }
 
-struct ModelType {
-  std::string family;
-  Read read;
-};
+/// What the layers are without a list of their kinds.
+std::vector<bool> unlisted_layers(const HfConfig& config, const WindowKeys& keys,
+                                  const ModelSpec& model) {
+  std::vector<bool> slides(static_cast<size_t>(model.depth), true);
+  if (!keys.switched) return slides;
+  const bool has_first = config.at("max_window_layers").has_value();
+  const int64_t first = has_first ? config.size("max_window_layers", largest_size, 0) : keys.first;
+  std::fill_n(slides.begin(), std::min(first, model.depth), false);
+  return slides;
+}
 
-const std::map<std::string, ModelType>& model_types() {
-  static const std::map<std::string, ModelType> types = {
-      {"llama", {"llama", read_llama}}, {"mistral", {"llama", read_llama}},
-      {"qwen2", {"qwen2", read_qwen}},  {"qwen3", {"qwen3", read_qwen}},
-      {"gemma", {"gemma", read_gemma}}, {"gpt_neox", {"gpt_neox", read_gpt_neox}},
-      {"gpt2", {"gpt2", read_gpt2}},
+void read_windows(const HfConfig& config, const WindowKeys& keys, ModelSpec& model) {
+  const int64_t window = window_at(config, keys);
+  if (window > 0 && !keys.slides) {
+    config.refuse("sliding_window", "transformers has no windows for this model_type");
+  }
+  std::vector<bool> slides = unlisted_layers(config, keys, model);
+  if (window == 0) slides.assign(slides.size(), false);
+  if (config.value("layer_types")) {
+    const std::vector<bool> listed = listed_layers(config, model);
+    const bool any = std::count(listed.begin(), listed.end(), true) > 0;
+    if (any && window == 0) {
+      config.refuse("layer_types", "layers slide, but there is no sliding_window in use");
+    }
+    if (!keys.listed && listed != slides) {
+      config.refuse("layer_types", "transformers does not read it for this model_type");
+    }
+    slides = listed;
+  }
+  if (std::count(slides.begin(), slides.end(), true) == 0) return;
+  model.window = window;
+  model.window_layers = window_layers_text(slides);
+}
+
+/// What the sizes must have to do with each other.
+void check_sizes(const HfConfig& config, const ForeignModel& row, const ModelSpec& model) {
+  const auto refuse = [&](const SpecMember& member, const std::string& why) {
+    for (const ForeignKey& key : row.keys) {
+      if (key.member == member && !key.places.empty()) config.refuse(key.places.back(), why);
+    }
+    config.refuse("model_type", why);
   };
-  return types;
+  if (model.heads % model.kv_heads != 0) {
+    refuse(&ModelSpec::kv_heads,
+           fmt::format("it must divide num_attention_heads = {}", model.heads));
+  }
+  if (model.head_dim % 2 != 0 && block_parts(model).rotary) {
+    refuse(&ModelSpec::head_dim, "it must be even");
+  }
+  if (model.rotary_fraction > 1.0) refuse(&ModelSpec::rotary_fraction, "it must be at most 1");
+}
+
+ModelSpec read(const HfConfig& config, const Family& family, const ForeignModel& row) {
+  ModelSpec model;
+  model.family = family.name;
+  for (const FixedKey& key : row.fixed) check_fixed(config, key);
+  if (family.parts.rotary) check_rotary_objects(config);
+  for (const ForeignKey& key : row.keys) read_key(config, key, model);
+  read_windows(config, row.windows, model);
+  check_sizes(config, row, model);
+  return model;
 }
 
 }  // namespace
 
 ModelSpec read_hugging_face_config(const std::string& dir) {
   const HfConfig config = open_config(dir);
-  const Json type = config.get("model_type");
-  const auto found = model_types().find(type.is_string() ? type.get<std::string>() : "");
-  if (found == model_types().end()) {
-    config.refuse("model_type",
-                  "rondo imports llama, mistral, qwen2, qwen3, gemma, gpt_neox and gpt2");
+  const Json type = config.value("model_type").value_or(Json());
+  std::vector<std::string> known;
+  for (const Family& family : families()) {
+    for (const ForeignModel& row : family.foreign) {
+      if (type == row.model_type) return read(config, family, row);
+      known.push_back(row.model_type);
+    }
   }
-  ModelSpec model = found->second.read(config);
-  model.family = found->second.family;
-  return model;
-}
-
-namespace {
-
-/// What all but GPT-2 call alike.
-Json sizes_json(const ModelSpec& model) {
-  return {{"hidden_size", model.hidden},
-          {"num_hidden_layers", model.depth},
-          {"num_attention_heads", model.heads},
-          {"intermediate_size", model.ffn},
-          {"vocab_size", model.vocab},
-          {"max_position_embeddings", 8192},
-          {"rope_theta", model.rope_theta},
-          {"rope_parameters", {{"rope_type", "default"}, {"rope_theta", model.rope_theta}}}};
-}
-
-Json llama_json(const ModelSpec& model) {
-  Json json = sizes_json(model);
-  json["num_key_value_heads"] = model.kv_heads;
-  json["head_dim"] = model.head_dim;
-  json["rms_norm_eps"] = model.norm_eps;
-  const bool gemma = model.family == "gemma";
-  json["hidden_act"] = gemma ? "gelu_pytorch_tanh" : "silu";
-  if (gemma) json["hidden_activation"] = "gelu_pytorch_tanh";
-  json["attention_bias"] = false;
-  if (model.family == "llama") json["mlp_bias"] = false;
-  if (model.family.starts_with("qwen")) json["use_sliding_window"] = false;
-  return json;
-}
-
-Json gpt_neox_json(const ModelSpec& model) {
-  Json json = sizes_json(model);
-  json["hidden_act"] = "gelu";
-  json["layer_norm_eps"] = model.norm_eps;
-  json["rotary_pct"] = model.rotary_fraction;
-  json["rotary_emb_base"] = model.rope_theta;
-  json["rope_parameters"]["partial_rotary_factor"] = model.rotary_fraction;
-  json["use_parallel_residual"] = true;
-  json["attention_bias"] = true;
-  return json;
-}
-
-Json gpt2_json(const ModelSpec& model) {
-  return {{"n_embd", model.hidden},
-          {"n_layer", model.depth},
-          {"n_head", model.heads},
-          {"n_inner", model.ffn},
-          {"vocab_size", model.vocab},
-          {"n_positions", model.positions},
-          {"layer_norm_epsilon", model.norm_eps},
-          {"activation_function", "gelu_new"}};
-}
-
-struct Written {
-  const char* architecture;
-  Json (*sizes)(const ModelSpec&);
-};
-
-const std::map<std::string, Written>& written_types() {
-  static const std::map<std::string, Written> types = {
-      {"llama", {"LlamaForCausalLM", llama_json}},
-      {"qwen2", {"Qwen2ForCausalLM", llama_json}},
-      {"qwen3", {"Qwen3ForCausalLM", llama_json}},
-      {"gemma", {"GemmaForCausalLM", llama_json}},
-      {"gpt_neox", {"GPTNeoXForCausalLM", gpt_neox_json}},
-      {"gpt2", {"GPT2LMHeadModel", gpt2_json}}};
-  return types;
-}
-
-}  // namespace
-
-namespace {
-
-/// What it was called, and how long a text may be, stays; all else of the model is ours.
-Json merged(const Json& origin, Json ours) {
-  for (const char* key : {"model_type", "architectures", "max_position_embeddings"}) {
-    if (origin.contains(key)) ours.erase(key);
-  }
-  // Texts may end in several ways, of which the tokenizer knows one.
-  const Json ends = origin.value("eos_token_id", Json());
-  if (ends.is_array() &&
-      std::find(ends.begin(), ends.end(), ours.value("eos_token_id", Json())) != ends.end()) {
-    ours.erase("eos_token_id");
-  }
-  Json json = origin;
-  json.update(ours);
-  return json;
-}
-
-}  // namespace
-
-std::string hugging_face_config(const ModelSpec& model, torch::Dtype dtype,
-                                std::optional<int64_t> end, const std::string& origin) {
-  const Written& type = written_types().at(model.family);
-  Json json = type.sizes(model);
-  json["architectures"] = {type.architecture};
-  json["model_type"] = model.family;
-  json["tie_word_embeddings"] = model.tie_embeddings;
-  if (end) json["eos_token_id"] = *end;
-  // transformers 5 reads the first, earlier versions the second.
-  json["dtype"] = json["torch_dtype"] = dtype == torch::kFloat64    ? "float64"
-                                        : dtype == torch::kBFloat16 ? "bfloat16"
-                                        : dtype == torch::kFloat16  ? "float16"
-                                                                    : "float32";
-  if (origin.empty()) return json.dump(2) + "\n";
-  const std::string fault = json_fault(origin);
-  if (!fault.empty()) throw UserError("/hugging_face/config.json: " + fault);
-  return merged(Json::parse(origin), json).dump(2) + "\n";
+  config.refuse("model_type", fmt::format("rondo imports {}", fmt::join(known, ", ")));
 }
 
 }  // namespace rondo

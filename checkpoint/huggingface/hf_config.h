@@ -17,6 +17,10 @@ namespace rondo {
 /// embedding, sliding windows.
 ModelSpec read_hugging_face_config(const std::string& dir);
 
+/// Throws UserError for what no family of transformers has: norms, encodings and scales of passes,
+/// and windows where the family slides none.
+void check_exportable(const ModelSpec& model);
+
 /// The text of a config.json that says the same, for tensors of `dtype`. `end` is the token that
 /// ends a text, where that is known. What `origin`, the text of the folder that the model came
 /// from, says besides is kept: more tokens of a meaning, the longest text. Throws UserError where

@@ -6,36 +6,29 @@
 #include <string>
 #include <vector>
 
+#include "model/definition/foreign_names.h"
 #include "model/definition/model_spec.h"
 #include "model/definition/parameters.h"
 
 namespace rondo {
 
-/// One of our tensors inside one of theirs.
-struct HfTensor {
-  std::string name;         ///< in the safetensors
-  bool transposed = false;  ///< theirs is [in, out]
-  int part = 0;             ///< which of …
-  int parts = 1;            ///< … the tensors of equal shape that theirs stacks along `out`
-  bool by_head = false;  ///< the parts alternate from head to head instead of following each other
-};
-
 /// For a parameter of an untied model, whose component ids are layers; no adapters.
-HfTensor hf_tensor(const ModelSpec& model, const ParameterSpec& parameter);
+ForeignTensor hf_tensor(const ModelSpec& model, const ParameterSpec& parameter);
 
 /// The shape of theirs, when ours is `shape`.
-std::vector<int64_t> hf_shape(const HfTensor& from, const std::vector<int64_t>& shape);
+std::vector<int64_t> hf_shape(const ForeignTensor& from, const std::vector<int64_t>& shape);
 
 /// Ours, in its shape, from theirs in the shape above.
-torch::Tensor take_part(const HfTensor& from, const torch::Tensor& theirs, const ModelSpec& model);
+torch::Tensor take_part(const ForeignTensor& from, const torch::Tensor& theirs,
+                        const ModelSpec& model);
 
 /// The inverse: theirs, from ours in the order of the parameter list.
-torch::Tensor put_parts(const HfTensor& to, const std::vector<torch::Tensor>& ours,
+torch::Tensor put_parts(const ForeignTensor& to, const std::vector<torch::Tensor>& ours,
                         const ModelSpec& model);
 
 /// One of their tensors, and ours that it is stacked of.
 struct HfStack {
-  HfTensor tensor;
+  ForeignTensor tensor;
   std::vector<ParameterSpec> parts;
 };
 
@@ -48,6 +41,12 @@ std::string hf_base(const ModelSpec& model);
 
 /// Their head, which a model with tied embeddings may store once more.
 std::string hf_head(const ModelSpec& model);
+
+/// Another name of the head that a folder may have instead; empty: none.
+std::string hf_other_head(const ModelSpec& model);
+
+/// Their embedding.
+std::string hf_embedding(const ModelSpec& model);
 
 /// Whether theirs may be left unread: a buffer that older versions stored.
 bool hf_ignores(const std::string& name);

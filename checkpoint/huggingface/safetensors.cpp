@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "base/user_error.h"
@@ -214,22 +216,72 @@ torch::Tensor SafetensorsFile::read(const std::string& name) const {
   return values;
 }
 
+namespace {
+
+constexpr const char* whole_file = "model.safetensors";
+constexpr const char* index_file = "model.safetensors.index.json";
+
+/// What the folder holds where there are no tensors, and what can be done with it.
+std::string what_instead(const fs::path& dir) {
+  std::string other;
+  std::string pickled;
+  std::error_code unreadable;
+  for (const fs::directory_entry& entry : fs::directory_iterator(dir, unreadable)) {
+    const std::string name = entry.path().filename().string();
+    const std::string type = entry.path().extension().string();
+    if (name == "adapter_model.safetensors") {
+      return "it holds a PEFT adapter: merge that into its model first (merge_and_unload)";
+    }
+    if (type == ".safetensors") other = std::max(other, name);
+    if (type == ".bin" || type == ".pt" || type == ".pth") pickled = std::max(pickled, name);
+  }
+  if (!other.empty()) return "it holds " + other + ": call that " + whole_file + " if it is all";
+  if (!pickled.empty()) {
+    return "save the model of " + pickled + " again with safe_serialization=True";
+  }
+  return "copy or download it too";
+}
+
+/// "module._orig_mod.model.norm.weight" → "model.norm.weight"
+std::string without_wrappers(const std::string& name) {
+  constexpr std::array<std::string_view, 4> wrappers = {
+      "_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"};
+  std::string plain;
+  for (size_t begin = 0; begin <= name.size();) {
+    const size_t end = std::min(name.find('.', begin), name.size());
+    const std::string_view part = std::string_view(name).substr(begin, end - begin);
+    if (std::find(wrappers.begin(), wrappers.end(), part) == wrappers.end()) {
+      if (begin > 0 && !plain.empty()) plain += '.';
+      plain += part;
+    }
+    begin = end + 1;
+  }
+  return plain;
+}
+
+}  // namespace
+
 SafetensorsFolder::SafetensorsFolder(const std::string& dir) : dir_(dir) {
-  const std::string single = "model.safetensors";
-  const fs::path index = fs::path(dir) / "model.safetensors.index.json";
-  if (is_there(index)) {
+  const fs::path index = fs::path(dir) / index_file;
+  has_index_ = is_there(index);
+  if (is_there(fs::path(dir) / whole_file)) {
+    passes_index_over_ = std::exchange(has_index_, false);
+    const SafetensorsFile& file =
+        files_.emplace(whole_file, (fs::path(dir) / whole_file).string()).first->second;
+    for (const auto& [name, entry] : file.entries()) add(name, whole_file);
+  } else if (has_index_) {
     open_shards(index.string());
-    return;
+  } else {
+    throw UserError(fmt::format("{} has neither {} nor {}: {}", dir, whole_file, index_file,
+                                what_instead(dir)));
   }
-  if (!is_there(fs::path(dir) / single)) {
-    throw UserError(
-        fmt::format("{} has neither {} nor model.safetensors.index.json: copy or download it "
-                    "too, or save the model with safe_serialization=True",
-                    dir, single));
-  }
-  const SafetensorsFile& file =
-      files_.emplace(single, (fs::path(dir) / single).string()).first->second;
-  for (const auto& [name, entry] : file.entries()) place_of_[name] = {single, name};
+}
+
+void SafetensorsFolder::add(const std::string& stored, const std::string& file) {
+  const auto [place, is_new] = place_of_.try_emplace(without_wrappers(stored), Place{file, stored});
+  if (is_new) return;
+  throw UserError(fmt::format("{} has tensor {} twice, as {} and as {}: delete one", dir_,
+                              place->first, place->second.stored, stored));
 }
 
 void SafetensorsFolder::open_shards(const std::string& index) {
@@ -245,15 +297,18 @@ void SafetensorsFolder::open_shards(const std::string& index) {
                                   name, value.dump()));
     }
     if (!is_there(fs::path(dir_) / shard)) {
-      throw UserError(fmt::format("{} names {}, which is not beside it: copy or download it too",
-                                  index, shard));
+      missing_[without_wrappers(name)] =
+          fmt::format("{} names {}, which is not beside it: copy or download it too", index, shard);
+      continue;
     }
     const auto file = files_.try_emplace(shard, (fs::path(dir_) / shard).string()).first;
-    if (file->second.entries().count(name) == 0) {
-      throw UserError(
-          fmt::format("{} says that tensor {} is in {}, where it is not", index, name, shard));
+    if (file->second.entries().count(name) > 0) {
+      add(name, shard);
+    } else {
+      missing_[without_wrappers(name)] = fmt::format(
+          "{} says that tensor {} is in {}, where it is not: copy or download both again", index,
+          name, shard);
     }
-    place_of_[name] = {shard, name};
   }
 }
 
@@ -261,6 +316,38 @@ void SafetensorsFolder::put_below(const std::string& base) {
   std::map<std::string, Place> renamed;
   for (const auto& [name, place] : place_of_) renamed[base + name] = place;
   place_of_ = std::move(renamed);
+  std::map<std::string, std::string> missing;
+  for (const auto& [name, why] : missing_) missing[base + name] = why;
+  missing_ = std::move(missing);
+}
+
+void SafetensorsFolder::rename(const std::string& from, const std::string& to) {
+  auto node = place_of_.extract(from);
+  node.key() = to;
+  place_of_.insert(std::move(node));
+}
+
+std::string SafetensorsFolder::why_missing(const std::string& name) const {
+  const auto known = missing_.find(name);
+  if (known != missing_.end()) return known->second;
+  return has_index_ ? fmt::format(
+                          "{} does not list it: copy or download the index again, or correct "
+                          "config.json",
+                          index_file)
+                    : fmt::format(
+                          "save the model again with all of its tensors in {}, or correct "
+                          "config.json",
+                          whole_file);
+}
+
+std::vector<std::string> SafetensorsFolder::missing() const {
+  std::vector<std::string> all;
+  for (const auto& [name, why] : missing_) all.push_back(name);
+  return all;
+}
+
+std::string SafetensorsFolder::file_of(const std::string& name) const {
+  return (fs::path(dir_) / place_of_.at(name).file).string();
 }
 
 std::vector<std::string> SafetensorsFolder::names() const {

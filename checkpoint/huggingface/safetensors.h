@@ -46,33 +46,52 @@ class SafetensorsFile {
   std::map<std::string, Entry> entries_;
 };
 
-/// The tensors of a model folder: model.safetensors, or the shards that
-/// model.safetensors.index.json lists.
+/// The tensors of a model folder: model.safetensors, or else the shards that
+/// model.safetensors.index.json lists. Names lack what torch.compile and the wrappers of data
+/// parallelism put into them ("_orig_mod", "module").
 class SafetensorsFolder {
  public:
-  /// Opens every file and checks that each tensor is in the one that the index says.
+  /// Opens every file that exists. Throws UserError when there is none, naming what the folder
+  /// holds instead, and for an index that names no files of the folder.
   explicit SafetensorsFolder(const std::string& dir);
 
   /// From now on names have `base` in front, where the files store them without.
   void put_below(const std::string& base);
 
+  /// From now on the tensor `from` is called `to`.
+  void rename(const std::string& from, const std::string& to);
+
   std::vector<std::string> names() const;
   bool has(const std::string& name) const { return place_of_.count(name) > 0; }
-  /// Of one that is there.
+  /// Of a tensor that exists: in which file, its path.
+  std::string file_of(const std::string& name) const;
+  /// Of one that exists.
   const SafetensorsFile::Entry& entry(const std::string& name) const;
   /// Throws UserError when there is no such tensor.
   torch::Tensor read(const std::string& name) const;
 
- private:
-  void open_shards(const std::string& index);
+  /// Why a tensor that does not exist is missing, and what helps: "FILE names …: copy …".
+  std::string why_missing(const std::string& name) const;
+  /// Tensors that the index lists and no file holds.
+  std::vector<std::string> missing() const;
+  /// Whether there is an index that was passed over, since model.safetensors exists.
+  bool passes_index_over() const { return passes_index_over_; }
 
-  std::string dir_;
-  std::map<std::string, SafetensorsFile> files_;  ///< by file name
+ private:
   struct Place {
     std::string file;    ///< its name
     std::string stored;  ///< what the tensor is called there
   };
-  std::map<std::string, Place> place_of_;  ///< by the tensor's name
+
+  void open_shards(const std::string& index);
+  void add(const std::string& stored, const std::string& file);
+
+  std::string dir_;
+  bool passes_index_over_ = false;
+  bool has_index_ = false;
+  std::map<std::string, SafetensorsFile> files_;  ///< by file name
+  std::map<std::string, Place> place_of_;         ///< by the tensor's name
+  std::map<std::string, std::string> missing_;    ///< name → why
 };
 
 }  // namespace rondo

@@ -1,7 +1,7 @@
 #include "checkpoint/huggingface/safetensors_writer.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <functional>
 #include <nlohmann/json.hpp>

@@ -1,10 +1,12 @@
-// The decoder-only families as choices of one block's parts. Plain data, like the specification.
+// The decoder-only families as choices of one block's parts, with the names that transformers has
+// for them. Plain data, like the specification.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "model/definition/foreign_names.h"
 #include "model/definition/model_spec.h"
 
 namespace rondo {
@@ -31,10 +33,23 @@ struct BlockParts {
   bool scaled_embedding = false;   ///< times √hidden
 };
 
+/// All of a family. A new one is a row of the table in families.cpp.
+struct Family {
+  std::string name;  ///< `model.family`
+  BlockParts parts = {};
+  TensorNames tensors;
+  std::vector<ForeignModel> foreign;  ///< an export is the first that can represent it
+};
+
+const std::vector<Family>& families();
+
+/// Throws UserError for a family that is not one of them.
+const Family& family_of(const ModelSpec& model);
+
 /// "gemma", "gpt2", "gpt_neox", "llama", "qwen2", "qwen3". Mistral and SmolLM2 are llama.
 std::vector<std::string> model_families();
 
-/// Throws UserError for a family that is not one of them.
+/// family_of(model).parts
 const BlockParts& block_parts(const ModelSpec& model);
 
 /// How many elements of each head positions turn: even, and 0 where positions are learned.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "base/user_error.h"
 #include "tests/checkpoint/safetensors_example.h"
 
@@ -116,7 +118,14 @@ TEST(SafetensorsFolder, ReadsOneFileOrTheShardsOfAnIndex) {
   write_safetensors(folder.file("m2.safetensors"), {{"u", torch::full({2}, 3.0)}});
   write_file(folder.file("model.safetensors.index.json"),
              R"({"weight_map": {"t": "m1.safetensors", "u": "m2.safetensors"}})");
+  // transformers looks for the whole file first.
+  const SafetensorsFolder whole(folder.path());
+  EXPECT_TRUE(whole.passes_index_over());
+  EXPECT_EQ(whole.names(), (std::vector<std::string>{"t"}));
+  EXPECT_TRUE(torch::equal(whole.read("t"), torch::full({2}, 1.0)));
+  std::filesystem::remove(folder.file("model.safetensors"));
   const SafetensorsFolder sharded(folder.path());
+  EXPECT_FALSE(sharded.passes_index_over());
   EXPECT_EQ(sharded.names(), (std::vector<std::string>{"t", "u"}));
   EXPECT_TRUE(torch::equal(sharded.read("t"), torch::full({2}, 2.0)));
   EXPECT_TRUE(torch::equal(sharded.read("u"), torch::full({2}, 3.0)));
@@ -135,13 +144,57 @@ TEST(SafetensorsFolder, RefusesAnIndexThatIsNotTrue) {
   write_safetensors(folder.file("m1"), {{"t", torch::ones({2})}});
   EXPECT_EQ(complaint(R"({"weight_map": {"t": "m1"}})"), "");
   EXPECT_NE(complaint("nonsense").find("is not a JSON object"), std::string::npos);
-  EXPECT_NE(complaint(R"({"weight_map": {"u": "m1"}})").find("tensor u is in m1, where it is not"),
-            std::string::npos);
   EXPECT_NE(complaint(R"({"weight_map": {"t": "../m1"}})").find("expected a file of this folder"),
             std::string::npos);
   EXPECT_NE(complaint(R"({"weight_map": {"t": ".."}})").find(".."), std::string::npos);
-  EXPECT_NE(complaint(R"({"weight_map": {"t": "m2"}})").find("names m2, which is not beside it"),
+}
+
+TEST(SafetensorsFolder, KnowsWhatAnIndexListsAndNoFileHolds) {
+  const TemporaryFolder folder;
+  write_safetensors(folder.file("m1"), {{"t", torch::ones({2})}});
+  write_file(folder.file("model.safetensors.index.json"),
+             R"({"weight_map": {"t": "m1", "u": "m1", "v": "m2"}})");
+  const SafetensorsFolder opened(folder.path());
+  EXPECT_EQ(opened.names(), std::vector<std::string>{"t"});
+  EXPECT_EQ(opened.missing(), (std::vector<std::string>{"u", "v"}));
+  EXPECT_NE(opened.why_missing("u").find("tensor u is in m1, where it is not"), std::string::npos);
+  EXPECT_NE(opened.why_missing("v").find("names m2, which is not beside it"), std::string::npos);
+  EXPECT_NE(opened.why_missing("w").find("does not list it"), std::string::npos);
+}
+
+TEST(SafetensorsFolder, TakesTheNamesOfWrappersOut) {
+  const TemporaryFolder folder;
+  const std::string file = folder.file("model.safetensors");
+  write_safetensors(file, {{"module._orig_mod.a.weight", torch::ones({2})},
+                           {"a._orig_mod.b._fsdp_wrapped_module.weight", torch::ones({3})},
+                           {"modules.module_list.bias", torch::ones({1})}});
+  const SafetensorsFolder opened(folder.path());
+  EXPECT_EQ(opened.names(),
+            (std::vector<std::string>{"a.b.weight", "a.weight", "modules.module_list.bias"}));
+  EXPECT_EQ(opened.read("a.b.weight").size(0), 3);
+  EXPECT_EQ(opened.file_of("a.weight"), file);
+  write_safetensors(file, {{"module.a", torch::ones({2})}, {"a", torch::ones({2})}});
+  EXPECT_NE(error_of<UserError>([&] {
+              SafetensorsFolder twice(folder.path());
+            }).find("has tensor a twice, as a and as module.a: delete one"),
             std::string::npos);
+}
+
+TEST(SafetensorsFolder, AdvisesWhatTheFolderHolds) {
+  const auto complaint = [](const std::vector<std::string>& names) {
+    const TemporaryFolder folder;
+    for (const std::string& name : names) write_file(folder.file(name), "");
+    return error_of<UserError>([&] { SafetensorsFolder opened(folder.path()); });
+  };
+  EXPECT_NE(complaint({"config.json"}).find("copy or download it too"), std::string::npos);
+  EXPECT_EQ(complaint({"config.json"}).find("safe_serialization"), std::string::npos);
+  EXPECT_NE(complaint({"pytorch_model.bin"})
+                .find("save the model of pytorch_model.bin again with safe_serialization=True"),
+            std::string::npos);
+  EXPECT_NE(complaint({"pytorch_model.bin", "model.fp16.safetensors"})
+                .find("it holds model.fp16.safetensors: call that model.safetensors"),
+            std::string::npos);
+  EXPECT_NE(complaint({"adapter_model.safetensors"}).find("merge_and_unload"), std::string::npos);
 }
 
 }  // namespace

@@ -1,9 +1,15 @@
 """Small random models of every family, as transformers makes and keeps them."""
 
+import pathlib
+import subprocess
+
+import numpy as np
 import torch
 import transformers
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
+
+import rondo_runs
 
 torch.set_num_threads(1)
 transformers_logging.disable_progress_bar()
@@ -53,3 +59,38 @@ def adamw(model):
 
 def load(folder, dtype=torch.float64):
     return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+
+
+class Rotary(torch.nn.Module):
+    """cos and sin [1, sequence, head_dim] of the rotary embedding, in float64."""
+
+    def __init__(self, config):
+        super().__init__()
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        exponents = torch.arange(0, size, 2, dtype=torch.float64) / size
+        self.frequencies = config.rope_parameters["rope_theta"] ** -exponents
+
+    def forward(self, _, position_ids):
+        angles = position_ids[..., None] * self.frequencies.repeat(2)
+        return angles.cos(), angles.sin()
+
+
+def load_exact(folder):
+    """A model of the Llama line without its detours through float32: norms and rotary angles."""
+    model = load(folder)
+    for name, module in list(model.named_modules()):
+        if type(module).__name__.endswith("RMSNorm"):
+            norm = torch.nn.RMSNorm(module.weight.shape, module.variance_epsilon,
+                                    dtype=torch.float64)
+            norm.weight = module.weight
+            model.set_submodule(name, norm)
+    model.model.rotary_emb = Rotary(model.config)
+    return model
+
+
+def logits_of(test, file, way, tokens, precision="float32"):
+    """By rondo, [tokens, vocab]: all at once ("whole"), or one after the other ("step")."""
+    tool = pathlib.Path(test.program).parent / "tests" / "reference" / "logits"
+    out = subprocess.run([tool, file, precision, way, *map(str, tokens)], cwd=test.folder,
+                         check=True, env=rondo_runs.ENVIRONMENT, stdout=subprocess.PIPE).stdout
+    return np.frombuffer(out, precision).reshape(len(tokens), -1)

@@ -1,5 +1,6 @@
-// logits FILE.h5 WAY TOKEN…: what the model says behind each token, as float32 on standard output;
-// WAY is whole (all tokens at once) or step (one after the other).
+// logits FILE.h5 PRECISION WAY TOKEN…: what the model says after each token, as float32 or float64,
+// which is PRECISION, on standard output; WAY is whole (all tokens at once) or step (one after the
+// other).
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -28,12 +29,12 @@ torch::Tensor logits_of(const Stage& stage, const torch::Tensor& tokens, bool st
 
 int main(int count, char** words) {
   std::vector<int64_t> ids;
-  for (int i = 3; i < count; ++i) ids.push_back(std::stoll(words[i]));
-  const FrozenModel model(CheckpointReader(words[1]), Precision::parse("float32"),
+  for (int i = 4; i < count; ++i) ids.push_back(std::stoll(words[i]));
+  const FrozenModel model(CheckpointReader(words[1]), Precision::parse(words[2]),
                           static_cast<int64_t>(ids.size()), torch::kCPU);
   const torch::Tensor tokens = torch::tensor(ids, torch::kInt64);
   const torch::Tensor logits =
-      logits_of(model.stage(), tokens, std::string(words[2]) == "step").contiguous();
+      logits_of(model.stage(), tokens, std::string(words[3]) == "step").contiguous();
   std::fwrite(logits.data_ptr(), 1, logits.nbytes(), stdout);
   return 0;
 }

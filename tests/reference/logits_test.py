@@ -1,8 +1,5 @@
 """The logits of imported models, all at once and token by token, are transformers'."""
 
-import pathlib
-import subprocess
-
 import numpy as np
 import torch
 
@@ -15,12 +12,6 @@ SEQUENCE = 24
 
 class Logits(RondoTest):
 
-    def logits(self, file, way, tokens):
-        tool = pathlib.Path(self.program).parent / "tests" / "reference" / "logits"
-        out = subprocess.run([tool, file, way, *map(str, tokens)], cwd=self.folder, check=True,
-                             env=rondo_runs.ENVIRONMENT, stdout=subprocess.PIPE).stdout
-        return np.frombuffer(out, np.float32).reshape(len(tokens), -1)
-
     def test_of_every_family_are_those_of_transformers(self):
         tokens = torch.randint(0, hf_models.VOCAB, (SEQUENCE,),
                                generator=torch.Generator().manual_seed(5)).tolist()
@@ -32,7 +23,7 @@ class Logits(RondoTest):
                 expected = model(torch.tensor([tokens])).logits[0].numpy()
             for way in ("whole", "step"):
                 with self.subTest(family=family, way=way):
-                    ours = self.logits(f"{family}.h5", way, tokens)
+                    ours = hf_models.logits_of(self, f"{family}.h5", way, tokens)
                     self.assertLess(np.abs(ours - expected).max(), 1e-5)
 
 
