@@ -9,8 +9,6 @@
 #include <set>
 #include <utility>
 
-#include "base/user_error.h"
-#include "checkpoint/conversion/hf_export.h"
 #include "checkpoint/format/checkpoint_reader.h"
 #include "checkpoint/format/model_json.h"
 #include "checkpoint/huggingface/hf_config.h"
@@ -50,10 +48,15 @@ SharingMap target_map(const ConvertOptions& options, const UntiedModel& base) {
   return map;
 }
 
-/// Base, original and map of what is asked for; `keeps_base`: the components stay what they are in
-/// the file, and so may its adapters.
-Conversion plan_conversion(const ConvertOptions& options, bool keeps_base) {
+/// Whether the components stay what they are in the file, and so may its adapters.
+bool keeps_components(const ConvertOptions& options) {
+  return !options.sharing && !options.untie && !options.strict;
+}
+
+/// Base, original and map of what is asked for.
+Conversion decide(const ConvertOptions& options) {
   Conversion plan;
+  const bool keeps_base = keeps_components(options);
   // A map that cannot be is refused before a tensor is looked for.
   if (options.sharing) make_sharing_map(*options.sharing, depth_of(options.from));
   plan.base = open(options.from, keeps_base ? OwnTerms::none : OwnTerms::all);
@@ -62,8 +65,9 @@ Conversion plan_conversion(const ConvertOptions& options, bool keeps_base) {
       is_base ? plan.base
               : open(options.original.empty() ? options.from : options.original, OwnTerms::all);
   if (!(plan.original.header.model.spec == plan.base.header.model.spec)) {
-    throw UserError(fmt::format("{} is another model than {}: its family or sizes differ",
-                                plan.original.name, plan.base.name));
+    throw ConversionRefusal(Refusal::another_model,
+                            fmt::format("{} is another model than {}: its family or sizes differ",
+                                        plan.original.name, plan.base.name));
   }
   plan.map = target_map(options, plan.base);
   const bool untied = plan.base.header.model.sharing ==
@@ -104,38 +108,39 @@ CheckpointHeader header_of(const Conversion& plan, bool optimizer) {
   return header;
 }
 
+void refuse(bool is_so, Refusal why, const std::string& text) {
+  if (is_so) throw ConversionRefusal(why, text);
+}
+
 void check_combination(const ConvertOptions& options) {
-  if (options.to == hugging_face) throw UserError("--to hf: names no folder; write hf:DIR");
-  if (options.untie && (options.strict || options.sharing)) {
-    throw UserError("--untie makes every layer its own; drop --strict, --sharing and --map");
-  }
-  if (options.init && !options.sharing && options.norms != NormHandling::shared) {
-    throw UserError("--init says which layers a new block is made of; give --sharing or --map too");
-  }
-  if ((options.strict || options.untie) && options.relaxation_rank.value_or(0) > 0) {
-    throw UserError("--strict and --untie leave no adapters; drop --relax");
-  }
+  refuse(options.to == hugging_face, Refusal::unnamed_folder, "the target names no folder");
+  refuse(options.untie && (options.strict || options.sharing), Refusal::untie_and_share,
+         "layers that share nothing have neither blocks nor a map");
+  refuse(options.init && !options.sharing && options.norms != NormHandling::shared,
+         Refusal::init_of_nothing, "no new block is made");
+  refuse((options.strict || options.untie) && options.relaxation_rank.value_or(0) > 0,
+         Refusal::relax_and_fold, "neither strict nor untied layers have low-rank terms");
   for (const std::string& input : {options.from, options.original}) {
     std::error_code absent;
-    if (std::filesystem::equivalent(input, options.to, absent)) {
-      throw UserError(
-          fmt::format("--to {} would overwrite what is read; name another file", options.to));
-    }
+    refuse(std::filesystem::equivalent(input, options.to, absent), Refusal::overwrites_source,
+           fmt::format("{} is read", options.to));
   }
 }
 
-/// Why a relaxed model is not the original even at full rank.
-void explain_distances(Converted& result) {
-  const bool norms = std::any_of(
-      result.distances.begin(), result.distances.end(),
-      [](const auto& entry) { return entry.first.find("_norm/") != std::string::npos; });
-  if (!norms) return;
-  result.notes.emplace_back(
-      "layers share norms, which no low-rank term brings back: see --norms per_layer and folded");
+/// Terms of the base that the new model would silently lack.
+void refuse_lost_terms(const ConvertOptions& options, const Conversion& plan) {
+  const int64_t rank = plan.base.header.model.relaxation_rank;
+  const std::string text = fmt::format("the low-rank terms of {} would be lost", options.from);
+  refuse(options.strict && rank == 0, Refusal::no_terms_to_fold,
+         fmt::format("{} has no low-rank terms", options.from));
+  if (!options.relaxation_rank || rank == 0 || !keeps_components(options)) return;
+  if (plan.copies_adapters) return;
+  refuse(plan.relaxation_rank == 0, Refusal::drops_terms_rank, text);
+  refuse(plan.adapter == AdapterInit::zero, Refusal::drops_terms_zero, text);
 }
 
 /// stepwise, lower and upper go by the number of the block, whoever uses it.
-void note_replaced_layers(const Conversion& plan, Converted& result) {
+std::set<int> replaced_layers(const Conversion& plan) {
   const SharingMap& old_map = plan.base.header.model.sharing;
   std::set<int> replaced;
   for (Slot slot : all_slots) {
@@ -147,96 +152,107 @@ void note_replaced_layers(const Conversion& plan, Converted& result) {
       if (old_map.id(slot, sources[0]) != old_map.id(slot, layer)) replaced.insert(layer);
     }
   }
-  if (replaced.empty()) return;
-  result.notes.push_back(fmt::format(
-      "layers that share with none, and start as others all the same: {}; --init average and owner "
-      "keep them",
-      fmt::join(replaced, ", ")));
+  return replaced;
 }
 
-/// A run in float64 is not halved without a word.
-void note_rounding(const UntiedModel& from, torch::Dtype to, Converted& result) {
-  if (from.dtype != torch::kFloat64 || to == torch::kFloat64) return;
-  result.notes.emplace_back(
-      "the file's float64 values are rounded; --precision float64 keeps them");
+/// Those on what a reader of `source` passed over, and on values that lose digits.
+std::vector<ConversionNote> notes_on(const UntiedModel& source, torch::Dtype to) {
+  std::vector<ConversionNote> notes;
+  for (const std::string& note : source.notes) notes.push_back({Note::of_source, note});
+  if (source.dtype == torch::kFloat64 && to != torch::kFloat64) notes.push_back({Note::rounded});
+  return notes;
 }
 
-Converted to_hugging_face(const ConvertOptions& options) {
-  if (options.sharing || options.relaxation_rank || options.norms != NormHandling::as_mapped ||
-      options.strict || options.init || !options.original.empty()) {
-    throw UserError(
-        "--to hf: writes the layers as they are; share or relax into a FILE.h5 first, then convert "
-        "that one");
-  }
-  check_new_folder(folder_of(options.to));
-  const UntiedModel model = open(options.from, options.peft ? OwnTerms::vectors : OwnTerms::all);
-  if (options.peft && model.header.model.relaxation_rank == 0) {
-    throw UserError(
-        fmt::format("{} has no low-rank terms that --peft could write; drop --peft", options.from));
-  }
-  const HfExportOptions how{options.dtype, options.shard_bytes, options.peft, options.progress};
-  Converted result{model.header, {}, {}, exported_bytes(model, how)};
-  result.header.model.sharing =
-      make_sharing_map({}, static_cast<int>(model.header.model.spec.depth));
-  result.header.model.relaxation_rank = 0;
-  if (model.exp_avg) result.notes.emplace_back("the optimizer state is left out");
-  note_rounding(model, options.dtype, result);
-  if (!options.dry_run) {
-    export_hugging_face(folder_of(options.to), model, how);
-  }
-  return result;
+std::vector<ConversionNote> notes_on(const ConvertOptions& options, const Conversion& plan,
+                                     bool moments) {
+  std::vector<ConversionNote> notes = notes_on(plan.base, options.dtype);
+  const CheckpointHeader& base = plan.base.header;
+  const bool averages = plan.init == SharingInit::average;
+  const std::set<int> replaced = replaced_layers(plan);
+  const auto add = [&notes](bool is_so, Note what, const std::string& detail = "") {
+    if (is_so) notes.push_back({what, detail});
+  };
+  add(base.step > 0 && !moments, Note::moments_meaningless);
+  add(moments && options.sharing, Note::moments_merged,
+      averages ? "averaged" : "the chosen layer's");
+  add(base.model.relaxation_rank > 0 && plan.relaxation_rank == 0 && options.sharing,
+      Note::terms_added);
+  add(!replaced.empty(), Note::replaced_layers, fmt::format("{}", fmt::join(replaced, ", ")));
+  add(options.relaxation_rank.value_or(0) > 0 && plan.map == make_sharing_map({}, plan.map.depth()),
+      Note::nothing_shared);
+  return notes;
+}
+
+ConversionPlan plan_folder(const ConvertOptions& options) {
+  refuse(options.sharing || options.relaxation_rank || options.norms != NormHandling::as_mapped ||
+             options.strict || options.init || !options.original.empty(),
+         Refusal::folder_of_changes, "a folder takes the layers as they are");
+  const std::string folder = folder_of(options.to);
+  check_new_folder(folder);
+  FolderTarget target{.model = open(options.from, options.peft ? OwnTerms::vectors : OwnTerms::all),
+                      .options = {options.dtype, options.shard_bytes, options.peft}};
+  check_exportable(target.model.header.model.spec);
+  refuse(options.peft && target.model.header.model.relaxation_rank == 0,
+         Refusal::no_terms_to_export, fmt::format("{} has no low-rank terms", options.from));
+  ConversionPlan plan{.to = folder,
+                      .header = target.model.header,
+                      .dtype = options.dtype,
+                      .bytes = exported_bytes(target.model, target.options),
+                      .notes = notes_on(target.model, options.dtype),
+                      .target = target};
+  plan.header.model = untied(plan.header.model.spec);
+  if (target.model.exp_avg) plan.notes.push_back({Note::no_moments});
+  return plan;
+}
+
+ConversionPlan plan_checkpoint(const ConvertOptions& options) {
+  const Conversion conversion = decide(options);
+  refuse_lost_terms(options, conversion);
+  const bool moments = keeps_optimizer(conversion);
+  ConversionPlan plan{.to = options.to,
+                      .header = header_of(conversion, moments),
+                      .dtype = options.dtype,
+                      .notes = notes_on(options, conversion, moments),
+                      .target = CheckpointTarget{conversion, moments}};
+  plan.bytes = bytes_of(datasets_of(parameters(plan.header.model), plan.dtype, moments));
+  return plan;
+}
+
+ConversionResult write(const ConversionPlan& plan, const CheckpointTarget& target,
+                       const ConversionProgress& progress) {
+  Converter converter(target.conversion);
+  write_converted(plan.to, plan.header, converter, plan.dtype, target.moments, progress);
+  ConversionResult written{converter.distances(), {}};
+  const bool norms = std::any_of(
+      written.distances.begin(), written.distances.end(),
+      [](const auto& entry) { return entry.first.find("_norm/") != std::string::npos; });
+  // Then a relaxed model is not the original even at full rank.
+  if (norms && target.conversion.relaxation_rank > 0) written.notes.push_back({Note::norms_lost});
+  return written;
+}
+
+ConversionResult write(const ConversionPlan& plan, const FolderTarget& target,
+                       const ConversionProgress& progress) {
+  export_hugging_face(plan.to, target.model, target.options, progress);
+  return {};
 }
 
 }  // namespace
 
-Converted convert(const ConvertOptions& options) {
+ConversionRefusal::ConversionRefusal(Refusal why, const std::string& text)
+    : UserError(text), why_(why) {}
+
+ConversionPlan plan_conversion(const ConvertOptions& options) {
   check_combination(options);
-  if (is_hugging_face(options.to)) return to_hugging_face(options);
-  const bool keeps_base = !options.sharing && !options.untie && !options.strict;
-  Conversion plan = plan_conversion(options, keeps_base);
-  if (options.strict && plan.base.header.model.relaxation_rank == 0) {
-    throw UserError(
-        fmt::format("{} has no low-rank terms that --strict could fold; drop it", options.from));
-  }
-  const bool optimizer = keeps_optimizer(plan);
-  Converted result{header_of(plan, optimizer), {}, {}};
-  result.bytes = bytes_of(datasets_of(parameters(result.header.model), options.dtype, optimizer));
-  if (plan.base.header.step > 0 && !optimizer) {
-    result.notes.emplace_back(
-        "the optimizer state is left out: it has no meaning for the new weights");
-  }
-  const bool none_left = plan.relaxation_rank == 0;
-  const bool throws_away = (plan.adapter == AdapterInit::zero || none_left) &&
-                           !plan.copies_adapters && keeps_base &&
-                           plan.base.header.model.relaxation_rank > 0;
-  if (throws_away && options.relaxation_rank) {
-    throw UserError(fmt::format(
-        "{} would throw the low-rank terms of {} away; drop it, or fold them first with --strict",
-        none_left ? "--relax 0" : "--adapter zero", options.from));
-  }
-  if (optimizer && options.sharing) {
-    result.notes.emplace_back(
-        fmt::format("optimizer state: copied where a block is split, {} where blocks are merged",
-                    plan.init == SharingInit::average ? "averaged" : "the chosen layer's"));
-  }
-  if (plan.base.header.model.relaxation_rank > 0 && plan.relaxation_rank == 0 && options.sharing) {
-    result.notes.emplace_back(
-        "every layer's low-rank term was added to it before layers became blocks; none is left");
-  }
-  note_rounding(plan.base, options.dtype, result);
-  note_replaced_layers(plan, result);
-  const bool untied = plan.map == make_sharing_map({}, plan.map.depth());
-  if (options.relaxation_rank.value_or(0) > 0 && untied) {
-    result.notes.emplace_back(
-        "the layers share nothing, so that low-rank terms bring nothing back; see --sharing");
-  }
-  if (options.dry_run) return result;
-  const bool relaxed = plan.relaxation_rank > 0;
-  Converter converter(std::move(plan));
-  write_converted(options.to, result.header, converter, options.dtype, optimizer, options.progress);
-  result.distances = converter.distances();
-  if (relaxed) explain_distances(result);
-  return result;
+  return is_hugging_face(options.to) ? plan_folder(options) : plan_checkpoint(options);
+}
+
+ConversionResult write_conversion(const ConversionPlan& plan, const ConversionProgress& progress) {
+  return std::visit([&](const auto& target) { return write(plan, target, progress); }, plan.target);
+}
+
+void convert(const ConvertOptions& options) {
+  write_conversion(plan_conversion(options), [](int64_t, int64_t) {});
 }
 
 }  // namespace rondo

@@ -1,7 +1,7 @@
 #include "checkpoint/conversion/hf_export.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -22,6 +22,7 @@ namespace rondo {
 namespace {
 
 namespace fs = std::filesystem;
+using Progress = std::function<void(int64_t, int64_t)>;
 
 std::vector<TensorToWrite> model_tensors(const UntiedModel& model) {
   std::vector<TensorToWrite> tensors;
@@ -40,13 +41,13 @@ std::vector<TensorToWrite> model_tensors(const UntiedModel& model) {
 
 /// Everything below `partial`, which becomes `whole`.
 void write_folder(const std::string& partial, const fs::path& whole, const UntiedModel& model,
-                  const HfExportOptions& options) {
+                  const HfExportOptions& options, const Progress& progress) {
   const std::vector<TensorToWrite> tensors = model_tensors(model);
   const std::vector<TensorToWrite> adapter =
       options.peft ? peft_tensors(model) : std::vector<TensorToWrite>();
   const auto all = static_cast<int64_t>(tensors.size() + adapter.size());
-  const auto written = [&options, all, done = std::make_shared<int64_t>(0)] {
-    options.progress(++*done, all);
+  const auto written = [&progress, all, done = std::make_shared<int64_t>(0)] {
+    progress(++*done, all);
   };
   const std::optional<StoredTokenizer>& tokenizer = model.header.tokenizer;
   fs::create_directories(partial);
@@ -92,13 +93,13 @@ int64_t exported_bytes(const UntiedModel& model, const HfExportOptions& options)
 }
 
 void export_hugging_face(const std::string& dir, const UntiedModel& model,
-                         const HfExportOptions& options) {
+                         const HfExportOptions& options, const Progress& progress) {
   check_new_folder(dir);
   const fs::path whole = fs::path(dir).has_filename() ? fs::path(dir) : fs::path(dir).parent_path();
   remove_abandoned(whole.string());
   const std::string partial = partial_path(whole.string(), getpid());
   try {
-    write_folder(partial, whole, model, options);
+    write_folder(partial, whole, model, options, progress);
     fs::rename(partial, whole);
     ByteFile::sync_folder(whole.has_parent_path() ? whole.parent_path().string() : ".");
   } catch (const std::exception& error) {

@@ -20,15 +20,16 @@ struct HfExportOptions {
   /// Also DIR/adapter, a PEFT folder of the low-rank terms; the model is then one that was opened
   /// without them, the base that all layers share.
   bool peft = false;
-  std::function<void(int64_t, int64_t)> progress = [](int64_t, int64_t) {};  ///< tensors: done, all
 };
 
 /// Of all tensors that the export writes.
 int64_t exported_bytes(const UntiedModel& model, const HfExportOptions& options);
 
 /// config.json, tensors and tokenizer in DIR, which must be new or empty; every layer by itself,
-/// one tensor in memory at a time. Throws UserError; nothing is left of the folder then.
+/// one tensor in memory at a time. `progress` hears of each: number and all. Throws UserError;
+/// nothing is left of the folder then.
 void export_hugging_face(const std::string& dir, const UntiedModel& model,
-                         const HfExportOptions& options);
+                         const HfExportOptions& options,
+                         const std::function<void(int64_t, int64_t)>& progress);
 
 }  // namespace rondo

@@ -11,6 +11,7 @@
 #include "checkpoint/conversion/convert.h"
 #include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"
+#include "launcher/commands/convert_words.h"
 #include "launcher/reports/model_summary.h"
 #include "launcher/reports/progress.h"
 
@@ -147,14 +148,11 @@ std::string describe(const std::map<std::string, Distance>& distances) {
       std::sqrt(squares), std::sqrt(of), *worst);
 }
 
-Converted run(ConvertOptions& options) {
-  StatusLine line(std::cerr, terminal_width(STDERR_FILENO));
-  options.progress = [line](int64_t done, int64_t all) mutable {
-    if (done < all) line.rewrite(fmt::format("converting tensor {} of {}", done + 1, all));
-    if (done == all) line.rewrite("");
-  };
+ConversionPlan plan(const ConvertOptions& options) {
   try {
-    return convert(options);
+    return plan_conversion(options);
+  } catch (const ConversionRefusal& refusal) {
+    throw UserError(worded(refusal, options));
   } catch (const UserError& error) {
     throw UserError(with_options_for_keys(error.what(), {{"sharing.strategy", "--sharing"},
                                                          {"sharing.unique", "--unique"},
@@ -162,6 +160,14 @@ Converted run(ConvertOptions& options) {
                                                          {"sharing.prelude", "--prelude"},
                                                          {"sharing.coda", "--coda"}}));
   }
+}
+
+ConversionResult write(const ConversionPlan& plan) {
+  StatusLine line(std::cerr, terminal_width(STDERR_FILENO));
+  return write_conversion(plan, [line](int64_t done, int64_t all) mutable {
+    if (done < all) line.rewrite(fmt::format("converting tensor {} of {}", done + 1, all));
+    if (done == all) line.rewrite("");
+  });
 }
 
 }  // namespace
@@ -192,18 +198,21 @@ int convert_command(const Arguments& arguments) {
       ->default_str("5GB")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
       ->check(at_least_one());
-  app.add_flag("--dry-run", options.dry_run, "show the resulting model and write nothing");
+  bool dry_run = false;
+  app.add_flag("--dry-run", dry_run, "show the resulting model and write nothing");
   app.footer(examples);
   if (!parse_words(app, arguments)) return 0;
   take(app, words, options);
   const bool replaces = std::filesystem::exists(options.to);
-  const Converted result = run(options);
-  const CheckpointHeader& header = result.header;
-  std::cout << summary(header.model, 2048) << describe(result.distances);
-  for (const std::string& note : result.notes) std::cout << note << "\n";
+  const ConversionPlan planned = plan(options);
+  const ConversionResult written = dry_run ? ConversionResult{} : write(planned);
+  std::cout << summary(planned.header.model, 2048) << describe(written.distances);
+  for (const auto& notes : {planned.notes, written.notes}) {
+    for (const ConversionNote& note : notes) std::cout << worded(note) << "\n";
+  }
   std::cout << fmt::format("{} {}, {} bytes of tensors ({}B){}\n",
-                           options.dry_run ? "would write" : "wrote", options.to, result.bytes,
-                           format_si(static_cast<double>(result.bytes)),
+                           dry_run ? "would write" : "wrote", options.to, planned.bytes,
+                           format_si(static_cast<double>(planned.bytes)),
                            replaces ? ", in place of the file that was there" : "");
   return 0;
 }
