@@ -2,10 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <numeric>
 
 #include "base/user_error.h"
 #include "data/prepare.h"
+#include "launcher/config/stored.h"
 
 namespace rondo {
 
@@ -45,6 +49,19 @@ IndexedDataset open_corpus(const std::string& name, const std::string& prefix,
   return data;
 }
 
+namespace {
+
+std::vector<HeldOut> open_held_out(const std::vector<Corpus>& corpora, SampleOptions options) {
+  options.shuffle = false;
+  std::vector<HeldOut> held_out;
+  for (const Corpus& corpus : corpora) {
+    held_out.push_back({corpus.data.prefix(), corpus.weight, SampleSource({corpus}, options)});
+  }
+  return held_out;
+}
+
+}  // namespace
+
 Corpora open_corpora(const Config& config, bool check_tokens) {
   const DataConfig& data = config.data;
   const auto vocab = check_tokens ? std::optional(config.model.vocab) : std::nullopt;
@@ -57,24 +74,64 @@ Corpora open_corpora(const Config& config, bool check_tokens) {
     corpora.push_back({open_corpus("data.blend", entry.path, vocab), entry.weight});
   }
   SampleOptions options{.sequence = data.sequence,
-                        .global_batch = config.train.global_batch,
                         .shuffle = data.shuffle,
                         .seed = config.train.seed,
                         .validation = data.validation,
                         .split = Split::train,
                         .vocab = config.model.vocab};
-  Corpora result{SampleSource(corpora, options), std::nullopt};
-  options.shuffle = false;
+  Corpora result{SampleSource(corpora, options), {}};
   if (data.validation > 0.0) {
     options.split = Split::validation;
-    result.validation.emplace(corpora, options);
+    result.validation = open_held_out(corpora, options);
   } else if (!data.validation_path.empty()) {
-    result.validation.emplace(
-        std::vector<Corpus>{
-            {open_corpus("data.validation_path", data.validation_path, vocab), 1.0}},
-        options);
+    result.validation = open_held_out(
+        {{open_corpus("data.validation_path", data.validation_path, vocab), 1.0}}, options);
   }
   return result;
+}
+
+DataPosition stored_position(const CheckpointHeader& header, const SampleSource& now,
+                             const std::string& file) {
+  if (header.samples) return position_from_json(header.position, file);
+  const Config then = reading_in(header.config);
+  DataPhase phase{then.data.sequence, then.data.shuffle, then.train.seed, then.data.validation, {}};
+  std::vector<BlendEntry> entries = then.data.blend;
+  if (!then.data.path.empty()) entries.insert(entries.begin(), {then.data.path, 1.0});
+  const DataPosition here = now.position(0);
+  std::vector<double> weights;
+  for (const BlendEntry& entry : entries) {
+    const std::string name = std::filesystem::path(entry.path).filename().string();
+    const auto& known = here.back().corpora;
+    const auto same = std::find_if(known.begin(), known.end(),
+                                   [&](const CorpusProgress& c) { return c.name == name; });
+    const int64_t tokens = same == known.end() ? 0 : same->tokens;
+    phase.corpora.push_back({name, tokens, entry.weight, 0});
+    weights.push_back(entry.weight);
+  }
+  const auto uses = BlendOrder(weights).uses(header.step * then.train.global_batch);
+  for (size_t i = 0; i < uses.size(); ++i) phase.corpora[i].samples = uses[i];
+  return {phase};
+}
+
+std::vector<int64_t> held_out_counts(const std::vector<HeldOut>& corpora, int64_t most) {
+  std::vector<size_t> order(corpora.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto per_weight = [&](size_t i) {
+    return static_cast<double>(corpora[i].samples.samples()) / corpora[i].weight;
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return per_weight(a) < per_weight(b); });
+  double weight = 0;
+  for (const HeldOut& corpus : corpora) weight += corpus.weight;
+  // Those that have too few come first, and leave their share to the others.
+  std::vector<int64_t> counts(corpora.size());
+  for (const size_t i : order) {
+    const double share = static_cast<double>(most) * corpora[i].weight / weight;
+    counts[i] = std::clamp<int64_t>(std::llround(share), 1, corpora[i].samples.samples());
+    most = std::max<int64_t>(0, most - counts[i]);
+    weight -= corpora[i].weight;
+  }
+  return counts;
 }
 
 }  // namespace rondo

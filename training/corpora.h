@@ -2,7 +2,10 @@
 #pragma once
 
 #include <optional>
+#include <string>
+#include <vector>
 
+#include "checkpoint/format/checkpoint.h"
 #include "data/dataset/batches.h"
 #include "launcher/config/config.h"
 
@@ -14,14 +17,31 @@ namespace rondo {
 IndexedDataset open_corpus(const std::string& name, const std::string& prefix,
                            std::optional<int64_t> vocab);
 
+/// The held-out samples of one corpus, in order.
+struct HeldOut {
+  std::string name;  ///< the prefix, as the config gives it
+  double weight = 1;
+  SampleSource samples;
+};
+
 struct Corpora {
   SampleSource train;
-  std::optional<SampleSource> validation;
+  std::vector<HeldOut> validation;  ///< none when nothing is held out
 };
 
 /// `config` comes from parse_config, which has refused keys that exclude each other. One rank of a
 /// job does `check_tokens` for all. Throws UserError: no data named, whatever is wrong with the
 /// files.
 Corpora open_corpora(const Config& config, bool check_tokens);
+
+/// Where the run that saved `header` stopped reading. A file that does not tell is taken to be of a
+/// run that never changed its batch or data. `now` is what goes on. Throws UserError, which names
+/// `file`.
+DataPosition stored_position(const CheckpointHeader& header, const SampleSource& now,
+                             const std::string& file);
+
+/// How many of the held-out samples of each corpus to measure: all, or `most` in all, by weight as
+/// far as each has so many.
+std::vector<int64_t> held_out_counts(const std::vector<HeldOut>& corpora, int64_t most);
 
 }  // namespace rondo

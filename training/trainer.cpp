@@ -69,6 +69,15 @@ std::vector<RankMetrics> gather_ranks(const RankMetrics& mine, World world) {
   return ranks;
 }
 
+/// " (corpora/a 3.1200, corpora/b 4.0100)", where there are several.
+std::string each_held_out(const StepMetrics& metrics) {
+  std::vector<std::string> each;
+  for (const auto& [name, loss] : metrics.validation_losses) {
+    each.push_back(fmt::format("{} {:.4f}", name, loss));
+  }
+  return each.empty() ? "" : fmt::format(" ({})", fmt::join(each, ", "));
+}
+
 /// Whether the last chunk, with the loss, lies on this rank.
 bool has_head(const Plan& plan, int world_rank) {
   const Placement& placement = plan.placement();
@@ -78,9 +87,8 @@ bool has_head(const Plan& plan, int world_rank) {
 
 }  // namespace
 
-double evaluate(Replica& replica, const SampleSource& source, const Config& config, World world) {
-  const int64_t wanted = config.train.eval_batches * config.train.global_batch;
-  const int64_t samples = std::min(wanted, source.samples());
+double evaluate(Replica& replica, const SampleSource& source, int64_t samples, const Config& config,
+                World world) {
   const int64_t micro = config.train.micro_batch;
   // Replicas take turns; the last microbatch may be a short one.
   const int64_t replicas = replica.layout().replicas;
@@ -140,6 +148,9 @@ void Trainer::begin(const Start& start) {
   if (!start.resume) return;
   done_steps_ = reader.header().step;
   tokens_ = reader.header().tokens;
+  const DataPosition position = stored_position(reader.header(), corpora_.train, start.file);
+  samples_ = samples_of(position);
+  corpora_.train.resume(position);
 }
 
 StepDepth Trainer::depth_of(int64_t step) const {
@@ -155,7 +166,7 @@ Pipeline::Run Trainer::forward_backward(int64_t step, const StepDepth& depth) {
   const double scale = 1.0 / static_cast<double>(global * config_.data.sequence);
   const MicrobatchSource microbatches{
       [&](int i) {
-        return to_microbatch(corpora_.train.batch(step - 1, first + i * micro, micro),
+        return to_microbatch(corpora_.train.batch(samples_, first + i * micro, micro),
                              replica_.device());
       },
       [&](int) { return micro * config_.data.sequence; }};
@@ -210,6 +221,7 @@ StepMetrics Trainer::train_step(int64_t step) {
   if (step % config_.log.every == 0 || step == 1 || step == config_.train.steps) {
     metrics.ranks = gather_ranks({sent, peak_memory_bytes(replica_.device())}, world_);
   }
+  samples_ += config_.train.global_batch;
   tokens_ += config_.train.global_batch * config_.data.sequence;
   metrics.tokens = tokens_;
   metrics.step_s = seconds_since(start);
@@ -219,7 +231,7 @@ StepMetrics Trainer::train_step(int64_t step) {
 }
 
 bool Trainer::evaluates_after(int64_t step) const {
-  if (!corpora_.validation) return false;
+  if (corpora_.validation.empty()) return false;
   const int64_t every = config_.train.eval_every;
   return step == config_.train.steps || (every > 0 && step % every == 0);
 }
@@ -258,6 +270,22 @@ void Trainer::write_trace(RunLog* log) {
   });
 }
 
+/// The loss of a blend is the mean of its corpora by their weights.
+void Trainer::measure_held_out(StepMetrics& metrics) {
+  const int64_t most = config_.train.eval_batches * config_.train.global_batch;
+  const std::vector<int64_t> counts = held_out_counts(corpora_.validation, most);
+  double sum = 0.0;
+  double weights = 0.0;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const HeldOut& corpus = corpora_.validation[i];
+    const double loss = evaluate(replica_, corpus.samples, counts[i], config_, world_);
+    sum += loss * corpus.weight;
+    weights += corpus.weight;
+    if (counts.size() > 1) metrics.validation_losses.emplace_back(corpus.name, loss);
+  }
+  metrics.validation_loss = sum / weights;
+}
+
 void Trainer::say(RunLog* log, const std::string& line) const {
   if (log != nullptr) log->say(line);
 }
@@ -266,6 +294,8 @@ Save Trainer::snapshot(int64_t step) {
   const std::string file = checkpoint_file(checkpoint_dir(config_), step);
   const CheckpointHeader header = {.step = step,
                                    .tokens = tokens_,
+                                   .samples = samples_,
+                                   .position = to_json(corpora_.train.position(samples_)),
                                    .config = to_toml(config_),
                                    .model = replica_.model(),
                                    .tokenizer = tokenizer_,
@@ -318,14 +348,13 @@ TrainResult Trainer::run() {
   if (done_steps_ > 0) say(log, fmt::format("resumes after step {}", done_steps_));
   for (int64_t step = done_steps_ + 1; step <= config_.train.steps && !stopping_; ++step) {
     StepMetrics metrics = train_step(step);
-    if (evaluates_after(step)) {
-      metrics.validation_loss = evaluate(replica_, *corpora_.validation, config_, world_);
-    }
+    if (evaluates_after(step)) measure_held_out(metrics);
     if (log != nullptr) log->add(metrics, mfu(metrics));
     if (step == config_.log.trace_step) write_trace(log);
     step_seconds_.push_back(metrics.step_s);
     if (metrics.validation_loss) {
-      say(log, fmt::format("step {}: held-out loss {:.4f}", step, *metrics.validation_loss));
+      say(log, fmt::format("step {}: held-out loss {:.4f}{}", step, *metrics.validation_loss,
+                           each_held_out(metrics)));
       result.validation_loss = metrics.validation_loss;
     }
     if (save_ended_) settle([&] { return saves_.finish(); }, /*last=*/false, log);

@@ -19,9 +19,10 @@
 
 namespace rondo {
 
-/// Mean nats per target token over at most `batches` global batches of `source`, every sample once
-/// at most, computed by all ranks together. Collective.
-double evaluate(Replica& replica, const SampleSource& source, const Config& config, World world);
+/// Mean nats per target token over the first `samples` samples of `source`, computed by all ranks
+/// together. Collective.
+double evaluate(Replica& replica, const SampleSource& source, int64_t samples, const Config& config,
+                World world);
 
 /// The plan of `model` on so many ranks; the same on every rank. Throws UserError.
 Plan plan_for(const Config& config, const ModelDefinition& model, int world_size);
@@ -57,6 +58,7 @@ class Trainer {
   Save snapshot(int64_t step);
   void save(int64_t step, RunLog* log);
   void settle(const std::function<std::optional<Saved>()>& save, bool last, RunLog* log);
+  void measure_held_out(StepMetrics& metrics);
   void say(RunLog* log, const std::string& line) const;
   bool evaluates_after(int64_t step) const;
   bool saves_after(int64_t step) const;
@@ -75,6 +77,7 @@ class Trainer {
   std::string loaded_ = {};  ///< which file, and how long that took
   int64_t done_steps_ = 0;
   int64_t tokens_ = 0;
+  int64_t samples_ = 0;
   bool stopping_ = false;
   bool save_ended_ = false;  ///< on every rank
   BackgroundSave saves_;

@@ -104,7 +104,11 @@ CheckpointHeader header_of(const Conversion& plan, bool optimizer) {
   const bool same = plan.map == plan.base.header.model.sharing &&
                     plan.relaxation_rank == plan.base.header.model.relaxation_rank;
   if (!same) header.config = model_to_toml(header.model.spec);
-  if (!optimizer) header.step = header.tokens = 0;
+  if (!optimizer) {
+    header.step = header.tokens = 0;
+    header.samples.reset();
+    header.position.clear();
+  }
   return header;
 }
 

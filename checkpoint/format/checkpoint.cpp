@@ -43,7 +43,7 @@ int64_t DatasetSpec::count() const {
 }
 
 std::map<std::string, std::string> texts_of(const CheckpointHeader& header) {
-  std::map<std::string, std::string> texts;
+  std::map<std::string, std::string> texts = {{position_dataset, header.position}};
   if (header.tokenizer) texts[tokenizer_dataset] = header.tokenizer->contents;
   for (const auto& [name, contents] : header.hf_files) texts[hf_files_group + name] = contents;
   std::erase_if(texts, [](const auto& text) { return text.second.empty(); });

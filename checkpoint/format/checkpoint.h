@@ -2,13 +2,14 @@
 // every tensor whole, unsharded and free of any placement, so that any world loads any checkpoint.
 //
 //   /                      format="rondo" format_version step tokens config model sharing
-//                          relaxation [tokenizer] [end_token]
+//                          relaxation [samples] [tokenizer] [end_token]
 //   /parameters/<path>     <path> as in ParameterSpec::path(): attention/3/q_proj/weight
 //   /optimizer/exp_avg/<path>, /optimizer/exp_avg_sq/<path>
+//   /position              how far each corpus was read, as JSON (data/dataset/position.h)
 //   /tokenizer             the bytes of the tokenizer's file, where it has one
 //   /hugging_face/<name>   those of small files beside it in the folder that the model came from
 //
-// Datasets are float32 or float64, those two of bytes, contiguous, and carry a `checksum`
+// Datasets are float32 or float64, those three of bytes, contiguous, and carry a `checksum`
 // attribute. A seal (seal.h) follows HDF5's part of the file; one that another program wrote or
 // changed has none.
 #pragma once
@@ -41,9 +42,11 @@ struct StoredTokenizer {
 /// The root attributes, and what comes along as bytes.
 struct CheckpointHeader {
   int64_t step = 0;
-  int64_t tokens = 0;     ///< target tokens seen so far
-  std::string config;     ///< TOML text that the run was started with
-  ModelDefinition model;  ///< `gradient` is the config's
+  int64_t tokens = 0;                   ///< target tokens seen so far
+  std::optional<int64_t> samples = {};  ///< seen so far; older files do not tell
+  std::string position = {};  ///< of each corpus, as JSON; empty where `samples` is not set
+  std::string config;         ///< TOML text that the run was started with
+  ModelDefinition model;      ///< `gradient` is the config's
   std::optional<StoredTokenizer> tokenizer = {};
   /// Small files of the Hugging Face folder that the model came from, by name (see hf_files.h): an
   /// export keeps what rondo does not know of.
@@ -65,6 +68,9 @@ struct DatasetSlice {
   int64_t begin = 0;
   torch::Tensor values;  ///< 1-d, contiguous, on the CPU, of the dataset's dtype
 };
+
+/// Where each corpus was read to.
+inline constexpr const char* position_dataset = "/position";
 
 /// The bytes of the tokenizer's file.
 inline constexpr const char* tokenizer_dataset = "/tokenizer";

@@ -94,6 +94,7 @@ CheckpointReader::CheckpointReader(const std::string& file)
     read_header();
     for (const std::string& path : hdf5_.datasets()) datasets_[path] = describe(path);
   });
+  if (has(position_dataset)) header_.position = contents(position_dataset);
   read_tokenizer();
   read_hf_files();
 }
@@ -107,7 +108,8 @@ DatasetSpec CheckpointReader::describe(const std::string& path) const {
   try {
     hdf5_.offset(path);
     DatasetSpec spec = {path, hdf5_.shape(path), dtype_of(hdf5_.type(path))};
-    const bool is_text = path == tokenizer_dataset || path.starts_with(hf_files_group);
+    const bool is_text =
+        path == position_dataset || path == tokenizer_dataset || path.starts_with(hf_files_group);
     if (spec.dtype == torch::kUInt8 && !is_text) {
       throw Hdf5Error(path + " holds bytes, expected float32 or float64: store it as one of them");
     }
@@ -132,6 +134,7 @@ void CheckpointReader::read_header() {
   }
   header_.step = natural("step");
   header_.tokens = natural("tokens");
+  if (hdf5_.integer_attribute("/", "samples")) header_.samples = natural("samples");
   header_.config = text("config");
   header_.model.relaxation_rank =
       hdf5_.integer_attribute("/", "relaxation") ? natural("relaxation") : 0;

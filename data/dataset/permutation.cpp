@@ -2,19 +2,14 @@
 
 #include <bit>
 
+#include "base/splitmix64.h"
+
 namespace rondo {
 namespace {
 
 constexpr int rounds = 6;
 
 }  // namespace
-
-uint64_t splitmix64(uint64_t x) {
-  x += 0x9E3779B97F4A7C15;
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
-  return x ^ (x >> 31);
-}
 
 uint64_t permute(uint64_t index, uint64_t n, uint64_t key) {
   const int half_bits = (std::bit_width(n - 1) + 1) / 2;

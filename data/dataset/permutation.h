@@ -5,9 +5,6 @@
 
 namespace rondo {
 
-/// The next output of a SplitMix64 generator in state `x` (Steele, Lea, Flood 2014).
-uint64_t splitmix64(uint64_t x);
-
 /// Where `index` (< n, 1 <= n <= 2^62) goes in the shuffle of [0, n) that `key` names. A Feistel
 /// network over the next even power of two, walked until it lands inside (Black, Rogaway 2002); a
 /// bijection for every key.

@@ -83,7 +83,6 @@ SampleSource open_source(const EvalWords& words, const Config& config, int64_t v
     return {{{open_corpus("--data", words.data, checked), 1.0}},
             {.sequence = config.data.sequence,
              .stride = words.stride,
-             .global_batch = 1,
              .shuffle = false,
              .vocab = vocab}};
   } catch (const UserError& error) {
@@ -95,6 +94,7 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
   Config config;
   ModelDefinition model;
   std::optional<SampleSource> source;
+  int64_t samples = 0;
   torch::Device device = torch::kCPU;
   agree(host, [&] {
     device = choose_device(words.device, rank_on_node(), "--device cuda", "leave --device out");
@@ -109,9 +109,8 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
     model = header.model;
     check_parameters(reader, parameters(model));
     config.train.micro_batch = words.micro_batch;
-    config.train.global_batch = 1;
     source.emplace(open_source(words, config, model.spec.vocab, host.rank() == 0));
-    config.train.eval_batches = sample_count(words, *source, config.data.sequence);
+    samples = sample_count(words, *source, config.data.sequence);
   });
   torch::set_num_threads(words.threads);
   Replica replica(model, data_parallel_plan(config, model, host.size()),
@@ -120,9 +119,9 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
                    .device = device},
                   {host, host});
   replica.load(CheckpointReader(words.checkpoint), {.optimizer = false}, host);
-  const double loss = evaluate(replica, *source, config, {host, host});
+  const double loss = evaluate(replica, *source, samples, config, {host, host});
   if (host.rank() != 0) return;
-  const int64_t tokens = config.train.eval_batches * config.data.sequence;
+  const int64_t tokens = samples * config.data.sequence;
   std::cout << result_json(loss, tokens, read_dataset_info(words.data)).dump() << "\n";
 }
 

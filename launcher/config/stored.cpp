@@ -104,6 +104,12 @@ std::vector<std::string> changed_keys(const std::string& stored, const Config& c
 
 std::string init_in(const std::string& stored) { return read_key(stored, "train.init").train.init; }
 
+Config reading_in(const std::string& stored) {
+  return read_stored(stored, "stored config", [](const std::string& key) {
+    return table_of(key) == "data" || key == "train.seed" || key == "train.global_batch";
+  });
+}
+
 int64_t sequence_in(const std::string& stored) {
   return read_key(stored, "data.sequence").data.sequence;
 }

@@ -31,6 +31,10 @@ std::vector<std::string> changed_keys(const std::string& stored, const Config& c
 /// `train.init` of that text; empty where the text does not set it.
 std::string init_in(const std::string& stored);
 
+/// The keys of that text which decide what a run read: those of `data`, `train.seed` and
+/// `train.global_batch`.
+Config reading_in(const std::string& stored);
+
 /// `data.sequence` of that text; its default value where the text does not set it.
 int64_t sequence_in(const std::string& stored);
 

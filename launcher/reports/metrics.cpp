@@ -96,7 +96,11 @@ std::string to_json(const StepMetrics& metrics) {
   if (metrics.validation_loss) {
     object["validation_loss"] = *metrics.validation_loss;
   }
-  return object.dump();
+  for (const auto& [name, loss] : metrics.validation_losses) {
+    object["validation_losses"][name] = loss;
+  }
+  // A name of bytes that are no UTF-8 is kept readable.
+  return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 void check_metrics(const fs::path& path) {

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace rondo {
@@ -36,6 +37,8 @@ struct StepMetrics {
   std::optional<int> passes = {};              ///< over the recurring layers, where they vary
   std::vector<RankMetrics> ranks = {};         ///< by world rank; only now and then
   std::optional<double> validation_loss = {};  ///< only after a step that was evaluated
+  /// Of each corpus of a blend, by name, in its order.
+  std::vector<std::pair<std::string, double>> validation_losses = {};
 };
 
 /// One JSON object without a newline. Every finite number reads back bit for bit; a number that is

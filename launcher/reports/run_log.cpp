@@ -37,6 +37,9 @@ void RunLog::add(const StepMetrics& metrics, double mfu) {
   if (metrics.divergence) scalars.push_back({"train/divergence", *metrics.divergence});
   if (metrics.passes) scalars.push_back({"train/passes", static_cast<double>(*metrics.passes)});
   if (metrics.validation_loss) scalars.push_back({"validation/loss", *metrics.validation_loss});
+  for (const auto& [name, loss] : metrics.validation_losses) {
+    scalars.push_back({"validation/loss/" + name, loss});
+  }
   events_->add(metrics.step, scalars);
 }
 
