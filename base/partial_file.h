@@ -18,6 +18,8 @@ class PartialFile {
   ~PartialFile();
 
   void write(std::string_view bytes);
+  /// The name until `publish`.
+  const std::string& partial() const { return partial_; }
   /// Hands the last byte to the system; from then on only the rename is left. May be repeated.
   void close();
   /// `close`, then the rename.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdio>
 #include <deque>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -16,38 +17,19 @@
 #include "base/partial_file.h"
 #include "base/user_error.h"
 #include "data/dataset/indexed_dataset.h"
+#include "data/documents.h"
 #include "data/tokenizers/text_blocks.h"
 #include "data/tokenizers/tokenizer.h"
-#include "data/tokenizers/utf8.h"
 
 namespace rondo {
 namespace {
 
 constexpr const char* definition_suffix = ".tokenizer";
 
-struct Document {
-  MappedFile file;
-  size_t cut;  ///< where the held-out part begins
-
-  std::string_view train() const { return file.view().substr(0, cut); }
-  std::string_view held_out() const { return file.view().substr(cut); }
-};
-
-/// The line boundary nearest to `target` and within a block of it, else the character boundary.
-size_t boundary_near(std::string_view text, size_t target) {
-  const size_t begin = target - std::min(target, block_bytes);
-  const size_t before = text.substr(begin, target - begin).rfind('\n');
-  const size_t after = text.substr(target, block_bytes).find('\n');
-  const bool has_before = before != std::string_view::npos;
-  const bool has_after = after != std::string_view::npos && target + after + 1 < text.size();
-  const size_t earlier = has_before ? begin + before + 1 : 0;
-  const size_t later = has_after ? target + after + 1 : text.size();
-  if (has_before && (!has_after || target - earlier <= later - target)) return earlier;
-  return has_after ? later : character_boundary(text, target);
-}
-
 void check_options(const PrepareOptions& options) {
-  if (options.inputs.empty()) throw UserError("prepare: no input; give --input FILE…");
+  if (options.inputs.empty() && options.input_list.empty()) {
+    throw UserError("prepare: no input; give --input FILE… or --input-list FILE");
+  }
   if (options.output.empty()) throw UserError("prepare: no output; give --output PREFIX");
   if (!(options.holdout >= 0 && options.holdout < 1)) {
     throw UserError(
@@ -75,25 +57,22 @@ void check_not_an_output(const PrepareOptions& options, const std::string& file,
   }
 }
 
-std::vector<Document> open_documents(const PrepareOptions& options, bool needs_utf8) {
-  std::vector<Document> documents;
-  for (const std::string& path : options.inputs) {
-    MappedFile file(path);
-    const std::string_view text = file.view();
-    if (text.empty()) throw UserError(fmt::format("{}: the file is empty; leave it out", path));
-    check_not_an_output(options, path, "input");
-    if (const auto bad = needs_utf8 ? first_invalid_utf8(text) : std::nullopt) {
-      throw UserError(
-          fmt::format("{}: not UTF-8 at byte {} (0x{:02X}); convert the file, or use "
-                      "--tokenizer bytes",
-                      path, *bad, static_cast<unsigned char>(text[*bad])));
-    }
-    const double kept = static_cast<double>(text.size()) * (1 - options.holdout);
-    const size_t cut =
-        options.holdout == 0 ? text.size() : boundary_near(text, static_cast<size_t>(kept));
-    documents.push_back({std::move(file), cut});
+/// What the standard input holds, under a name.
+void copy_input(PartialFile& file) {
+  std::array<char, 1 << 16> block{};
+  while (const size_t count = std::fread(block.data(), 1, block.size(), stdin)) {
+    file.write({block.data(), count});
   }
-  return documents;
+  if (std::ferror(stdin) != 0) throw UserError("--input -: cannot read the standard input");
+  file.close();
+}
+
+std::vector<std::string> all_inputs(const PrepareOptions& options) {
+  std::vector<std::string> files = options.inputs;
+  if (options.input_list.empty()) return files;
+  const std::vector<std::string> listed = read_file_list(options.input_list);
+  files.insert(files.end(), listed.begin(), listed.end());
+  return files;
 }
 
 /// One data set in the making.
@@ -114,16 +93,12 @@ class Part {
 
   void add_document(std::string_view text, const std::function<void(size_t)>& encoded) {
     if (text.empty()) return;
-    while (!text.empty()) {
-      const std::string_view block = next_block(text, tokenizer_);
-      text.remove_prefix(block.size());
-      tokens_.clear();
-      tokenizer_.encode(block, tokens_);
-      dataset_.append(tokens_);
+    encode_text(text, tokenizer_, [&](std::string_view block, const std::vector<int64_t>& tokens) {
+      dataset_.append(tokens);
       for (const char c : block) ++histogram_[static_cast<unsigned char>(c)];
       info_.bytes += static_cast<int64_t>(block.size());
       encoded(block.size());
-    }
+    });
     dataset_.end_document();
     ++info_.documents;
   }
@@ -162,7 +137,6 @@ class Part {
   const Tokenizer& tokenizer_;
   DatasetInfo info_;
   std::array<int64_t, 256> histogram_ = {};
-  std::vector<int64_t> tokens_;
   IndexedDatasetWriter dataset_;
   std::string definition_path_;
   std::optional<PartialFile> definition_;
@@ -175,31 +149,43 @@ PrepareReport prepare(const PrepareOptions& options, const ProgressCallback& pro
   check_options(options);
   const TokenizerRequest request = request_tokenizer(options.tokenizer, options.vocab);
   if (!request.file.empty()) check_not_an_output(options, request.file, "tokenizer");
-  const auto documents = open_documents(options, request.needs_utf8());
+  DocumentOptions wanted{all_inputs(options), options.jsonl_key, request.needs_utf8(),
+                         options.holdout};
+  // It is read several times.
+  std::optional<PartialFile> input;
+  for (std::string& file : wanted.files) {
+    if (file != "-") {
+      check_not_an_output(options, file, "input");
+      continue;
+    }
+    if (input) throw UserError("--input -: is named twice; the standard input can be read once");
+    input.emplace(options.output + ".input");
+    copy_input(*input);
+    file = input->partial();
+  }
+  const Documents documents(std::move(wanted));
   if (request.train) {
-    std::vector<std::string_view> texts;
-    for (const Document& document : documents) texts.push_back(document.train());
-    train_tokenizer(request, texts);
+    train_tokenizer(request, documents.bytes(), [&](const auto& use) {
+      documents.each([&](std::string_view train, std::string_view) { use(train); });
+    });
   }
   const TokenizerDefinition definition = read_definition(request);
   const Tokenizer tokenizer = open_tokenizer(request, definition);
 
-  int64_t total = 0;
-  for (const Document& document : documents) total += static_cast<int64_t>(document.file.size());
   int64_t done = 0;
   const auto encoded = [&](size_t bytes) {
     done += static_cast<int64_t>(bytes);
-    if (progress) progress(done, total);
+    if (progress) progress(done, documents.bytes());
   };
 
   std::deque<Part> parts;
   for (const std::string& prefix : output_prefixes(options)) {
     parts.emplace_back(prefix, tokenizer, definition);
   }
-  for (const Document& document : documents) {
-    parts.front().add_document(document.train(), encoded);
-    if (parts.size() > 1) parts.back().add_document(document.held_out(), encoded);
-  }
+  documents.each([&](std::string_view train, std::string_view held_out) {
+    parts.front().add_document(train, encoded);
+    if (parts.size() > 1) parts.back().add_document(held_out, encoded);
+  });
   for (Part& part : parts) part.close();
   for (Part& part : parts) part.publish();
 

@@ -12,7 +12,9 @@
 namespace rondo {
 
 struct PrepareOptions {
-  std::vector<std::string> inputs;  ///< text files, one document each
+  std::vector<std::string> inputs;  ///< text files, one document each; "-" is the standard input
+  std::string input_list;           ///< a file that names more of them, one a line; empty: none
+  std::string jsonl_key;            ///< inputs are JSON Lines with the text under this key
   std::string output;               ///< PREFIX of the files to write
   std::string tokenizer = "bytes";  ///< bytes, sentencepiece:FILE, hf:FILE
   int64_t vocab = 0;                ///< > 0: train sentencepiece:FILE with so many pieces

@@ -21,7 +21,7 @@ build_packages=(
   g++ cmake ninja-build ccache pkg-config
   openmpi-bin libopenmpi-dev libhdf5-openmpi-dev
   libtomlplusplus-dev libcli11-dev libfmt-dev nlohmann-json3-dev
-  libsentencepiece-dev libpcre2-dev libutf8proc-dev libgtest-dev libdnnl-dev
+  libsentencepiece-dev libpcre2-dev libonig-dev libutf8proc-dev libgtest-dev libdnnl-dev
   python3-venv gnuplot-nox
 )
 # shellcheck disable=SC2034 # read by name in set_up

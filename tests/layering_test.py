@@ -83,6 +83,7 @@ CONFINED = {
     "HDF5": re.compile(r"hdf5(_hl)?\.h$"),
     "toml++": re.compile(r"toml\+\+/|toml\.hpp$"),
     "SentencePiece": re.compile(r"sentencepiece"),
+    "Oniguruma": re.compile(r"oniguruma\.h$"),
     "PCRE2": re.compile(r"pcre2\.h$"),
     "utf8proc": re.compile(r"utf8proc\.h$"),
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "data/tokenizers/utf8.h"
+
 namespace rondo {
 namespace {
 
@@ -16,7 +18,11 @@ uint64_t key(int32_t left, int32_t right) {
 }  // namespace
 
 BytePairEncoder::BytePairEncoder(const BytePairModel& model)
-    : bytes_(model.bytes), whole_words_(model.whole_words) {
+    : bytes_(model.bytes),
+      letters_(model.letters),
+      unknown_(model.unknown),
+      joins_unknown_(model.joins_unknown),
+      whole_words_(model.whole_words) {
   steps_.reserve(model.merges.size());
   int32_t rank = 0;
   for (const Merge& merge : model.merges) {
@@ -66,14 +72,41 @@ std::vector<int32_t> BytePairEncoder::merged(std::string_view word) {
   return ids;
 }
 
+bool BytePairEncoder::has_bytes(std::string_view letter) const {
+  return std::all_of(letter.begin(), letter.end(),
+                     [&](char c) { return bytes_[static_cast<unsigned char>(c)] >= 0; });
+}
+
+void BytePairEncoder::add_symbol(int32_t id) {
+  const auto at = static_cast<int32_t>(symbols_.size());
+  symbols_.push_back({id, at - 1, at + 1});
+}
+
 void BytePairEncoder::begin(std::string_view word) {
   symbols_.clear();
   candidates_.clear();
-  for (const char c : word) {
-    const int32_t id = bytes_[static_cast<unsigned char>(c)];
-    const auto at = static_cast<int32_t>(symbols_.size());
-    if (id >= 0) symbols_.push_back({id, at - 1, at + 1});
+  const bool by_byte = letters_.empty();
+  bool held_back = false;  // an unknown piece: the next may join it
+  const auto release = [&] {
+    if (held_back) add_symbol(unknown_);
+    held_back = false;
+  };
+  for (size_t size = 0; !word.empty(); word.remove_prefix(size)) {
+    size = by_byte ? 1 : character_size(word);
+    const std::string_view letter = word.substr(0, size);
+    const auto known = letters_.find(letter);
+    if (known != letters_.end()) {
+      release();
+      add_symbol(known->second);
+    } else if (has_bytes(letter)) {
+      if (by_byte) release();  // the bytes of a character overtake it, as in the original
+      for (const char c : letter) add_symbol(bytes_[static_cast<unsigned char>(c)]);
+    } else if (unknown_ >= 0) {
+      if (!joins_unknown_) release();
+      held_back = true;
+    }
   }
+  release();
   if (symbols_.empty()) return;
   symbols_.back().next = -1;
   for (int32_t at = 0; at < static_cast<int32_t>(symbols_.size()); ++at) propose(at);

@@ -9,17 +9,17 @@
 
 #include "data/tokenizers/added_tokens.h"
 #include "data/tokenizers/byte_pairs.h"
-#include "data/tokenizers/pattern.h"
+#include "data/tokenizers/text_steps.h"
 
 namespace rondo {
 
-/// A tokenizer.json in bytes and ids.
+/// A tokenizer.json in steps, bytes and ids.
 struct HfTokenizer {
   std::vector<std::string> pieces;            ///< the bytes of each id; empty where there is none
   std::vector<AddedToken> raw_tokens;         ///< looked for before the text is normalised
   std::vector<AddedToken> normalised_tokens;  ///< and after it
-  bool nfc = false;
-  std::vector<Pattern> patterns;  ///< split a text into words, one after the other
+  std::vector<Normalizer> normalizers;
+  std::vector<WordStep> word_steps;
   BytePairModel model;
   std::optional<int64_t> end;  ///< see Tokenizer::end
 };

@@ -6,16 +6,20 @@
 
 #include <algorithm>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <regex>
 #include <unordered_map>
 
 #include "base/partial_file.h"
+#include "base/proto_fields.h"
 #include "base/user_error.h"
+#include "data/tokenizers/added_tokens.h"
+#include "data/tokenizers/replaced.h"
 
 namespace rondo {
 namespace {
 
-constexpr size_t training_bytes = size_t{32} << 20;
+constexpr int64_t training_bytes = int64_t{32} << 20;
 constexpr std::string_view space_mark = "\u2581";
 
 /// The library's messages begin with a place in its source, which ends in "] ", and may span lines.
@@ -55,53 +59,135 @@ std::string piece_text(const sentencepiece::SentencePieceProcessor& processor, i
     std::string surface;
     return processor.Decode(std::vector<int>{id}, &surface).ok() ? surface : piece;
   }
-  for (size_t at = 0; (at = piece.find(space_mark, at)) != std::string::npos;) {
-    piece.replace(at, space_mark.size(), " ");
-  }
-  return piece;
+  return replaced(piece, space_mark, " ");
 }
 
+using Processor = sentencepiece::SentencePieceProcessor;
+
+void encode_with(const Processor& processor, std::string_view text, std::vector<int64_t>& tokens) {
+  std::vector<int> ids;
+  const auto encoded = processor.Encode({text.data(), text.size()}, &ids);
+  if (!encoded.ok()) throw std::runtime_error("SentencePiece: " + reason(encoded));
+  tokens.insert(tokens.end(), ids.begin(), ids.end());
+}
+
+/// A model, and the same with and without the space that it puts in front of each text.
+class Models {
+ public:
+  explicit Models(std::string contents) : contents_(std::move(contents)) { load("", own_); }
+
+  /// nullptr when the contents are no model.
+  const Processor* own() const { return own_.get(); }
+
+  /// For a text that goes on from another. A model that drops white space in front of a text would
+  /// lose the space that `text` begins with, and gets it back by the one that it puts there.
+  const Processor& to_go_on(std::string_view text) {
+    if (!without_prefix_) {
+      load(no_prefix, without_prefix_);
+      load(a_prefix, with_prefix_);
+      std::vector<int64_t> bare;
+      std::vector<int64_t> spaced;
+      encode_with(*without_prefix_, "a", bare);
+      encode_with(*without_prefix_, " a", spaced);
+      drops_space_ = bare == spaced;
+    }
+    const bool spaced = text.find_first_of(" \t\n\v\f\r") == 0;
+    return drops_space_ && spaced ? *with_prefix_ : *without_prefix_;
+  }
+
+ private:
+  /// Two fields of the same message are read as one: normalizer_spec { add_dummy_prefix: … }.
+  static constexpr std::string_view no_prefix{"\x1a\x02\x18\x00", 4};
+  static constexpr std::string_view a_prefix{"\x1a\x02\x18\x01", 4};
+
+  void load(std::string_view change, std::unique_ptr<Processor>& processor) const {
+    auto loaded = std::make_unique<Processor>();
+    const auto status = loaded->LoadFromSerializedProto(contents_ + std::string(change));
+    if (!contents_.empty() && status.ok()) processor = std::move(loaded);
+  }
+
+  std::string contents_;
+  std::unique_ptr<Processor> own_;
+  std::unique_ptr<Processor> without_prefix_;
+  std::unique_ptr<Processor> with_prefix_;
+  bool drops_space_ = false;
+};
+
 /// Every `stride`-th line of all texts, without its line feed.
+std::vector<std::string> sampled_lines(const EachText& texts, int64_t stride) {
+  std::vector<std::string> lines;
+  int64_t number = 0;
+  texts([&](std::string_view text) {
+    while (!text.empty()) {
+      const std::string_view line = text.substr(0, text.find('\n'));
+      if (number++ % stride == 0) lines.emplace_back(line);
+      text.remove_prefix(std::min(text.size(), line.size() + 1));
+    }
+  });
+  return lines;
+}
+
 class Lines : public sentencepiece::SentenceIterator {
  public:
-  Lines(std::span<const std::string_view> texts, size_t stride) : texts_(texts), stride_(stride) {
-    step();
-  }
-  bool done() const override { return done_; }
-  void Next() override {
-    for (size_t i = 0; i < stride_ && !done_; ++i) step();
-  }
-  const std::string& value() const override { return line_; }
+  explicit Lines(std::vector<std::string> lines) : lines_(std::move(lines)) {}
+  bool done() const override { return at_ >= lines_.size(); }
+  void Next() override { ++at_; }
+  const std::string& value() const override { return lines_[at_]; }
   sentencepiece::util::Status status() const override { return {}; }
 
  private:
-  void step() {
-    while (text_ < texts_.size() && at_ >= texts_[text_].size()) {
-      ++text_;
-      at_ = 0;
-    }
-    done_ = text_ >= texts_.size();
-    if (done_) return;
-    const std::string_view rest = texts_[text_].substr(at_);
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    line_.assign(line);
-    at_ += line.size() + 1;
-  }
-
-  std::span<const std::string_view> texts_;
-  size_t stride_;
-  size_t text_ = 0;
+  std::vector<std::string> lines_;
   size_t at_ = 0;
-  bool done_ = false;
-  std::string line_;
 };
+
+/// Those of added_tokens_field.
+std::vector<AddedToken> added_tokens(std::string_view model, const std::string& where) {
+  std::vector<AddedToken> tokens;
+  each_field(model, [&](uint64_t number, std::string_view text) {
+    if (number != added_tokens_field) return;
+    try {
+      for (const auto& token : nlohmann::json::parse(text)) {
+        tokens.push_back({token.at("content"), token.at("id"), token.value("lstrip", false),
+                          token.value("rstrip", false)});
+        if (tokens.back().content.empty() || tokens.back().id < 0) tokens.pop_back();
+      }
+    } catch (const nlohmann::json::exception&) {
+      throw UserError(where + ": its added tokens are damaged");
+    }
+  });
+  return tokens;
+}
+
+/// A text between added tokens goes on from them, as transformers has it: only what begins the
+/// whole text has a space put in front.
+void add_tokens(Tokenizer& tokenizer, std::vector<std::string>& pieces,
+                const std::vector<AddedToken>& tokens) {
+  if (tokens.empty()) return;
+  for (const AddedToken& token : tokens) {
+    pieces.resize(std::max(pieces.size(), static_cast<size_t>(token.id) + 1));
+    pieces[static_cast<size_t>(token.id)] = token.content;
+  }
+  tokenizer.vocab = static_cast<int64_t>(pieces.size());
+  const auto found = std::make_shared<const AddedTokens>(tokens);
+  const auto between = [found, start = tokenizer.encode, on = tokenizer.encode_on](bool goes_on) {
+    return [=](std::string_view text, std::vector<int64_t>& ids) {
+      const auto encode = [&](std::string_view stretch) {
+        const bool first = stretch.data() == text.data() && !goes_on;
+        (first ? start : on)(stretch, ids);
+      };
+      found->split(text, encode, ids);
+    };
+  };
+  tokenizer.encode = between(false);
+  tokenizer.encode_on = between(true);
+}
 
 }  // namespace
 
 Tokenizer open_sentencepiece(std::string_view model, const std::string& where) {
-  auto processor = std::make_shared<sentencepiece::SentencePieceProcessor>();
-  const auto status = processor->LoadFromSerializedProto({model.data(), model.size()});
-  if (model.empty() || !status.ok()) {
+  const auto models = std::make_shared<Models>(std::string(model));
+  const Processor* processor = models->own();
+  if (processor == nullptr) {
     throw UserError(
         fmt::format("{}: not a SentencePiece model; give a .model file, or the path "
                     "of a new one together with --vocab",
@@ -113,23 +199,25 @@ Tokenizer open_sentencepiece(std::string_view model, const std::string& where) {
   }
   Tokenizer tokenizer;
   tokenizer.vocab = processor->GetPieceSize();
-  tokenizer.encode = [processor](std::string_view text, std::vector<int64_t>& tokens) {
-    std::vector<int> ids;
-    const auto encoded = processor->Encode({text.data(), text.size()}, &ids);
-    if (!encoded.ok()) throw std::runtime_error("SentencePiece: " + reason(encoded));
-    tokens.insert(tokens.end(), ids.begin(), ids.end());
+  tokenizer.encode = [models](std::string_view text, std::vector<int64_t>& tokens) {
+    encode_with(*models->own(), text, tokens);
   };
+  tokenizer.encode_on = [models](std::string_view text, std::vector<int64_t>& tokens) {
+    encode_with(models->to_go_on(text), text, tokens);
+  };
+  std::vector<std::string> joining = pieces;
+  joining[static_cast<size_t>(processor->unk_id())].clear();  // is shown with spaces around it
+  mark_joins(joining, tokenizer);
+  add_tokens(tokenizer, pieces, added_tokens(model, where));
   tokenizer.decode = decode_pieces(std::move(pieces));
   if (processor->eos_id() >= 0) tokenizer.end = processor->eos_id();
   return tokenizer;
 }
 
-void train_sentencepiece(const std::string& path, int64_t vocab,
-                         std::span<const std::string_view> texts) {
+void train_sentencepiece(const std::string& path, int64_t vocab, int64_t bytes,
+                         const EachText& texts) {
   PartialFile file(path);
-  size_t bytes = 0;
-  for (const std::string_view text : texts) bytes += text.size();
-  Lines lines(texts, bytes / training_bytes + 1);
+  Lines lines(sampled_lines(texts, bytes / training_bytes + 1));
   const std::unordered_map<std::string, std::string> arguments = {
       {"model_type", "bpe"},
       {"vocab_size", std::to_string(vocab)},

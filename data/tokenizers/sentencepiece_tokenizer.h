@@ -14,7 +14,7 @@ namespace rondo {
 Tokenizer open_sentencepiece(std::string_view model, const std::string& where);
 
 /// See train_tokenizer.
-void train_sentencepiece(const std::string& path, int64_t vocab,
-                         std::span<const std::string_view> texts);
+void train_sentencepiece(const std::string& path, int64_t vocab, int64_t bytes,
+                         const EachText& texts);
 
 }  // namespace rondo

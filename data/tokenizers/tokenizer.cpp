@@ -28,6 +28,7 @@ Tokenizer open_bytes(std::string_view, const std::string&) {
   tokenizer.encode = [](std::string_view text, std::vector<int64_t>& tokens) {
     for (const char c : text) tokens.push_back(static_cast<unsigned char>(c));
   };
+  tokenizer.encode_on = tokenizer.encode;
   tokenizer.decode = decode_pieces(std::move(pieces));
   return tokenizer;
 }
@@ -127,8 +128,18 @@ std::function<std::string(std::span<const int64_t>)> decode_pieces(
   };
 }
 
-void train_tokenizer(const TokenizerRequest& request, std::span<const std::string_view> texts) {
-  train_sentencepiece(request.file, request.vocab, texts);
+void mark_joins(const std::vector<std::string>& pieces, Tokenizer& tokenizer) {
+  const auto has_inside = [&](auto holds) {
+    return std::any_of(pieces.begin(), pieces.end(), [&](const std::string& piece) {
+      return std::adjacent_find(piece.begin(), piece.end(), holds) != piece.end();
+    });
+  };
+  tokenizer.joins_words = has_inside([](char a, char b) { return a != ' ' && b == ' '; });
+  tokenizer.joins_lines = has_inside([](char a, char b) { return a == '\n' && b != '\n'; });
+}
+
+void train_tokenizer(const TokenizerRequest& request, int64_t bytes, const EachText& texts) {
+  train_sentencepiece(request.file, request.vocab, bytes, texts);
 }
 
 }  // namespace rondo

@@ -11,7 +11,7 @@
 
 namespace rondo {
 
-/// A tokenizer is a value: a name, a size and two functions. Copies share what they remember of
+/// A tokenizer is a value: a name, a size and its functions. Copies share what they remember of
 /// words seen: one thread at a time.
 struct Tokenizer {
   std::string name;  ///< as given on the command line: bytes, sentencepiece:FILE, hf:FILE
@@ -19,6 +19,13 @@ struct Tokenizer {
   /// Appends the ids of `text` to `tokens`, and none for its begin or end. `text` is valid UTF-8
   /// unless the tokenizer is `bytes`; hf throws std::invalid_argument where it is not.
   std::function<void(std::string_view text, std::vector<int64_t>& tokens)> encode;
+  /// The same for a text that goes on from text before it: what the tokenizer puts in front of a
+  /// whole text is left out.
+  std::function<void(std::string_view text, std::vector<int64_t>& tokens)> encode_on;
+  /// Whether a token may reach from a word across the space that follows, or from a line into the
+  /// next: then a text cannot be cut there and keep its tokens.
+  bool joins_words = false;
+  bool joins_lines = false;
   /// The bytes that the ids stand for, one id after the other: decode(a) + decode(b) = decode(ab),
   /// also where a character is split between a and b. It gives back the text that was encoded,
   /// after the tokenizer's normalisation (a SentencePiece model may put a space in front, which
@@ -33,8 +40,9 @@ struct Tokenizer {
 
 /// Enough to open a tokenizer anywhere.
 struct TokenizerDefinition {
-  std::string kind;      ///< bytes, sentencepiece, hf
-  std::string contents;  ///< the file's bytes; empty for bytes
+  std::string kind;  ///< bytes, sentencepiece, hf
+  std::string
+      contents;  ///< the file's bytes, to which `added_tokens_field` may add; none for bytes
 
   bool operator==(const TokenizerDefinition&) const = default;
 };
@@ -68,10 +76,16 @@ Tokenizer open_tokenizer(const TokenizerRequest& request, const TokenizerDefinit
 /// decode of a tokenizer whose ids are the indices of `pieces`.
 std::function<std::string(std::span<const int64_t>)> decode_pieces(std::vector<std::string> pieces);
 
-/// Trains `request.vocab` BPE pieces with byte fallback on the lines of `texts` (valid UTF-8) and
-/// writes `request.file`, which appears only when complete. Text survives encoding and decoding: it
-/// is not normalised, and what has no piece (a line feed too) becomes bytes. Large texts are
-/// sampled evenly by line.
-void train_tokenizer(const TokenizerRequest& request, std::span<const std::string_view> texts);
+/// Sets joins_words and joins_lines of a tokenizer with such pieces.
+void mark_joins(const std::vector<std::string>& pieces, Tokenizer& tokenizer);
+
+/// Calls what it is given with one text after the other.
+using EachText = std::function<void(const std::function<void(std::string_view text)>& use)>;
+
+/// Trains `request.vocab` BPE pieces with byte fallback on the lines of `texts` (valid UTF-8, so
+/// many bytes) and writes `request.file`, which appears only when complete. Text survives encoding
+/// and decoding: it is not normalised, and what has no piece (a line feed too) becomes bytes. Large
+/// texts are sampled evenly by line.
+void train_tokenizer(const TokenizerRequest& request, int64_t bytes, const EachText& texts);
 
 }  // namespace rondo

@@ -18,6 +18,8 @@ Examples:
   rondo prepare --input books/*.txt --output corpus --holdout 0.05
   rondo prepare --input text.txt --output corpus --tokenizer sentencepiece:text.model --vocab 4096
   rondo prepare --input text.txt --output corpus --tokenizer hf:SmolLM2/tokenizer.json
+  zcat shard-*.jsonl.gz | rondo prepare --input - --jsonl-key text --output corpus
+  rondo prepare --input-list files.txt --output corpus
 )";
 
 void print_info(const std::string& prefix, const DatasetInfo& info) {
@@ -31,7 +33,10 @@ void print_info(const std::string& prefix, const DatasetInfo& info) {
 int prepare_command(const Arguments& arguments) {
   PrepareOptions options;
   CLI::App app("Turns text files, one document each, into PREFIX.bin and PREFIX.idx.", "prepare");
-  app.add_option("--input", options.inputs, "text files")->required();
+  app.add_option("--input", options.inputs, "text files; - is the standard input");
+  app.add_option("--input-list", options.input_list, "FILE that names more of them, one a line");
+  app.add_option("--jsonl-key", options.jsonl_key,
+                 "KEY: inputs are JSON Lines, each a document with its text under KEY");
   app.add_option("--output", options.output, "PREFIX of the files to write")->required();
   app.add_option("--tokenizer", options.tokenizer, "bytes, sentencepiece:FILE or hf:tokenizer.json")
       ->capture_default_str();

@@ -232,12 +232,21 @@ TEST_F(IndexedDatasetFiles, AreRefusedWhenEmpty) {
 
 TEST_F(IndexedDatasetFiles, NameTheFirstTokenOutsideTheVocabulary) {
   const IndexedDataset data = open(example_bin, example_idx);
-  data.check_vocab(65001);
-  EXPECT_TRUE(contains(user_error([&] { data.check_vocab(65000); }), "token 65000 at position 3"));
-  EXPECT_TRUE(contains(user_error([&] { data.check_vocab(2); }), "token 2 at position 1"));
+  data.check_vocab({0, data.tokens()}, 65001);
+  EXPECT_TRUE(contains(user_error([&] {
+                         data.check_vocab({0, data.tokens()}, 65000);
+                       }),
+                       "token 65000 at position 3"));
+  EXPECT_TRUE(contains(user_error([&] {
+                         data.check_vocab({0, data.tokens()}, 2);
+                       }),
+                       "token 2 at position 1"));
   const IndexedDataset negative =
       open(from_hex("0100 ffff 0102 e8fd"), patched(example_idx, type_at, '\3'));
-  EXPECT_TRUE(contains(user_error([&] { negative.check_vocab(65001); }), "token -1 at position 1"));
+  EXPECT_TRUE(contains(user_error([&] {
+                         negative.check_vocab({0, negative.tokens()}, 65001);
+                       }),
+                       "token -1 at position 1"));
 }
 
 TEST_F(IndexedDatasetFiles, AreScannedToTheLastToken) {
@@ -246,7 +255,10 @@ TEST_F(IndexedDatasetFiles, AreScannedToTheLastToken) {
   writer.append(std::vector<int64_t>{299});
   writer.finish();
   const IndexedDataset data(prefix_);
-  EXPECT_TRUE(contains(user_error([&] { data.check_vocab(299); }), "token 299 at position 200000"));
+  EXPECT_TRUE(contains(user_error([&] {
+                         data.check_vocab({0, data.tokens()}, 299);
+                       }),
+                       "token 299 at position 200000"));
 }
 
 TEST_F(IndexedDatasetFiles, CannotBeReadBeyondTheirEnd) {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -198,6 +200,62 @@ TEST_F(Prepare, TrainsTheSameTokenizerTwice) {
     prepare(chosen);
   }
   EXPECT_EQ(folder_.read("one.model"), folder_.read("two.model"));
+}
+
+TEST_F(Prepare, TakesFilesFromAList) {
+  const std::string a = folder_.write("a.txt", "first\n");
+  const std::string b = folder_.write("b.txt", "second\n");
+  PrepareOptions listed = options({a});
+  listed.input_list = folder_.write("list", b + "\r\n\n" + a);
+  prepare(listed);
+  EXPECT_EQ(as_text(tokens_of(prefix_)), "first\nsecond\nfirst\n");
+  EXPECT_EQ(IndexedDataset(prefix_).documents(), 3);
+  listed.input_list = folder_.write("list", "\n\n");
+  EXPECT_TRUE(contains(user_error([&] { prepare(listed); }), "names no file"));
+}
+
+TEST_F(Prepare, OpensOneFileAtATime) {
+  const auto mappings = [] {
+    std::ifstream maps("/proc/self/maps");
+    return std::count(std::istreambuf_iterator<char>(maps), {}, '\n');
+  };
+  std::string list;
+  for (int i = 0; i < 400; ++i) {
+    list += folder_.write(std::to_string(i) + ".txt", "a line\n") + "\n";
+  }
+  PrepareOptions many = options({});
+  many.input_list = folder_.write("list", list);
+  const auto before = mappings();
+  auto most = before;
+  prepare(many, [&](int64_t, int64_t) { most = std::max(most, mappings()); });
+  EXPECT_LT(most, before + 50);
+  EXPECT_EQ(IndexedDataset(prefix_).documents(), 400);
+}
+
+TEST_F(Prepare, ReadsTheTextsOfJsonLines) {
+  PrepareOptions lines = options({folder_.write(
+      "a.jsonl",
+      "{\"text\": \"na\\u00efve\\n\", \"id\": 1}\n\n{\"text\": \"\"}\r\n{\"text\": \"two\"}")});
+  lines.jsonl_key = "text";
+  const PrepareReport report = prepare(lines);
+  EXPECT_EQ(as_text(tokens_of(prefix_)), "na\xC3\xAFve\ntwo");
+  EXPECT_EQ(report.train.documents, 2) << "an empty text is none";
+  EXPECT_EQ(report.train.bytes, 10);
+  for (const char* line : {"{\"text\": 1}", "[1]", "{\"text\": \"a", "{\"other\": \"a\"}"}) {
+    lines.inputs = {folder_.write("b.jsonl", "{\"text\": \"a\"}\n" + std::string(line))};
+    EXPECT_TRUE(contains(user_error([&] { prepare(lines); }),
+                         "b.jsonl:2: not a JSON object with a text under \"text\""));
+  }
+}
+
+TEST_F(Prepare, HoldsOutTheEndOfEachTextOfJsonLines) {
+  PrepareOptions lines =
+      options({folder_.write("a.jsonl", "{\"t\": \"1\\n2\\n3\\n4\\n\"}\n{\"t\": \"5\\n6\\n\"}\n")});
+  lines.jsonl_key = "t";
+  lines.holdout = 0.5;
+  prepare(lines);
+  EXPECT_EQ(as_text(tokens_of(prefix_)), "1\n2\n5\n");
+  EXPECT_EQ(as_text(tokens_of(prefix_ + ".validation")), "3\n4\n6\n");
 }
 
 TEST_F(Prepare, RefusesTextThatIsNotUtf8) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/proto_fields.h"
 #include "data/prepare.h"
 #include "tests/data/scratch_folder.h"
 #include "tests/data/small_tokenizer.h"
@@ -62,6 +63,26 @@ TEST_F(Tokenizers, AreRemovedWithTheDataSetThatTheyBelongTo) {
   EXPECT_FALSE(folder_.names().contains("corpus.tokenizer"));
   EXPECT_FALSE(folder_.names().contains("corpus.validation.tokenizer"));
   EXPECT_EQ(read_dataset_tokenizer(prefix_), (TokenizerDefinition{"bytes", ""}));
+}
+
+TEST_F(Tokenizers, OfSentencePieceMayHaveTokensAddedToTheModel) {
+  prepare_with("sentencepiece:" + folder_.path("t.model"), 300);
+  TokenizerDefinition definition = *read_dataset_tokenizer(prefix_);
+  const Tokenizer plain = open_tokenizer(definition, "test");
+  definition.contents += proto_field(
+      added_tokens_field, R"([{"id": 302, "content": "<|x|>", "lstrip": true}, {"id": 5}])");
+  EXPECT_TRUE(contains(user_error([&] { open_tokenizer(definition, "t.h5"); }), "t.h5: its added"));
+  definition = *read_dataset_tokenizer(prefix_);
+  definition.contents +=
+      proto_field(added_tokens_field, R"([{"id": 302, "content": "<|x|>", "lstrip": true}])");
+  const Tokenizer tokenizer = open_tokenizer(definition, "test");
+  EXPECT_EQ(tokenizer.vocab, 303);
+  Ids expected = encode(plain, "hello");
+  expected.push_back(302);
+  for (const int64_t id : encode(plain, "there")) expected.push_back(id);
+  EXPECT_EQ(encode(tokenizer, "hello <|x|>there"), expected);
+  EXPECT_EQ(tokenizer.decode(expected), "hello<|x|>there");
+  EXPECT_EQ(encode(tokenizer, text_), encode(plain, text_));
 }
 
 TEST_F(Tokenizers, OfOlderDataSetsAreUnknown) {
