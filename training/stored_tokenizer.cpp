@@ -6,6 +6,13 @@
 #include "data/prepare.h"
 
 namespace rondo {
+namespace {
+
+std::vector<int64_t> ends_of(const Tokenizer& tokenizer) {
+  return tokenizer.end ? std::vector<int64_t>{*tokenizer.end} : std::vector<int64_t>();
+}
+
+}  // namespace
 
 OpenTokenizer open_tokenizer_of(const CheckpointReader& reader) {
   const std::optional<StoredTokenizer>& stored = reader.header().tokenizer;
@@ -16,15 +23,15 @@ OpenTokenizer open_tokenizer_of(const CheckpointReader& reader) {
                     reader.file()));
   }
   Tokenizer tokenizer = open_tokenizer({stored->kind, stored->contents}, reader.file());
-  const std::optional<int64_t> end = stored->end ? stored->end : tokenizer.end;
-  return {std::move(tokenizer), end};
+  const std::vector<int64_t> ends = stored->ends.empty() ? ends_of(tokenizer) : stored->ends;
+  return {std::move(tokenizer), ends};
 }
 
 OpenTokenizer open_named_tokenizer(const std::string& name) {
   const TokenizerRequest request = request_tokenizer(name, 0);
   Tokenizer tokenizer = open_tokenizer(request, read_definition(request));
-  const std::optional<int64_t> end = tokenizer.end;
-  return {std::move(tokenizer), end};
+  const std::vector<int64_t> ends = ends_of(tokenizer);
+  return {std::move(tokenizer), ends};
 }
 
 std::optional<StoredTokenizer> tokenizer_of_data(const Config& config) {
@@ -36,7 +43,7 @@ std::optional<StoredTokenizer> tokenizer_of_data(const Config& config) {
   for (const std::string& prefix : prefixes) {
     const std::optional<TokenizerDefinition> found = read_dataset_tokenizer(prefix);
     if (!found) continue;
-    const StoredTokenizer stored{found->kind, found->contents, std::nullopt};
+    const StoredTokenizer stored{found->kind, found->contents, {}};
     if (first && !(*first == stored)) {
       throw UserError(fmt::format("data.blend: {} and {} were made with different tokenizers",
                                   first_prefix, prefix));

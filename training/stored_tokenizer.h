@@ -13,7 +13,7 @@ namespace rondo {
 
 struct OpenTokenizer {
   Tokenizer tokenizer;
-  std::optional<int64_t> end;  ///< the token that ends a text
+  std::vector<int64_t> ends;  ///< the tokens that end a text
 };
 
 /// Of the checkpoint. Throws UserError where it carries none.

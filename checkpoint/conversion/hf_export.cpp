@@ -54,10 +54,13 @@ void write_folder(const std::string& partial, const fs::path& whole, const Untie
   const auto origin = model.header.hf_files.find("config.json");
   write_text_file(partial + "/config.json",
                   hugging_face_config(model.header.model.spec, options.dtype,
-                                      tokenizer ? tokenizer->end : std::nullopt,
+                                      tokenizer && !tokenizer->ends.empty()
+                                          ? std::optional(tokenizer->ends.front())
+                                          : std::nullopt,
                                       origin == model.header.hf_files.end() ? "" : origin->second));
   write_hugging_face_files(partial, model.header.hf_files);
-  const std::string name = tokenizer ? hugging_face_tokenizer_file(*tokenizer) : "";
+  const std::string name =
+      tokenizer ? hugging_face_tokenizer_file(*tokenizer, model.header.hf_files) : "";
   if (!name.empty()) write_text_file(partial + "/" + name, tokenizer->contents);
   write_model_safetensors(partial, tensors, options.dtype, options.shard_bytes, written);
   if (!options.peft) return;

@@ -178,7 +178,7 @@ UntiedModel open_hugging_face(const std::string& dir) {
   model.header.model = untied(spec);
   model.header.config = model_to_toml(spec);
   model.header.tokenizer = read_hugging_face_tokenizer(dir);
-  model.header.hf_files = read_hugging_face_files(dir);
+  model.header.hf_files = read_hugging_face_files(dir, model.header.tokenizer);
   model.notes = notes_on(*folder, dir);
   model.parameters = [=](const ParameterSpec& parameter) {
     const ForeignTensor from = hf_tensor(spec, parameter);

@@ -2,7 +2,7 @@
 // every tensor whole, unsharded and free of any placement, so that any world loads any checkpoint.
 //
 //   /                      format="rondo" format_version step tokens config model sharing
-//                          relaxation [samples] [tokenizer] [end_token]
+//                          relaxation [samples] [tokenizer] [end_token] [end_tokens]
 //   /parameters/<path>     <path> as in ParameterSpec::path(): attention/3/q_proj/weight
 //   /optimizer/exp_avg/<path>, /optimizer/exp_avg_sq/<path>
 //   /position              how far each corpus was read, as JSON (data/dataset/position.h)
@@ -33,8 +33,8 @@ inline constexpr int64_t checkpoint_format_version = 1;
 /// set that the model learned from: bytes, sentencepiece or hf, and the file of the tokenizer.
 struct StoredTokenizer {
   std::string kind;
-  std::string contents;          ///< empty for one that needs no file
-  std::optional<int64_t> end{};  ///< the token that ends a text, where the model says which
+  std::string contents;         ///< empty for one that needs no file
+  std::vector<int64_t> ends{};  ///< the tokens that end a text, where the model says which
 
   bool operator==(const StoredTokenizer&) const = default;
 };

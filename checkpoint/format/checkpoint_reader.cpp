@@ -155,8 +155,15 @@ void CheckpointReader::read_header() {
 void CheckpointReader::read_tokenizer() {
   const auto kind = naming(file_, [&] { return hdf5_.string_attribute("/", "tokenizer"); });
   if (!kind) return;
-  header_.tokenizer = StoredTokenizer{*kind, "", std::nullopt};
-  if (hdf5_.integer_attribute("/", "end_token")) header_.tokenizer->end = natural("end_token");
+  header_.tokenizer = StoredTokenizer{*kind, "", {}};
+  std::vector<int64_t>& ends = header_.tokenizer->ends;
+  if (hdf5_.integer_attribute("/", "end_token")) ends = {natural("end_token")};
+  const auto list = naming(file_, [&] { return hdf5_.string_attribute("/", "end_tokens"); });
+  try {
+    if (list) ends = tokens_from_json(*list);
+  } catch (const UserError& error) {
+    throw UserError(fmt::format("{}: end_tokens: {}", file_, error.what()));
+  }
   if (has(tokenizer_dataset)) header_.tokenizer->contents = contents(tokenizer_dataset);
 }
 

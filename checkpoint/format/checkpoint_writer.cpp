@@ -109,7 +109,11 @@ void CheckpointWriter::lay_out(const CheckpointHeader& header) {
   layout_->write_attribute("/", "relaxation", header.model.relaxation_rank);
   if (header.tokenizer) {
     layout_->write_attribute("/", "tokenizer", header.tokenizer->kind);
-    if (header.tokenizer->end) layout_->write_attribute("/", "end_token", *header.tokenizer->end);
+    const std::vector<int64_t>& ends = header.tokenizer->ends;
+    if (!ends.empty()) layout_->write_attribute("/", "end_token", ends.front());
+    if (ends.size() > 1) {
+      layout_->write_attribute("/", "end_tokens", tokens_to_json(ends));
+    }
   }
   for (auto& [path, progress] : progress_) {
     layout_->create_dataset(path, progress.spec.shape, stored_type(progress.spec));

@@ -139,4 +139,15 @@ SharingMap sharing_from_json(const std::string& text) {
   return map;
 }
 
+std::string tokens_to_json(const std::vector<int64_t>& tokens) { return Json(tokens).dump(); }
+
+std::vector<int64_t> tokens_from_json(const std::string& text) {
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto is_token = [](const Json& id) { return id.is_number_integer() && id >= 0; };
+  if (!json.is_array() || !std::all_of(json.begin(), json.end(), is_token)) {
+    throw UserError(fmt::format("{} is no list of token ids", text));
+  }
+  return json.get<std::vector<int64_t>>();
+}
+
 }  // namespace rondo

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "model/definition/model_spec.h"
 #include "model/definition/sharing_map.h"
@@ -30,5 +31,11 @@ std::string sharing_to_json(const SharingMap& map);
 /// Throws UserError (without naming a file) when a slot is missing, has another depth than the
 /// others, or holds something that is no component id.
 SharingMap sharing_from_json(const std::string& text);
+
+/// [2, 7]
+std::string tokens_to_json(const std::vector<int64_t>& tokens);
+
+/// Throws UserError (without naming a file) for anything else than a list of token ids.
+std::vector<int64_t> tokens_from_json(const std::string& text);
 
 }  // namespace rondo

@@ -1,64 +1,89 @@
 #include "checkpoint/huggingface/hf_tokenizer_file.h"
 
-#include <fmt/format.h>
-
-#include <array>
+#include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
-#include <utility>
+#include <vector>
 
+#include "base/mapped_file.h"
 #include "base/user_error.h"
 #include "checkpoint/format/json_fault.h"
+#include "checkpoint/huggingface/hf_tokenizer_json.h"
 
 namespace rondo {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::json;
 
-/// Kind and file, the one that is preferred first: models with SentencePiece often ship a
-/// tokenizer.json of another kind than ours beside it.
-constexpr std::array<std::pair<const char*, const char*>, 2> files = {
-    {{"sentencepiece", "tokenizer.model"}, {"hf", "tokenizer.json"}}};
-constexpr uintmax_t most_bytes = uintmax_t{1} << 28;
+constexpr size_t most_bytes = size_t{1} << 28;
 
-std::string contents_of(const fs::path& path) {
-  if (fs::file_size(path) > most_bytes) {
-    throw UserError(path.string() + " is too large for a tokenizer; move it away");
-  }
-  std::ifstream file(path, std::ios::binary);
-  std::string contents{std::istreambuf_iterator<char>(file), {}};
-  if (!file || contents.empty()) {
-    throw UserError(path.string() + " cannot be read, or is empty; move it away");
-  }
-  return contents;
+bool has(const std::string& dir, const char* name) {
+  return fs::is_regular_file(fs::path(dir) / name);
 }
 
-std::optional<int64_t> end_token(const std::string& dir) {
-  const auto config = nlohmann::json::parse(read_json_object(dir + "/config.json"));
-  auto end = config.value("eos_token_id", nlohmann::json());
-  if (end.is_array() && !end.empty()) end = nlohmann::json(end.front());
-  if (!end.is_number_integer() || end.get<int64_t>() < 0) return std::nullopt;
-  return end.get<int64_t>();
+std::string contents_of(const std::string& dir, const char* name) {
+  const std::string path = (fs::path(dir) / name).string();
+  const MappedFile file(path);
+  if (file.size() > most_bytes) {
+    throw UserError(path + " is too large for a tokenizer; move it away");
+  }
+  if (file.size() == 0) throw UserError(path + " cannot be read, or is empty; move it away");
+  return std::string(file.view());
+}
+
+/// An object; empty where there is no such file.
+json object_in(const std::string& dir, const char* name) {
+  return has(dir, name) ? json::parse(read_json_object((fs::path(dir) / name).string()))
+                        : json::object();
+}
+
+std::vector<int64_t> end_tokens(const std::string& dir) {
+  std::vector<int64_t> ends;
+  for (const char* name : {"config.json", "generation_config.json"}) {
+    const json found = object_in(dir, name).value("eos_token_id", json());
+    for (const json& end : found.is_array() ? found : json::array({found})) {
+      const bool is_token = end.is_number_integer() && end.get<int64_t>() >= 0;
+      if (!is_token) continue;
+      const auto id = end.get<int64_t>();
+      if (std::find(ends.begin(), ends.end(), id) == ends.end()) ends.push_back(id);
+    }
+  }
+  return ends;
 }
 
 }  // namespace
 
 std::optional<StoredTokenizer> read_hugging_face_tokenizer(const std::string& dir) {
-  for (const auto& [kind, name] : files) {
-    const fs::path path = fs::path(dir) / name;
-    if (!fs::is_regular_file(path)) continue;
-    return StoredTokenizer{kind, contents_of(path), end_token(dir)};
+  const json config = object_in(dir, "tokenizer_config.json");
+  const json added = object_in(dir, "added_tokens.json");
+  const json special = object_in(dir, "special_tokens_map.json");
+  const TokenizerSettings settings{config, added, special};
+  const bool has_model = has(dir, "tokenizer.model");
+  std::string whole;
+  if (has(dir, "tokenizer.json")) {
+    whole =
+        with_added_tokens(contents_of(dir, "tokenizer.json"), settings, dir + "/tokenizer.json");
+  } else if (has(dir, "vocab.json") && has(dir, "merges.txt")) {
+    whole = tokenizer_json_of(contents_of(dir, "vocab.json"), contents_of(dir, "merges.txt"),
+                              settings, dir);
   }
-  return std::nullopt;
+  if (!whole.empty() && (is_bpe(whole) || !has_model)) {
+    return StoredTokenizer{"hf", whole, end_tokens(dir)};
+  }
+  if (!has_model) return std::nullopt;
+  const std::string model = model_with_added_tokens(contents_of(dir, "tokenizer.model"), settings,
+                                                    dir + "/tokenizer.model");
+  return StoredTokenizer{"sentencepiece", model, end_tokens(dir)};
 }
 
-std::string hugging_face_tokenizer_file(const StoredTokenizer& tokenizer) {
-  for (const auto& [kind, name] : files) {
-    if (tokenizer.kind == kind) return name;
+std::string hugging_face_tokenizer_file(const StoredTokenizer& tokenizer,
+                                        const std::map<std::string, std::string>& files) {
+  if (tokenizer.kind == "sentencepiece") {
+    return files.contains("tokenizer.model") ? "" : "tokenizer.model";
   }
-  return "";
+  const bool comes_along = files.contains("tokenizer.json") || files.contains("vocab.json");
+  return tokenizer.kind == "hf" && !comes_along ? "tokenizer.json" : "";
 }
 
 }  // namespace rondo

@@ -9,6 +9,8 @@
 #include "base/output_path.h"
 #include "base/user_error.h"
 #include "checkpoint/conversion/convert.h"
+#include "checkpoint/huggingface/hf_tokenizer_file.h"
+#include "data/tokenizers/tokenizer.h"
 #include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"
 #include "launcher/commands/convert_words.h"
@@ -170,6 +172,29 @@ ConversionResult write(const ConversionPlan& plan) {
   });
 }
 
+/// A tokenizer that the model brings and rondo cannot read goes along, but is of no use here.
+void check_tokenizer(const std::string& from) {
+  if (!from.starts_with("hf:")) return;
+  const std::string folder = from.substr(3);
+  const auto tokenizer = read_hugging_face_tokenizer(folder);
+  try {
+    if (tokenizer) open_tokenizer({tokenizer->kind, tokenizer->contents}, folder);
+    for (const char* other :
+         {"vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tekken.json"}) {
+      if (tokenizer || !std::filesystem::exists(folder + "/" + other)) continue;
+      throw UserError(
+          fmt::format("{}/{} is of another kind than tokenizer.json, vocab.json with "
+                      "merges.txt, or tokenizer.model",
+                      folder, other));
+    }
+  } catch (const UserError& error) {
+    std::cerr << fmt::format(
+        "rondo: warning: the tokenizer goes along, but rondo prepare and generate cannot use it: "
+        "{}\n",
+        error.what());
+  }
+}
+
 }  // namespace
 
 int convert_command(const Arguments& arguments) {
@@ -206,6 +231,7 @@ int convert_command(const Arguments& arguments) {
   const bool replaces = std::filesystem::exists(options.to);
   const ConversionPlan planned = plan(options);
   const ConversionResult written = dry_run ? ConversionResult{} : write(planned);
+  check_tokenizer(options.from);
   std::cout << summary(planned.header.model, 2048) << describe(written.distances);
   for (const auto& notes : {planned.notes, written.notes}) {
     for (const ConversionNote& note : notes) std::cout << worded(note) << "\n";

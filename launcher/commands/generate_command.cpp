@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -66,7 +67,7 @@ std::vector<int64_t> encode_prompt(const GenerateWords& words, const Tokenizer& 
 
 /// Calls `show` with each token as it comes.
 Generated generate(const Stage& stage, std::vector<int64_t> prompt, const GenerateWords& words,
-                   std::optional<int64_t> end, const std::function<void(int64_t)>& show) {
+                   const std::vector<int64_t>& ends, const std::function<void(int64_t)>& show) {
   const torch::NoGradGuard no_grad;
   Generated result{.prompt = std::move(prompt)};
   std::mt19937_64 generator(words.seed);
@@ -82,7 +83,7 @@ Generated generate(const Stage& stage, std::vector<int64_t> prompt, const Genera
       start = std::chrono::steady_clock::now();
     }
     const int64_t token = choose_token(logits, words.sampling, generator);
-    if (token == end) break;
+    if (std::find(ends.begin(), ends.end(), token) != ends.end()) break;
     result.tokens.push_back(token);
     show(token);
     next = torch::tensor({token}, tokens);
@@ -112,7 +113,7 @@ void print_json(const Generated& result, const Tokenizer& tokenizer) {
 
 void speak(const GenerateWords& words) {
   const CheckpointReader reader(words.checkpoint);
-  const auto [tokenizer, end] =
+  const auto [tokenizer, ends] =
       words.tokenizer.empty() ? open_tokenizer_of(reader) : open_named_tokenizer(words.tokenizer);
   std::vector<int64_t> prompt = encode_prompt(words, tokenizer, reader.header().model.spec);
   const torch::Device device =
@@ -125,7 +126,7 @@ void speak(const GenerateWords& words) {
     if (!words.json) std::cout << text_of(tokenizer, {&token, 1}) << std::flush;
   };
   const Generated result = generate(model.stage(), std::move(prompt), words,
-                                    words.ignore_end ? std::optional<int64_t>() : end, show);
+                                    words.ignore_end ? std::vector<int64_t>() : ends, show);
   if (words.json) return print_json(result, tokenizer);
   std::cout << "\n" << std::flush;
   std::cerr << fmt::format("{} tokens at {:.3g} a second, after {} of the prompt in {:.3g} s\n",
@@ -154,7 +155,7 @@ int generate_command(const Arguments& arguments) {
   app.add_option("--seed", words.seed, "of what is drawn")->capture_default_str();
   app.add_option("--tokenizer", words.tokenizer,
                  "bytes, sentencepiece:FILE or hf:tokenizer.json; default: the checkpoint's own");
-  app.add_flag("--ignore-end", words.ignore_end, "go on behind the token that ends a text");
+  app.add_flag("--ignore-end", words.ignore_end, "go on after a token that ends a text");
   app.add_option("--precision", words.precision, "float32, float64 or bfloat16")
       ->capture_default_str()
       ->check(one_of_words({"float32", "float64", "bfloat16"}));

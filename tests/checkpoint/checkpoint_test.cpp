@@ -71,7 +71,7 @@ TEST(Checkpoint, CarriesFilesOfItsTokenizerAndFolder) {
   const TemporaryFolder folder;
   const std::string file = folder.file("a.h5");
   CheckpointHeader header = example_header();
-  header.tokenizer = StoredTokenizer{"sentencepiece", std::string("a\0file", 6), 7};
+  header.tokenizer = StoredTokenizer{"sentencepiece", std::string("a\0file", 6), {7, 2, 9}};
   header.hf_files = {{"config.json", "{}"}, {"chat_template.jinja", "{{ größer }}"}};
   const torch::Tensor values = torch::rand({4});
   save_checkpoint(file, header, {{"/parameters/x", {4}, torch::kFloat32}},

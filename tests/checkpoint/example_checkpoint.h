@@ -32,7 +32,7 @@ inline CheckpointHeader example_header() {
   map.of(Slot::feed_forward) = {0, 0, 0, 0};
   map.of(Slot::attention_norm) = map.of(Slot::feed_forward_norm) = {0, 1, 2, 3};
   header.model.relaxation_rank = 2;
-  header.tokenizer = StoredTokenizer{"bytes", "", 7};
+  header.tokenizer = StoredTokenizer{"bytes", "", {7}};
   return header;
 }
 

@@ -1,9 +1,11 @@
 """What `rondo generate` says, judged by transformers and by Hugging Face's tokenizers."""
 
 import json
+import shutil
 
 import tokenizers
 import torch
+from transformers import AutoTokenizer
 
 import hf_models
 import rondo_runs
@@ -139,6 +141,93 @@ class Generate(RondoTest):
         self.assertEqual(said, likeliest[:likeliest.index(end)])
         said = self.generate("ends.h5", "--ignore-end", prompt="a wife", tokenizer=None)["tokens"]
         self.assertEqual(said, likeliest)
+
+    def test_a_text_ends_with_any_of_the_tokens_that_either_file_names(self):
+        tokenizer = self.make_tokenizer()
+        size = tokenizer.get_vocab_size()
+        self.make_model(vocab_size=size, eos_token_id=None)
+        self.convert("hf:hf", "model.h5")
+        likeliest = self.generate("model.h5", prompt="a wife", tokenizer=None)["tokens"]
+        end = likeliest[TOKENS // 2]
+        other = next(token for token in range(size) if token not in likeliest)
+        for config, generation in (([other, end], None), (other, [other, end]), (None, end)):
+            with self.subTest(config=config, generation=generation):
+                self.make_model(vocab_size=size, eos_token_id=config)
+                settings = self.folder / "hf" / "generation_config.json"
+                settings.unlink(missing_ok=True)
+                if generation is not None:
+                    settings.write_text(json.dumps({"eos_token_id": generation}))
+                self.convert("hf:hf", "ends.h5")
+                said = self.generate("ends.h5", prompt="a wife", tokenizer=None)["tokens"]
+                self.assertEqual(said, likeliest[:likeliest.index(end)])
+
+    def check_tokens_of_folder(self, text):
+        """Ids are those of AutoTokenizer, here and from the folder that comes out."""
+        self.convert("hf:hf", "model.h5")
+        said = self.generate("model.h5", "--ignore-end", prompt=text, tokenizer=None)
+        expected = AutoTokenizer.from_pretrained(self.folder / "hf")
+        ids = expected.encode(text, add_special_tokens=False)
+        self.assertEqual(said["prompt_tokens"], ids)
+        shutil.rmtree(self.folder / "out", ignore_errors=True)
+        self.convert("model.h5", "hf:out")
+        exported = AutoTokenizer.from_pretrained(self.folder / "out")
+        self.assertEqual(exported.encode(text, add_special_tokens=False), ids)
+        for file in (self.folder / "hf").iterdir():
+            if not file.name.endswith("safetensors") and "config.json" not in file.name:
+                self.assertEqual((self.folder / "out" / file.name).read_bytes(), file.read_bytes())
+
+    def test_tokens_that_only_files_beside_the_tokenizer_name_stay_whole(self):
+        tokenizer = self.make_tokenizer()
+        size = tokenizer.get_vocab_size()
+        self.make_model(vocab_size=size + 8)
+        special = {"content": "<|call|>", "lstrip": False, "normalized": False, "rstrip": False,
+                   "single_word": False, "special": True}
+        settings = {"tokenizer_class": "PreTrainedTokenizerFast",
+                    "added_tokens_decoder": {str(size): special}}
+        (self.folder / "hf/tokenizer_config.json").write_text(json.dumps(settings))
+        (self.folder / "hf/tokenizer.model").write_bytes(b"not what transformers takes")
+        self.check_tokens_of_folder("It is<|call|> a truth")
+
+    def test_a_vocabulary_and_merges_are_a_tokenizer(self):
+        tokenizer = self.make_tokenizer()
+        self.make_model(vocab_size=tokenizer.get_vocab_size())
+        (self.folder / "hf/tokenizer.json").unlink()
+        tokenizer.model.save(str(self.folder / "hf"))
+        for name in ("GPT2Tokenizer", "Qwen2Tokenizer"):
+            settings = {"tokenizer_class": name, "eos_token": "<|endoftext|>"}
+            (self.folder / "hf/tokenizer_config.json").write_text(json.dumps(settings))
+            self.check_tokens_of_folder("It is<|endoftext|> a truth, 1234 wives\n\n don't  \n")
+
+    def test_tokens_beside_a_sentencepiece_model_stay_whole(self):
+        self.make_model(vocab_size=320)
+        (self.folder / "text").write_text(CORPUS)
+        model = self.folder / "hf" / "tokenizer.model"
+        self.rondo("prepare", "--input", "text", "--output", "corpus", "--tokenizer",
+                   f"sentencepiece:{model}", "--vocab", 310)
+        (self.folder / "hf/added_tokens.json").write_text('{"<|call|>": 312, "</s>": 2}')
+        self.convert("hf:hf", "model.h5")
+        said = self.generate("model.h5", prompt="It is<|call|> a truth", tokenizer=None)
+        plain = self.generate("model.h5", prompt="It is a truth", tokenizer=None)
+        tokens = said["prompt_tokens"]
+        at = tokens.index(312)
+        self.assertEqual(tokens[:at] + tokens[at + 1:], plain["prompt_tokens"])
+        self.assertEqual(said["prompt"], "It is<|call|> a truth")
+        self.convert("model.h5", "hf:out")
+        for name in ("tokenizer.model", "added_tokens.json"):
+            self.assertEqual((self.folder / "out" / name).read_bytes(),
+                             (self.folder / "hf" / name).read_bytes())
+
+    def test_convert_tells_of_a_tokenizer_that_cannot_be_read(self):
+        self.make_tokenizer()
+        self.make_model(vocab_size=300)
+        file = self.folder / "hf" / "tokenizer.json"
+        root = json.loads(file.read_text())
+        root["pre_tokenizer"] = {"type": "Whitespace"}
+        file.write_text(json.dumps(root))
+        done = self.run_rondo("convert", "--from", "hf:hf", "--to", "model.h5")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("warning: the tokenizer goes along", done.stderr)
+        self.assertIn("Whitespace is not supported", done.stderr)
 
     def test_what_cannot_be_said_is_refused(self):
         self.make_model("gpt2")
