@@ -1,15 +1,19 @@
 #include "training/corpora.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <iostream>
 #include <numeric>
 
 #include "base/user_error.h"
 #include "data/prepare.h"
+#include "distributed/comm/agree.h"
 #include "launcher/config/stored.h"
+#include "launcher/reports/progress.h"
 
 namespace rondo {
 
@@ -38,15 +42,9 @@ void check_prefix(const std::string& name, const std::string& prefix) {
 
 }  // namespace
 
-IndexedDataset open_corpus(const std::string& name, const std::string& prefix,
-                           std::optional<int64_t> vocab) {
+IndexedDataset open_corpus(const std::string& name, const std::string& prefix) {
   check_prefix(name, prefix);
-  IndexedDataset data(prefix);
-  if (!vocab) return data;
-  const std::optional<DatasetInfo> info = read_dataset_info(prefix);
-  const bool vouched = info && info->vocab <= *vocab && info->tokens == data.tokens();
-  if (!vouched) data.check_vocab(*vocab);
-  return data;
+  return IndexedDataset(prefix);
 }
 
 namespace {
@@ -62,16 +60,15 @@ std::vector<HeldOut> open_held_out(const std::vector<Corpus>& corpora, SampleOpt
 
 }  // namespace
 
-Corpora open_corpora(const Config& config, bool check_tokens) {
+Corpora open_corpora(const Config& config) {
   const DataConfig& data = config.data;
-  const auto vocab = check_tokens ? std::optional(config.model.vocab) : std::nullopt;
   if (data.path.empty() && data.blend.empty()) {
     throw UserError("no data: set data.path=PREFIX to the .bin/.idx that `rondo prepare` wrote");
   }
   std::vector<Corpus> corpora;
-  if (!data.path.empty()) corpora.push_back({open_corpus("data.path", data.path, vocab), 1.0});
+  if (!data.path.empty()) corpora.push_back({open_corpus("data.path", data.path), 1.0});
   for (const BlendEntry& entry : data.blend) {
-    corpora.push_back({open_corpus("data.blend", entry.path, vocab), entry.weight});
+    corpora.push_back({open_corpus("data.blend", entry.path), entry.weight});
   }
   SampleOptions options{.sequence = data.sequence,
                         .shuffle = data.shuffle,
@@ -79,15 +76,45 @@ Corpora open_corpora(const Config& config, bool check_tokens) {
                         .validation = data.validation,
                         .split = Split::train,
                         .vocab = config.model.vocab};
-  Corpora result{SampleSource(corpora, options), {}};
+  Corpora result{SampleSource(corpora, options), {}, {}};
+  for (const Corpus& corpus : corpora) result.all.push_back(corpus.data);
   if (data.validation > 0.0) {
     options.split = Split::validation;
     result.validation = open_held_out(corpora, options);
   } else if (!data.validation_path.empty()) {
-    result.validation = open_held_out(
-        {{open_corpus("data.validation_path", data.validation_path, vocab), 1.0}}, options);
+    const IndexedDataset held_out = open_corpus("data.validation_path", data.validation_path);
+    result.validation = open_held_out({{held_out, 1.0}}, options);
+    result.all.push_back(held_out);
   }
   return result;
+}
+
+void check_tokens(const std::vector<IndexedDataset>& corpora, int64_t vocab, Communicator& host) {
+  constexpr int64_t tokens_at_once = int64_t{1} << 24;  // of a rank
+  for (const IndexedDataset& data : corpora) {
+    check_same_text(host, "corpus", fmt::format("{} {}", data.prefix(), data.tokens()));
+    int64_t doubts = 0;  // ranks
+    agree(host, [&] {
+      const std::optional<DatasetInfo> info = read_dataset_info(data.prefix());
+      doubts = info && info->vocab <= vocab && info->tokens == data.tokens() ? 0 : 1;
+    });
+    host.all_reduce_sum({&doubts, 1, ElementType::int64});
+    if (doubts == 0) continue;
+    const int64_t step = tokens_at_once * host.size();
+    if (host.rank() == 0 && data.tokens() > step) {
+      std::cout << fmt::format("checks the tokens of {}, which has no {}.json of rondo prepare\n",
+                               data.prefix(), data.prefix())
+                << std::flush;
+    }
+    StatusLine line(std::cerr, host.rank() == 0 ? terminal_width(STDERR_FILENO) : 0);
+    for (int64_t begin = 0; begin < data.tokens(); begin += step) {
+      const int64_t own = begin + host.rank() * tokens_at_once;
+      agree(host, [&] { data.check_vocab(TokenRange{own, own + tokens_at_once}, vocab); });
+      line.rewrite(fmt::format("{}: {} of {} tokens", data.prefix(),
+                               std::min(begin + step, data.tokens()), data.tokens()));
+    }
+    line.rewrite("");
+  }
 }
 
 DataPosition stored_position(const CheckpointHeader& header, const SampleSource& now,

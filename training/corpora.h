@@ -7,15 +7,13 @@
 
 #include "checkpoint/format/checkpoint.h"
 #include "data/dataset/batches.h"
+#include "distributed/comm/communicator.h"
 #include "launcher/config/config.h"
 
 namespace rondo {
 
-/// Opens PREFIX, which the user named with the key or option `name`; with `vocab` every token must
-/// fit it, which is scanned for where PREFIX.json does not vouch for it (SampleSource finds what it
-/// vouches for wrongly). Throws UserError.
-IndexedDataset open_corpus(const std::string& name, const std::string& prefix,
-                           std::optional<int64_t> vocab);
+/// Opens PREFIX, which the user named with the key or option `name`. Throws UserError.
+IndexedDataset open_corpus(const std::string& name, const std::string& prefix);
 
 /// The held-out samples of one corpus, in order.
 struct HeldOut {
@@ -27,12 +25,18 @@ struct HeldOut {
 struct Corpora {
   SampleSource train;
   std::vector<HeldOut> validation;  ///< none when nothing is held out
+  std::vector<IndexedDataset> all;  ///< of both
 };
 
-/// `config` comes from parse_config, which has refused keys that exclude each other. One rank of a
-/// job does `check_tokens` for all. Throws UserError: no data named, whatever is wrong with the
-/// files.
-Corpora open_corpora(const Config& config, bool check_tokens);
+/// `config` comes from parse_config, which has refused keys that exclude each other. Throws
+/// UserError: no data named, whatever is wrong with the files.
+Corpora open_corpora(const Config& config);
+
+/// Looks through the tokens of `corpora` for one outside the vocabulary, where PREFIX.json does not
+/// vouch for them (SampleSource finds what it vouches for wrongly). Each rank reads a part, a few
+/// seconds at a time, so that none waits for another beyond the deadline of a collective.
+/// Collective; throws AgreedError.
+void check_tokens(const std::vector<IndexedDataset>& corpora, int64_t vocab, Communicator& host);
 
 /// Where the run that saved `header` stopped reading. A file that does not tell is taken to be of a
 /// run that never changed its batch or data. `now` is what goes on. Throws UserError, which names

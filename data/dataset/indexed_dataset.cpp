@@ -217,10 +217,12 @@ void IndexedDataset::check_vocab(int64_t begin, std::span<const int64_t> tokens,
                   prefix_, *bad, begin + (bad - tokens.begin()), vocab));
 }
 
-void IndexedDataset::check_vocab(int64_t vocab) const {
-  std::vector<int64_t> block(1 << 16);
-  for (int64_t begin = 0; begin < tokens_; begin += static_cast<int64_t>(block.size())) {
-    block.resize(std::min(block.size(), static_cast<size_t>(tokens_ - begin)));
+void IndexedDataset::check_vocab(TokenRange range, int64_t vocab) const {
+  constexpr int64_t block_tokens = 1 << 16;
+  std::vector<int64_t> block;
+  const int64_t end = std::min(range.end, tokens_);
+  for (int64_t begin = range.begin; begin < end; begin += block_tokens) {
+    block.resize(static_cast<size_t>(std::min(block_tokens, end - begin)));
     read(begin, block);
     check_vocab(begin, block, vocab);
   }

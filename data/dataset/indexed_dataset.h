@@ -49,8 +49,8 @@ class IndexedDataset {
   /// UserError names the first of `tokens`, which were read from `begin` on, that lies outside
   /// [0, vocab), and its position.
   void check_vocab(int64_t begin, std::span<const int64_t> tokens, int64_t vocab) const;
-  /// The same for all tokens.
-  void check_vocab(int64_t vocab) const;
+  /// The same for the tokens of `range`, as far as there are any.
+  void check_vocab(TokenRange range, int64_t vocab) const;
 
  private:
   /// Reads the header; returns where the arrays begin. Sets code_, sequences_, documents_.

@@ -76,11 +76,9 @@ void check_positions(const EvalWords& words, const ModelSpec& model) {
                               words.sequence, model.positions, model.positions));
 }
 
-SampleSource open_source(const EvalWords& words, const Config& config, int64_t vocab,
-                         bool check_tokens) {
-  const auto checked = check_tokens ? std::optional(vocab) : std::nullopt;
+SampleSource open_source(const EvalWords& words, const Config& config, int64_t vocab) {
   try {
-    return {{{open_corpus("--data", words.data, checked), 1.0}},
+    return {{{open_corpus("--data", words.data), 1.0}},
             {.sequence = config.data.sequence,
              .stride = words.stride,
              .shuffle = false,
@@ -109,9 +107,10 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
     model = header.model;
     check_parameters(reader, parameters(model));
     config.train.micro_batch = words.micro_batch;
-    source.emplace(open_source(words, config, model.spec.vocab, host.rank() == 0));
+    source.emplace(open_source(words, config, model.spec.vocab));
     samples = sample_count(words, *source, config.data.sequence);
   });
+  check_tokens({IndexedDataset(words.data)}, model.spec.vocab, host);
   torch::set_num_threads(words.threads);
   Replica replica(model, data_parallel_plan(config, model, host.size()),
                   {.precision = Precision::parse(words.precision),

@@ -139,8 +139,9 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
                  static_cast<int>(ranks_here));
     }
     if (is_first) check_room_for_checkpoint(config, start.model);
-    corpora.emplace(open_corpora(config, /*check_tokens=*/is_first));
+    corpora.emplace(open_corpora(config));
   });
+  check_tokens(corpora->all, config.model.vocab, host);
   if (config.cluster.measured) config.cluster = measure(config, start.model, host);
   Plan plan;
   agree(host, [&] { plan = plan_for(config, start.model, host.size()); });
