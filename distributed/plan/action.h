@@ -2,7 +2,9 @@
 // and executed as the same values.
 #pragma once
 
+#include <algorithm>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -46,6 +48,31 @@ constexpr bool gives_input_gradient(Op op) {
 /// Adds to the gradients of the chunk's weights, and is the last to need its activation.
 constexpr bool gives_weight_gradient(Op op) {
   return op == Op::backward || op == Op::backward_weight;
+}
+
+/// Numbers the (chunk, microbatch) of a program, for lists with an entry of each.
+struct Cells {
+  int chunks = 0;
+  int microbatches = 0;
+
+  bool has(const Action& action) const {
+    return action.chunk >= 0 && action.chunk < chunks && action.microbatch >= 0 &&
+           action.microbatch < microbatches;
+  }
+  size_t count() const { return static_cast<size_t>(chunks) * static_cast<size_t>(microbatches); }
+  size_t at(int chunk, int microbatch) const {
+    return static_cast<size_t>(chunk) * static_cast<size_t>(microbatches) +
+           static_cast<size_t>(microbatch);
+  }
+};
+
+/// One more than the highest that the program names.
+inline int microbatches_of(const Program& program) {
+  int count = 0;
+  for (const RankProgram& list : program) {
+    for (const Action& action : list) count = std::max(count, action.microbatch + 1);
+  }
+  return count;
 }
 
 }  // namespace rondo

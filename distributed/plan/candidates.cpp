@@ -89,41 +89,52 @@ std::vector<int> pipelines(const PlanRequest& request) {
 using Placements = std::vector<Placement>;
 
 /// A placement in whole layers; in halves of layers where there are not enough.
-Placement whole_or_half(PlacementOptions options, const ModelParts& model) {
+Placement whole_or_half(PlacementOptions options, const Uses& uses) {
   try {
-    return make_placement(options, model);
+    return make_placement(options, uses);
   } catch (const UserError&) {
-    if (model.whole_layers) throw;
+    if (uses.whole_layers) throw;
     options.half_layers = true;
-    return make_placement(options, model);
+    return make_placement(options, uses);
   }
+}
+
+/// How long a microbatch takes in parts of a model, forward and backward.
+struct Shares {
+  double layers_s = 0.0;
+  double embedding_s = 0.0;
+  double head_s = 0.0;
+  double all_s = 0.0;
+};
+
+Shares shares_of(const CostModel& costs) {
+  const int halves = 2 * costs.workload().map.depth();
+  const auto besides = [&](Chunk end) {
+    return seconds(costs.chunk(end, false)) - seconds(costs.layers(end, false));
+  };
+  return {seconds(costs.layers({0, halves}, false)), besides({0, 1, true, false}),
+          besides({halves - 1, halves, false, true}),
+          seconds(costs.chunk({0, halves, true, true}, false))};
 }
 
 /// Shares of a pass that give every rank the same work, so that those with the embedding or the
 /// head run fewer layers, but one in each pass.
-std::vector<int> fair_weights(const Placement& placement, const CostModel& costs) {
-  const int halves = 2 * costs.workload().map.depth();
+std::vector<int> fair_weights(const Placement& placement, int depth, const Shares& shares) {
   std::vector<double> besides(static_cast<size_t>(placement.pipeline), 0.0);
-  const auto add = [&](int chunk, Chunk end) {
-    besides[static_cast<size_t>(placement.rank_of(chunk))] +=
-        seconds(costs.chunk(end, false)) - seconds(costs.layers(end, false));
-  };
-  add(0, {0, 1, true, false});
-  add(placement.chunks() - 1, {halves - 1, halves, false, true});
-  const double all = seconds(costs.chunk({0, halves, true, true}, false));
-  const double layers = seconds(costs.layers({0, halves}, false));
-  const double least = 2.0 * placement.passes() / halves;  // one layer
+  besides[static_cast<size_t>(placement.rank_of(0))] += shares.embedding_s;
+  besides[static_cast<size_t>(placement.rank_of(placement.chunks() - 1))] += shares.head_s;
+  const double least = 2.0 * placement.passes() / (2 * depth);  // one layer
   double missing = 0.0;
   double able = 0.0;  // ranks that can give
-  std::vector<double> shares;
+  std::vector<double> parts;
   for (double extra : besides) {
-    shares.push_back((all / placement.pipeline - extra) / layers);
-    missing += std::max(0.0, least - shares.back());
-    able += shares.back() > least ? 1.0 : 0.0;
+    parts.push_back((shares.all_s / placement.pipeline - extra) / shares.layers_s);
+    missing += std::max(0.0, least - parts.back());
+    able += parts.back() > least ? 1.0 : 0.0;
   }
   std::vector<int> weights;
-  for (double share : shares) {
-    const double fair = share > least ? share - missing / able : least;
+  for (double part : parts) {
+    const double fair = part > least ? part - missing / able : least;
     weights.push_back(static_cast<int>(std::lround(1e6 * std::max(fair, least))));
   }
   return weights;
@@ -131,15 +142,14 @@ std::vector<int> fair_weights(const Placement& placement, const CostModel& costs
 
 /// What one route with so many passes leaves open: equal shares, and fair ones unless they make
 /// copies.
-Placements variants(PlacementOptions options, const CostModel& costs) {
-  const ModelParts model = costs.workload().parts();
-  const Placement equal = whole_or_half(options, model);
+Placements variants(PlacementOptions options, const Uses& uses, const Shares& shares) {
+  const Placement equal = whole_or_half(options, uses);
   if (!options.cuts.empty()) return {equal};
-  options.half_layers = equal.chunks() > model.map.depth();
-  options.weights = fair_weights(equal, costs);
+  options.half_layers = equal.chunks() > uses.depth;
+  options.weights = fair_weights(equal, uses.depth, shares);
   try {
-    const Placement fair = make_placement(options, model);
-    if (copies(model, fair).size() <= copies(model, equal).size()) return {equal, fair};
+    const Placement fair = make_placement(options, uses);
+    if (count_copies(uses, fair) <= count_copies(uses, equal)) return {equal, fair};
   } catch (const UserError&) {
     return {equal};  // a rank would be left without a layer
   }
@@ -175,15 +185,17 @@ std::vector<std::pair<std::string, int>> routes(const PlanRequest& request, int 
 /// first that it asked for cannot be.
 Placements placements(const PlanRequest& request, int pipeline, const CostModel& costs,
                       std::string& reason) {
+  const Uses& uses = costs.uses();
+  const Shares shares = shares_of(costs);
   Placements list;
-  size_t fewest = std::numeric_limits<size_t>::max();  // copies, so far
+  int fewest = std::numeric_limits<int>::max();  // copies, so far
   for (const auto& [route, passes] : routes(request, pipeline)) {
     try {
       for (const Placement& placement :
-           variants({pipeline, route, passes, false, request.cuts}, costs)) {
-        const size_t held = copies(costs.workload().parts(), placement).size();
+           variants({pipeline, route, passes, false, request.cuts}, uses, shares)) {
+        const int held = count_copies(uses, placement);
         // More chunks than layers are worth a thought only where they save copies.
-        const bool spare = placement.chunks() > request.workload.map.depth();
+        const bool spare = placement.chunks() > uses.depth;
         if (spare && request.passes == 0 && passes > 1 && held >= fewest) continue;
         fewest = std::min(fewest, held);
         if (std::find(list.begin(), list.end(), placement) == list.end()) list.push_back(placement);
@@ -239,14 +251,21 @@ std::vector<Candidate> candidates(const PlanRequest& request, const CostModel& c
   std::vector<Candidate> list;
   std::string reason;
   for (int pipeline : pipelines(request)) {
+    const int replicas = request.world / pipeline;
     for (const Placement& placement : placements(request, pipeline, costs, reason)) {
+      PlacementCosts prices = costs.placement(placement, replicas, false);
+      bool split = false;
       for (ScheduleKind kind : schedules(request, placement)) {
-        Choice choice{placement, kind, request.world / pipeline, *microbatches(request, pipeline)};
+        Choice choice{placement, kind, replicas, *microbatches(request, pipeline)};
         if (kind == ScheduleKind::given) {
           choice.given = request.given;
           if (!runs_given(choice, costs.workload().parts(), reason)) continue;
         }
-        list.push_back(price(choice, costs));
+        if (split != splits_backward(choice)) {
+          split = !split;
+          costs.set_split(split, placement, prices);
+        }
+        list.push_back(price(choice, costs, prices));
       }
     }
   }

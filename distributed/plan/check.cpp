@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
-#include <set>
+#include <cstdint>
+#include <limits>
+#include <numeric>
+#include <optional>
+#include <utility>
 
 #include "distributed/plan/schedule_text.h"
 
@@ -22,7 +25,11 @@ struct Backward {
 class Checker {
  public:
   Checker(const Program& program, const StepSpec& step)
-      : program_(program), step_(step), placement_(step.placement) {}
+      : program_(program),
+        step_(step),
+        placement_(step.placement),
+        cells_{step.placement.chunks(), step.microbatches},
+        entries_(static_cast<size_t>(Op::reduce) * cells_.count() + step.reductions.size()) {}
 
   Complaints run() {
     if (static_cast<int>(program_.size()) != placement_.pipeline) {
@@ -35,6 +42,7 @@ class Checker {
       check_reduces(rank);
       check_strangers(rank);
       check_live(rank);
+      forget(rank);
     }
     if (complaints_.empty()) check_rendezvous();
     return complaints_;
@@ -48,29 +56,61 @@ class Checker {
 
   const RankProgram& list(int rank) const { return program_[static_cast<size_t>(rank)]; }
 
+  /// Numbers every action that may be in the program: each operation on each cell, and reduces.
+  std::optional<size_t> number(const Action& action) const {
+    const auto op = static_cast<size_t>(action.op);
+    const size_t reduces = static_cast<size_t>(Op::reduce) * cells_.count();
+    if (action.op != Op::reduce) {
+      if (!cells_.has(action)) return std::nullopt;
+      return op * cells_.count() + cells_.at(action.chunk, action.microbatch);
+    }
+    const bool known = action.chunk >= 0 && action.microbatch == 0 &&
+                       action.chunk < static_cast<int>(step_.reductions.size());
+    if (!known) return std::nullopt;
+    return reduces + static_cast<size_t>(action.chunk);
+  }
+
   /// Positions of the rank's actions; complains of those that stand there twice.
   void index(int rank) {
-    at_.clear();
-    due_.clear();
+    strangers_.clear();
     for (size_t i = 0; i < list(rank).size(); ++i) {
-      const bool first = at_.emplace(list(rank)[i], i).second;
-      if (!first) complain("rank {}: {} stands there twice", rank, to_text(list(rank)[i]));
+      const Action& action = list(rank)[i];
+      const std::optional<size_t> n = number(action);
+      if (!n) {
+        strangers_.push_back(action);
+      } else if (entries_[*n].at != absent) {
+        complain("rank {}: {} stands there twice", rank, to_text(action));
+      } else {
+        entries_[*n].at = static_cast<uint32_t>(i);
+      }
     }
   }
 
-  bool has(const Action& action) const { return at_.count(action) > 0; }
+  /// Makes room for the next rank.
+  void forget(int rank) {
+    for (const Action& action : list(rank)) {
+      if (const auto n = number(action)) entries_[*n] = {};
+    }
+    for (const size_t n : missing_) entries_[n] = {};
+    missing_.clear();
+  }
+
+  uint32_t position(const Action& action) const { return entries_[number(action).value()].at; }
+  bool has(const Action& action) const { return position(action) != absent; }
 
   /// The rank runs `action`, and behind `before`.
   void require(int rank, const Action& action, const Action& before) {
     require(rank, action);
     if (!has(action) || !has(before)) return;  // a missing one is complained of where it is due
-    if (at_.at(action) > at_.at(before)) return;
+    if (position(action) > position(before)) return;
     complain("rank {}: {} stands before {}", rank, to_text(action), to_text(before));
   }
 
   void require(int rank, const Action& action) {
-    const bool first = due_.insert(action).second;
-    if (first && !has(action)) complain("rank {}: {} is missing", rank, to_text(action));
+    const size_t n = number(action).value();
+    if (std::exchange(entries_[n].due, true) || has(action)) return;
+    missing_.push_back(n);
+    complain("rank {}: {} is missing", rank, to_text(action));
   }
 
   Backward backward_of(int chunk, int i) const {
@@ -137,9 +177,14 @@ class Checker {
 
   /// Actions that nothing requires here.
   void check_strangers(int rank) {
-    for (const auto& [action, position] : at_) {
-      if (due_.count(action) == 0)
-        complain("rank {}: {} has no place there", rank, to_text(action));
+    for (const Action& action : list(rank)) {
+      const std::optional<size_t> n = number(action);
+      if (n && !entries_[*n].due) strangers_.push_back(action);
+    }
+    std::sort(strangers_.begin(), strangers_.end());
+    strangers_.erase(std::unique(strangers_.begin(), strangers_.end()), strangers_.end());
+    for (const Action& action : strangers_) {
+      complain("rank {}: {} has no place there", rank, to_text(action));
     }
   }
 
@@ -158,14 +203,16 @@ class Checker {
     }
   }
 
-  /// Runs all lists with calls that block until all who take part make the same call.
+  /// Runs all lists with calls that block until all who take part make the same call. Whoever comes
+  /// last to a call lets all others go on.
   void check_rendezvous() {
     std::vector<size_t> next(program_.size(), 0);
-    for (bool moved = true; moved;) {
-      moved = false;
-      for (int rank = 0; rank < placement_.pipeline; ++rank) {
-        while (next[static_cast<size_t>(rank)] < list(rank).size() && meet(rank, next))
-          moved = true;
+    std::vector<int> able(program_.size());  // ranks that may be able to go on
+    std::iota(able.begin(), able.end(), 0);
+    while (!able.empty()) {
+      const int rank = able.back();
+      able.pop_back();
+      while (next[static_cast<size_t>(rank)] < list(rank).size() && meet(rank, next, able)) {
       }
     }
     for (int rank = 0; rank < placement_.pipeline; ++rank) {
@@ -175,36 +222,69 @@ class Checker {
     }
   }
 
-  /// Runs the rank's next action, and that of all who take part in it, if all are there.
-  bool meet(int rank, std::vector<size_t>& next) const {
+  /// Whether a rank stands before `action`.
+  bool stands_at(int rank, const Action& action, const std::vector<size_t>& next) const {
+    const size_t at = next[static_cast<size_t>(rank)];
+    return at < list(rank).size() && list(rank)[at] == action;
+  }
+
+  /// Runs the rank's next action, and that of all who take part in it, if all are there; they join
+  /// those that may be able to go on.
+  bool meet(int rank, std::vector<size_t>& next, std::vector<int>& able) const {
     const Action& action = list(rank)[next[static_cast<size_t>(rank)]];
-    std::vector<int> ranks = {rank};
-    Action theirs = action;
     if (action.op == Op::reduce) {
-      ranks = step_.reductions[static_cast<size_t>(action.chunk)].ranks;
-    } else if (is_send(action.op)) {
-      const bool activation = action.op == Op::send_activation;
-      theirs = {activation ? Op::receive_activation : Op::receive_gradient,
-                action.chunk + (activation ? 1 : -1), action.microbatch};
-      ranks.push_back(placement_.rank_of(theirs.chunk));
-    } else if (is_receive(action.op)) {
-      return false;  // the sender moves both
+      const std::vector<int>& ranks = step_.reductions[static_cast<size_t>(action.chunk)].ranks;
+      for (int other : ranks) {
+        if (!stands_at(other, action, next)) return false;
+      }
+      for (int other : ranks) {
+        ++next[static_cast<size_t>(other)];
+        if (other != rank) able.push_back(other);
+      }
+      return true;
     }
-    for (int other : ranks) {
-      const size_t at = next[static_cast<size_t>(other)];
-      if (at == list(other).size()) return false;
-      if (!(list(other)[at] == (other == rank ? action : theirs))) return false;
+    if (!is_compute(action.op)) {
+      const Action theirs = counterpart(action);
+      const int other = placement_.rank_of(theirs.chunk);
+      if (!stands_at(other, theirs, next)) return false;
+      ++next[static_cast<size_t>(other)];
+      able.push_back(other);
     }
-    for (int other : ranks) ++next[static_cast<size_t>(other)];
+    ++next[static_cast<size_t>(rank)];
     return true;
   }
+
+  /// The other end of a message.
+  static Action counterpart(const Action& action) {
+    const auto [op, k, i] = action;
+    switch (op) {
+      case Op::send_activation:
+        return {Op::receive_activation, k + 1, i};
+      case Op::receive_activation:
+        return {Op::send_activation, k - 1, i};
+      case Op::send_gradient:
+        return {Op::receive_gradient, k - 1, i};
+      default:
+        return {Op::send_gradient, k + 1, i};
+    }
+  }
+
+  static constexpr uint32_t absent = std::numeric_limits<uint32_t>::max();
+
+  /// Of an action in the list that is checked.
+  struct Entry {
+    uint32_t at = absent;  ///< its position
+    bool due = false;      ///< whether that rank has to run it
+  };
 
   const Program& program_;
   const StepSpec& step_;
   const Placement& placement_;
   Complaints complaints_;
-  std::map<Action, size_t> at_;  ///< positions in the list that is checked
-  std::set<Action> due_;         ///< what that rank has to run
+  Cells cells_;
+  std::vector<Entry> entries_;     ///< by number
+  std::vector<size_t> missing_;    ///< numbers of what is due and not there
+  std::vector<Action> strangers_;  ///< of the rank that is checked
 };
 
 }  // namespace

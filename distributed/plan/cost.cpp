@@ -56,7 +56,7 @@ void add(ChunkCost& sum, const ChunkCost& part) {
 }  // namespace
 
 CostModel::CostModel(const Workload& workload, const Machine& machine)
-    : workload_(workload), machine_(machine) {
+    : workload_(workload), machine_(machine), uses_(uses_of(workload.parts())) {
   for (const ParameterSpec& parameter :
        parameters({workload.model, workload.map, workload.relaxation_rank})) {
     const std::string component = to_string(parameter.component);
@@ -66,6 +66,13 @@ CostModel::CostModel(const Workload& workload, const Machine& machine)
     matrices_[component] += matrix ? 1 : 0;
   }
   for (int half = 0; half < 2 * workload.map.depth(); ++half) halves_.push_back(half_layer(half));
+  for (const Uses::Bundle& bundle : uses_.bundles) {
+    int64_t size = 0;
+    for (int c : bundle.components) {
+      size += round_up(elements_.at(uses_.components[static_cast<size_t>(c)]), alignment);
+    }
+    bundle_elements_.push_back(size);
+  }
 }
 
 double CostModel::tokens() const {
@@ -173,8 +180,10 @@ int64_t CostModel::buffer_elements(const std::vector<std::string>& components,
 
 /// AdamW reads gradient, master weight and both moments and writes the last three; clipping passes
 /// the gradient twice more, the norm reads a shard, and clearing writes all.
-CostModel::Upkeep CostModel::upkeep(const BufferGroup& group, int64_t members) const {
-  const int64_t elements = buffer_elements(group.components, members);
+CostModel::Upkeep CostModel::upkeep(const Holding& group, int64_t members) const {
+  int64_t elements = 0;
+  for (int b : group.bundles) elements += bundle_elements_[static_cast<size_t>(b)];
+  elements = round_up(elements, alignment * members);
   const int64_t shard = elements / members;
   const int64_t owned = workload_.zero == 1 ? shard : elements;
   const int64_t master = workload_.master_bytes;
@@ -185,17 +194,24 @@ CostModel::Upkeep CostModel::upkeep(const BufferGroup& group, int64_t members) c
           touch_s(static_cast<double>(touched))};
 }
 
+void CostModel::set_split(bool split, const Placement& placement, PlacementCosts& costs) const {
+  costs.costs.chunks.clear();
+  for (int k = 0; k < placement.chunks(); ++k) {
+    costs.costs.chunks.push_back(chunk(placement.chunk(k), split));
+  }
+}
+
 PlacementCosts CostModel::placement(const Placement& placement, int replicas, bool split) const {
   PlacementCosts result;
   const WorldLayout layout{placement.pipeline, replicas};
   const int64_t sums = workload_.zero == 1 ? 1 : 2;  // times around the ring
-  result.groups = buffer_groups(workload_.parts(), placement, replicas);
+  result.groups = holdings(uses_, placement, replicas);
   result.state_bytes.assign(static_cast<size_t>(placement.pipeline), 0);
   std::vector<double> update_s(result.state_bytes.size(), 0.0);
   std::vector<double> gathered_s(result.state_bytes.size(), 0.0);
   std::vector<double> ready_s(static_cast<size_t>(placement.chunks()), 0.0);
-  for (const BufferGroup& group : result.groups) {
-    const std::vector<int> ranks = group.ranks;
+  for (const Holding& group : result.groups) {
+    const std::vector<int>& ranks = group.ranks;
     const Ring ring = ring_of(ranks, layout, machine_);
     const Upkeep own = upkeep(group, ring.members);
     const int64_t gradients = own.elements * workload_.master_bytes;
@@ -215,14 +231,12 @@ PlacementCosts CostModel::placement(const Placement& placement, int replicas, bo
     }
     // What arrives in the first pass is added: two operands and a sum.
     const double added = static_cast<double>(3 * ring.sent_bytes(gradients, 1));
-    result.reductions.push_back(group);
+    result.reductions.push_back({{}, group.chunks, ranks});
     result.costs.reduces.push_back(
         {ring.seconds(gradients, sums) + touch_s(added), ring.sent_bytes(gradients, sums)});
   }
   result.update_s = *std::max_element(update_s.begin(), update_s.end());
-  for (int k = 0; k < placement.chunks(); ++k) {
-    result.costs.chunks.push_back(chunk(placement.chunk(k), split));
-  }
+  set_split(split, placement, result);
   for (int from = 0; from < placement.pipeline; ++from) {
     for (int to = 0; to < placement.pipeline; ++to) {
       const bool near = layout.share_node(from, to, machine_.ranks_per_node);

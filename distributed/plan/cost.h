@@ -50,8 +50,8 @@ struct Workload {
 
 /// What a placement costs, whatever its schedule.
 struct PlacementCosts {
-  std::vector<BufferGroup> groups;
-  std::vector<Reduction> reductions;
+  std::vector<Holding> groups;
+  std::vector<Reduction> reductions;  ///< of the summed groups; their components are not named
   Costs costs;                        ///< what `simulate` prices with
   double update_s = 0.0;              ///< norm, clipping and AdamW on the rank that takes longest
   std::vector<int64_t> reduce_bytes;  ///< sent in a step by all members of each group together
@@ -65,6 +65,7 @@ class CostModel {
 
   const Workload& workload() const { return workload_; }
   const Machine& machine() const { return machine_; }
+  const Uses& uses() const { return uses_; }
 
   /// One microbatch in one chunk. `split`: the weight gradients are deferred, so that recomputed
   /// activations have to stay until then.
@@ -82,6 +83,9 @@ class CostModel {
 
   PlacementCosts placement(const Placement& placement, int replicas, bool split) const;
 
+  /// Prices the chunks anew, for backwards that are split, or not.
+  void set_split(bool split, const Placement& placement, PlacementCosts& costs) const;
+
   /// Beyond `state_bytes`: what one layer needs while it is recomputed.
   int64_t workspace_bytes() const;
 
@@ -92,7 +96,7 @@ class CostModel {
     int64_t state_bytes = 0;
     double update_s = 0.0;
   };
-  Upkeep upkeep(const BufferGroup& group, int64_t members) const;
+  Upkeep upkeep(const Holding& group, int64_t members) const;
   ChunkCost half_layer(int half) const;
   /// Keys whose scores a query of the layer costs, times two.
   int64_t scored_tokens(int layer) const;
@@ -106,6 +110,8 @@ class CostModel {
   std::map<std::string, int64_t> matrix_elements_;  ///< those in matrices
   std::map<std::string, int64_t> matrices_;         ///< how many of those
   std::vector<ChunkCost> halves_;                   ///< per half layer
+  Uses uses_;
+  std::vector<int64_t> bundle_elements_;  ///< of each bundle of `uses_`, every component padded
 };
 
 }  // namespace rondo

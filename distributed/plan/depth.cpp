@@ -1,6 +1,7 @@
 #include "distributed/plan/depth.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <set>
 #include <stdexcept>
@@ -63,22 +64,22 @@ void train_from(Placement& placement, int half) {
 /// The plan's groups as the chunks of another placement use them.
 std::vector<BufferGroup> regrouped(std::vector<BufferGroup> groups, const ModelParts& model,
                                    const Placement& placement) {
-  for (BufferGroup& group : groups) group.chunks.clear();
+  std::map<std::string, size_t> group_of;
+  for (size_t g = 0; g < groups.size(); ++g) {
+    groups[g].chunks.clear();
+    for (const std::string& component : groups[g].components) group_of[component] = g;
+  }
   for (int k = 0; k < placement.chunks(); ++k) {
-    const std::vector<std::string> used = components_of(model, placement.chunk(k));
-    for (BufferGroup& group : groups) {
-      const bool uses = std::any_of(
-          group.components.begin(), group.components.end(), [&](const std::string& component) {
-            return std::find(used.begin(), used.end(), component) != used.end();
-          });
-      if (uses) group.chunks.push_back(k);
+    for (const std::string& component : components_of(model, placement.chunk(k))) {
+      std::vector<int>& chunks = groups[group_of.at(component)].chunks;
+      if (chunks.empty() || chunks.back() != k) chunks.push_back(k);
     }
   }
   return groups;
 }
 
-std::vector<Durations> durations(const Placement& placement) {
-  std::vector<Durations> list;
+std::vector<ChunkCost> durations(const Placement& placement) {
+  std::vector<ChunkCost> list;
   for (int k = 0; k < placement.chunks(); ++k) {
     const double halves = std::max(1, placement.chunk(k).end - placement.chunk(k).begin);
     list.push_back({halves, halves, halves});

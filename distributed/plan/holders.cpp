@@ -1,15 +1,17 @@
 #include "distributed/plan/holders.h"
 
 #include <algorithm>
-#include <iterator>
+#include <limits>
 #include <map>
-#include <set>
+#include <numeric>
 #include <utility>
 
 namespace rondo {
 
 bool WorldLayout::share_node(int a, int b, int ranks_per_node) const {
-  for (int r = 0; r < replicas; ++r) {
+  // Where a pipeline begins in its node repeats after so many replicas.
+  const int different = ranks_per_node / std::gcd(pipeline, ranks_per_node);
+  for (int r = 0; r < std::min(replicas, different); ++r) {
     if (world_rank(r, a) / ranks_per_node != world_rank(r, b) / ranks_per_node) return false;
   }
   return true;
@@ -17,44 +19,103 @@ bool WorldLayout::share_node(int a, int b, int ranks_per_node) const {
 
 namespace {
 
-std::vector<int> ranks_of(const std::vector<int>& chunks, const Placement& placement) {
-  std::set<int> found;
-  for (int chunk : chunks) found.insert(placement.rank_of(chunk));
-  return {found.begin(), found.end()};
-}
+/// Finds the group of what the same chunks, or the same rank, hold.
+class Grouping {
+ public:
+  Grouping(const Placement& placement, int replicas)
+      : replicated_(replicas > 1),
+        of_rank_(static_cast<size_t>(placement.pipeline), none),
+        of_chunk_(static_cast<size_t>(placement.chunks()), none),
+        kept_(of_chunk_.size(), false) {
+    for (int k = 0; k < placement.chunks(); ++k) rank_of_.push_back(placement.rank_of(k));
+  }
+
+  /// `chunks`: that use it, ascending.
+  void add(int bundle, const std::vector<int>& chunks) {
+    const int rank = rank_of_[static_cast<size_t>(chunks.front())];
+    const bool held_once = std::all_of(chunks.begin(), chunks.end(), [&](int k) {
+      return rank_of_[static_cast<size_t>(k)] == rank;
+    });
+    const bool summed = replicated_ || !held_once;
+    if (!summed) {
+      for (int k : chunks) kept_[static_cast<size_t>(k)] = true;
+    }
+    size_t& group = !summed             ? of_rank_[static_cast<size_t>(rank)]
+                    : chunks.size() > 1 ? of_chunks_.try_emplace(chunks, none).first->second
+                                        : of_chunk_[static_cast<size_t>(chunks.front())];
+    if (group == none) {
+      group = list_.size();
+      list_.push_back({{}, summed ? chunks : std::vector<int>(), ranks_of(chunks)});
+    }
+    list_[group].bundles.push_back(bundle);
+  }
+
+  std::vector<Holding> groups() {
+    for (size_t k = 0; k < kept_.size(); ++k) {
+      if (!kept_[k]) continue;
+      list_[of_rank_[static_cast<size_t>(rank_of_[k])]].chunks.push_back(static_cast<int>(k));
+    }
+    return std::move(list_);
+  }
+
+ private:
+  static constexpr size_t none = std::numeric_limits<size_t>::max();
+
+  std::vector<int> ranks_of(const std::vector<int>& chunks) const {
+    std::vector<int> ranks;
+    for (int k : chunks) ranks.push_back(rank_of_[static_cast<size_t>(k)]);
+    std::sort(ranks.begin(), ranks.end());
+    ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
+    return ranks;
+  }
+
+  bool replicated_;
+  std::vector<int> rank_of_;                      ///< by chunk
+  std::vector<size_t> of_rank_;                   ///< the group that only this rank holds
+  std::vector<size_t> of_chunk_;                  ///< the summed group that only this chunk uses
+  std::map<std::vector<int>, size_t> of_chunks_;  ///< summed groups of several chunks
+  std::vector<bool> kept_;  ///< chunks that use something that only their rank holds
+  std::vector<Holding> list_;
+};
 
 }  // namespace
 
-std::vector<BufferGroup> buffer_groups(const ModelParts& model, const Placement& placement,
-                                       int replicas) {
-  std::map<std::string, std::vector<int>> users;
-  for (int k = 0; k < placement.chunks(); ++k) {
-    for (const std::string& component : components_of(model, placement.chunk(k))) {
-      users[component].push_back(k);
+std::vector<Holding> holdings(const Uses& uses, const Placement& placement, int replicas) {
+  const std::vector<int> chunk_of = chunks_of_halves(placement, uses.depth);
+  Grouping grouping(placement, replicas);
+  std::vector<int> chunks;
+  for (size_t b = 0; b < uses.bundles.size(); ++b) {
+    chunks.clear();
+    for (int half : uses.bundles[b].halves) {
+      const int k = chunk_of[static_cast<size_t>(half + 1)];
+      if (chunks.empty() || chunks.back() != k) chunks.push_back(k);
     }
+    grouping.add(static_cast<int>(b), chunks);
   }
-  const auto key = [&](const BufferGroup& group) {
-    const bool summed = replicas > 1 || group.ranks.size() > 1;
-    return std::pair(group.ranks, summed ? group.chunks : std::vector<int>());
-  };
+  return grouping.groups();
+}
+
+std::vector<BufferGroup> named(const std::vector<Holding>& holdings, const Uses& uses) {
   std::vector<BufferGroup> list;
-  std::map<std::pair<std::vector<int>, std::vector<int>>, size_t> found;
-  for (const std::string& component : all_components(model)) {
-    const std::vector<int>& chunks_of = users.at(component);
-    const BufferGroup alone{{component}, chunks_of, ranks_of(chunks_of, placement)};
-    const auto [at, added] = found.emplace(key(alone), list.size());
-    if (added) {
-      list.push_back(alone);
-      continue;
+  for (const auto& [bundles, chunks, ranks] : holdings) {
+    std::vector<int> components;
+    for (int b : bundles) {
+      const std::vector<int>& own = uses.bundles[static_cast<size_t>(b)].components;
+      components.insert(components.end(), own.begin(), own.end());
     }
-    BufferGroup& group = list[at->second];
-    group.components.push_back(component);
-    std::vector<int> chunks;
-    std::set_union(group.chunks.begin(), group.chunks.end(), alone.chunks.begin(),
-                   alone.chunks.end(), std::back_inserter(chunks));
-    group.chunks = chunks;
+    std::sort(components.begin(), components.end());
+    list.push_back({{}, chunks, ranks});
+    for (int c : components) {
+      list.back().components.push_back(uses.components[static_cast<size_t>(c)]);
+    }
   }
   return list;
+}
+
+std::vector<BufferGroup> buffer_groups(const ModelParts& model, const Placement& placement,
+                                       int replicas) {
+  const Uses uses = uses_of(model);
+  return named(holdings(uses, placement, replicas), uses);
 }
 
 std::vector<ReplicaGroup> on_world_ranks(const std::vector<BufferGroup>& groups,

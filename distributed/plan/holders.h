@@ -6,6 +6,7 @@
 
 #include "distributed/plan/placement.h"
 #include "distributed/plan/replica_groups.h"
+#include "distributed/plan/uses.h"
 
 namespace rondo {
 
@@ -35,6 +36,19 @@ struct BufferGroup {
   std::vector<int> ranks;               ///< that hold them, of every pipeline, ascending
   bool operator==(const BufferGroup&) const = default;
 };
+
+/// A group before its components are named: a placement is priced by these.
+struct Holding {
+  std::vector<int> bundles = {};  ///< of `Uses`, ascending
+  std::vector<int> chunks = {};   ///< as in BufferGroup
+  std::vector<int> ranks = {};
+};
+
+/// In the order of their first bundles.
+std::vector<Holding> holdings(const Uses& uses, const Placement& placement, int replicas);
+
+/// The groups of these, in the same order.
+std::vector<BufferGroup> named(const std::vector<Holding>& holdings, const Uses& uses);
 
 /// All components, each once; ordered by first component.
 std::vector<BufferGroup> buffer_groups(const ModelParts& model, const Placement& placement,

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
-#include <tuple>
+#include <optional>
+#include <utility>
 
 #include "base/user_error.h"
 #include "distributed/plan/schedule_text.h"
@@ -14,40 +14,48 @@
 namespace rondo {
 namespace {
 
-/// (is it the forward?, chunk, microbatch): what other computations wait for.
-using Result = std::tuple<bool, int, int>;
-
 /// When results are where they are needed; on the way to another rank they take 1.
 class Clock {
  public:
-  explicit Clock(const Placement& placement) : placement_(placement) {}
+  Clock(const Program& program, const Placement& placement)
+      : placement_(placement),
+        cells_{placement.chunks(), microbatches_of(program)},
+        forward_ends_(cells_.count(), not_yet),
+        input_ends_(cells_.count(), not_yet) {}
 
   /// When the inputs of `action` are there; negative if they are not yet.
   double ready(const Action& action) const {
-    const auto [op, chunk, microbatch] = action;
-    if (op == Op::forward) return chunk == 0 ? 0.0 : at(chunk, {true, chunk - 1, microbatch});
-    if (op == Op::backward_weight) return at(chunk, {false, chunk, microbatch});
-    const double own = at(chunk, {true, chunk, microbatch});
-    const bool last = chunk == placement_.chunks() - 1;
-    const double given = last ? own : at(chunk, {false, chunk + 1, microbatch});
-    return std::min(own, given) < 0.0 ? -1.0 : std::max(own, given);
+    const auto [op, k, i] = action;
+    if (op == Op::forward) return k == 0 ? 0.0 : at(forward_ends_, k - 1, i, k);
+    if (op == Op::backward_weight) return at(input_ends_, k, i, k);
+    const double own = at(forward_ends_, k, i, k);
+    const bool last = k == placement_.chunks() - 1;
+    const double given = last ? own : at(input_ends_, k + 1, i, k);
+    return std::min(own, given) < 0.0 ? not_yet : std::max(own, given);
   }
 
   void record(const Action& action, double end) {
     if (action.op == Op::backward_weight) return;
-    ends_.emplace(Result{action.op == Op::forward, action.chunk, action.microbatch}, end);
+    const bool forward = action.op == Op::forward;
+    double& first =
+        (forward ? forward_ends_ : input_ends_)[cells_.at(action.chunk, action.microbatch)];
+    if (first == not_yet) first = end;
   }
 
  private:
-  double at(int chunk, const Result& result) const {
-    const auto found = ends_.find(result);
-    if (found == ends_.end()) return -1.0;
-    const bool local = placement_.rank_of(std::get<1>(result)) == placement_.rank_of(chunk);
-    return found->second + (local ? 0.0 : 1.0);
+  static constexpr double not_yet = -1.0;
+
+  /// When the result of chunk `from` is on the rank of chunk `to`.
+  double at(const std::vector<double>& ends, int from, int microbatch, int to) const {
+    const double end = ends[cells_.at(from, microbatch)];
+    const bool local = placement_.rank_of(from) == placement_.rank_of(to);
+    return end == not_yet || local ? end : end + 1.0;
   }
 
   const Placement& placement_;
-  std::map<Result, double> ends_;
+  Cells cells_;
+  std::vector<double> forward_ends_;
+  std::vector<double> input_ends_;
 };
 
 /// Carries the result of a computation to the rank of another chunk.
@@ -56,34 +64,38 @@ struct Message {
   Action receive;
 };
 
-std::vector<Message> messages(const Action& action, const Placement& placement) {
+std::optional<Message> message(const Action& action, const Placement& placement) {
   const auto [op, k, i] = action;
   const auto elsewhere = [&placement, home = placement.rank_of(action.chunk)](int chunk) {
     return chunk >= 0 && chunk < placement.chunks() && placement.rank_of(chunk) != home;
   };
   if (op == Op::forward && elsewhere(k + 1)) {
-    return {{{Op::send_activation, k, i}, {Op::receive_activation, k + 1, i}}};
+    return Message{{Op::send_activation, k, i}, {Op::receive_activation, k + 1, i}};
   }
   if (gives_input_gradient(op) && k > placement.trained_from && elsewhere(k - 1)) {
-    return {{{Op::send_gradient, k, i}, {Op::receive_gradient, k - 1, i}}};
+    return Message{{Op::send_gradient, k, i}, {Op::receive_gradient, k - 1, i}};
   }
-  return {};
+  return std::nullopt;
 }
 
-/// Position in `order` → the reductions that are final behind it.
-std::map<size_t, std::vector<int>> final_behind(const std::vector<Action>& order,
-                                                const std::vector<Reduction>& reductions) {
-  std::map<int, size_t> last_use;
+/// A reduction, and the position in the order of computations behind which it is final.
+using FinalSum = std::pair<size_t, int>;
+
+/// In the order in which they become final.
+std::vector<FinalSum> final_sums(const std::vector<Action>& order, const Placement& placement,
+                                 const std::vector<Reduction>& reductions) {
+  std::vector<size_t> last_use(static_cast<size_t>(placement.chunks()), 0);
   for (size_t at = 0; at < order.size(); ++at) {
-    if (gives_weight_gradient(order[at].op)) last_use[order[at].chunk] = at;
+    if (gives_weight_gradient(order[at].op)) last_use[static_cast<size_t>(order[at].chunk)] = at;
   }
-  std::map<size_t, std::vector<int>> found;
+  std::vector<FinalSum> sums;
   for (size_t g = 0; g < reductions.size(); ++g) {
     size_t last = 0;
-    for (int chunk : reductions[g].chunks) last = std::max(last, last_use[chunk]);
-    found[last].push_back(static_cast<int>(g));
+    for (int k : reductions[g].chunks) last = std::max(last, last_use[static_cast<size_t>(k)]);
+    sums.emplace_back(last, static_cast<int>(g));
   }
-  return found;
+  std::sort(sums.begin(), sums.end());
+  return sums;
 }
 
 void require_own_computations(const Program& program, const Placement& placement) {
@@ -101,6 +113,20 @@ void require_own_computations(const Program& program, const Placement& placement
           to_text(action), r, fmt::join(placement.chunks_of(static_cast<int>(r)), ", ")));
     }
   }
+}
+
+/// A program runs every chunk with every microbatch; one that names more than it runs would make
+/// lists of its length.
+void require_whole_microbatches(const Program& program, const Placement& placement) {
+  size_t computations = 0;
+  for (const RankProgram& list : program) computations += list.size();
+  const Cells cells{placement.chunks(), microbatches_of(program)};
+  if (cells.count() <= computations) return;
+  throw UserError(
+      fmt::format("the schedule names microbatch {}, but {} computations are too few to run {} "
+                  "chunks with each "
+                  "microbatch up to that one; number microbatches from 0",
+                  cells.microbatches - 1, computations, cells.chunks));
 }
 
 }  // namespace
@@ -123,7 +149,7 @@ Program computations_of(Program program) {
 
 std::vector<Action> execution_order(const Program& program, const Placement& placement) {
   constexpr double never = std::numeric_limits<double>::infinity();
-  Clock clock(placement);
+  Clock clock(program, placement);
   std::vector<size_t> next(program.size(), 0);
   std::vector<double> free_at(program.size(), 0.0);
   std::vector<double> start(program.size(), never);  // of each rank's next action
@@ -154,8 +180,10 @@ std::vector<Action> execution_order(const Program& program, const Placement& pla
 Program lower(const Program& program, const Placement& placement,
               const std::vector<Reduction>& reductions) {
   require_own_computations(program, placement);
+  require_whole_microbatches(program, placement);
   const std::vector<Action> order = execution_order(program, placement);
-  std::map<size_t, std::vector<int>> reduces = final_behind(order, reductions);
+  const std::vector<FinalSum> sums = final_sums(order, placement, reductions);
+  auto next_sum = sums.begin();
   Program lowered(program.size());
   std::vector<size_t> done(program.size(), 0);
   const auto list = [&](int rank) -> RankProgram& { return lowered[static_cast<size_t>(rank)]; };
@@ -164,13 +192,15 @@ Program lower(const Program& program, const Placement& placement,
     const int rank = placement.rank_of(action.chunk);
     ++done[static_cast<size_t>(rank)];
     list(rank).push_back(action);
-    for (const auto& [send, receive] : messages(action, placement)) {
-      list(rank).push_back(send);
-      list(placement.rank_of(receive.chunk)).push_back(receive);
+    if (const std::optional<Message> sent = message(action, placement)) {
+      list(rank).push_back(sent->send);
+      list(placement.rank_of(sent->receive.chunk)).push_back(sent->receive);
     }
-    for (int g : reduces[at]) {
-      const std::vector<int> ranks = reductions[static_cast<size_t>(g)].ranks;
-      for (int member : ranks) list(member).push_back({Op::reduce, g, 0});
+    for (; next_sum != sums.end() && next_sum->first == at; ++next_sum) {
+      const int g = next_sum->second;
+      for (int member : reductions[static_cast<size_t>(g)].ranks) {
+        list(member).push_back({Op::reduce, g, 0});
+      }
     }
   }
   for (size_t r = 0; r < program.size(); ++r) {

@@ -67,11 +67,14 @@ struct PlacementOptions {
   std::vector<int> weights = {};  ///< what share of each pass each rank gets; empty: equal ones
 };
 
+struct Uses;
+
 /// Throws UserError with the reason and the nearest placement that can be.
 Placement make_placement(const PlacementOptions& options, const ModelParts& model);
+Placement make_placement(const PlacementOptions& options, const Uses& uses);
 
 /// The route's signs; `passes` as in PlacementOptions, but not 0 for loop, vee and mixed.
-std::string route_signs(const std::string& route, int passes, int pipeline, const SharingMap& map);
+std::string route_signs(const std::string& route, int passes, int pipeline, const Uses& uses);
 
 /// Cut points that give each pass an equal share of the half layers [begin, end), in steps of
 /// `unit` (2: whole layers), and of a pass each rank a share by its weight. A rank's share is the

@@ -79,14 +79,13 @@ Plan make_plan(const CostModel& model, const Choice& choice) {
   const bool split = splits_backward(choice);
   const PlacementCosts costs = model.placement(placement, choice.replicas, split);
   const ScheduleOptions options = schedule_options(choice, costs);
-  plan.groups = costs.groups;
-  plan.world_groups = on_world_ranks(costs.groups, placement, choice.replicas);
+  plan.groups = named(costs.groups, model.uses());
+  plan.world_groups = on_world_ranks(plan.groups, placement, choice.replicas);
   plan.group_bytes = costs.reduce_bytes;
-  plan.reductions = costs.reductions;
   for (size_t g = 0; g < plan.groups.size(); ++g) {
-    if (plan.world_groups[g].world_ranks.size() > 1) {
-      plan.reduced_groups.push_back(static_cast<int>(g));
-    }
+    if (plan.world_groups[g].world_ranks.size() == 1) continue;
+    plan.reduced_groups.push_back(static_cast<int>(g));
+    plan.reductions.push_back(plan.groups[g]);
   }
   plan.live_bounds = live_bounds(options, placement);
   plan.program = lower(generate(options, placement), placement, plan.reductions);
@@ -144,9 +143,9 @@ std::string explain(const Plan& plan) {
       "{} is {} {}: bubble {:.1f} against {:.1f} %, {} against {} copies, "
       "{:.3g} against {:.3g} GB reduced and {:.3g} against {:.3g} GB of activations sent",
       name(winner), faster(winner, *other), name(*other), 100.0 * winner.bubble,
-      100.0 * other->bubble, winner.copies.size(), other->copies.size(),
-      gigabytes(winner.bytes.reduce), gigabytes(other->bytes.reduce),
-      gigabytes(winner.bytes.activation), gigabytes(other->bytes.activation));
+      100.0 * other->bubble, winner.copies, other->copies, gigabytes(winner.bytes.reduce),
+      gigabytes(other->bytes.reduce), gigabytes(winner.bytes.activation),
+      gigabytes(other->bytes.activation));
 }
 
 uint64_t fingerprint(const Plan& plan) {

@@ -5,16 +5,15 @@
 #include <algorithm>
 #include <array>
 #include <functional>
-#include <map>
 #include <numeric>
 #include <optional>
-#include <set>
 #include <string_view>
 #include <utility>
 
 #include "base/counted.h"
 #include "base/user_error.h"
 #include "distributed/plan/placement.h"
+#include "distributed/plan/uses.h"
 
 namespace rondo {
 namespace {
@@ -51,40 +50,12 @@ std::string alternating(int passes) {
   return signs;
 }
 
-/// Layers at either end whose weights nothing else uses (prelude and coda).
-Chunk shared_middle(const SharingMap& map) {
-  std::array<std::map<int, int>, 4> uses;
-  for (Slot slot : all_slots) {
-    for (int id : map.of(slot)) ++uses[static_cast<size_t>(slot.order)][id];
-  }
-  const auto shared = [&](int layer) {
-    return std::any_of(all_slots.begin(), all_slots.end(), [&](Slot slot) {
-      return uses[static_cast<size_t>(slot.order)][map.id(slot, layer)] > 1;
-    });
-  };
-  int begin = 0;
-  int end = map.depth();
-  while (begin < end && !shared(begin)) ++begin;
-  while (end > begin && !shared(end - 1)) --end;
-  return {2 * begin, 2 * end};
-}
-
-/// Most components of any slot in `middle`.
-int blocks(const SharingMap& map, Chunk middle) {
-  size_t most = 0;
-  for (Slot slot : all_slots) {
-    const auto first = map.of(slot).begin();
-    most = std::max(most, std::set<int>(first + middle.begin / 2, first + middle.end / 2).size());
-  }
-  return static_cast<int>(most);
-}
-
 /// + for all but the passes over the last min(M, N − M) layers, which `cycle_rev` runs backwards;
 /// N layers with M blocks are the whole depth or, between prelude and coda, its shared middle.
-std::string mixed(int passes, int pipeline, const SharingMap& map) {
-  for (const Chunk part : {Chunk{0, 2 * map.depth()}, shared_middle(map)}) {
+std::string mixed(int passes, int pipeline, const Uses& uses) {
+  for (const Stretch& part : {uses.whole, uses.middle}) {
     const int depth = (part.end - part.begin) / 2;
-    const int tail = std::min(blocks(map, part), depth - blocks(map, part));
+    const int tail = std::min(part.blocks, depth - part.blocks);
     if (tail < 1 || depth % (pipeline * passes) != 0 || tail * passes % depth != 0) continue;
     const auto minus = static_cast<size_t>(tail * passes / depth);
     return std::string(static_cast<size_t>(passes) - minus, '+') + std::string(minus, '-');
@@ -96,15 +67,15 @@ std::string mixed(int passes, int pipeline, const SharingMap& map) {
 }
 
 /// Shares of the whole depth, or of its shared middle when that saves copies.
-Placement with_cuts(Placement placement, const ModelParts& model, int unit,
+Placement with_cuts(Placement placement, const Uses& uses, int unit,
                     const std::vector<int>& weights) {
-  const int depth = model.map.depth();
-  placement.cuts = share_cuts(placement, {0, 2 * depth}, depth, unit, weights);
-  const Chunk middle = shared_middle(model.map);
-  if (middle.end - middle.begin < placement.chunks() * unit) return placement;
+  const auto& [begin, end, blocks] = uses.middle;
+  placement.cuts = share_cuts(placement, {0, 2 * uses.depth}, uses.depth, unit, weights);
+  const bool all = begin == 0 && end == 2 * uses.depth;
+  if (all || end - begin < placement.chunks() * unit) return placement;
   Placement around = placement;
-  around.cuts = share_cuts(placement, middle, depth, unit, weights);
-  return copies(model, around).size() < copies(model, placement).size() ? around : placement;
+  around.cuts = share_cuts(placement, {begin, end}, uses.depth, unit, weights);
+  return count_copies(uses, around) < count_copies(uses, placement) ? around : placement;
 }
 
 /// Both branches of a parallel residual read the layer's input, which a message does not carry.
@@ -138,16 +109,16 @@ void check_cuts(const std::vector<int>& cuts, const Placement& placement, int de
 }
 
 /// As few passes as give the fewest copies.
-Placement fewest_copies(const PlacementOptions& options, const ModelParts& model, int most) {
+Placement fewest_copies(const PlacementOptions& options, const Uses& uses, int most) {
   std::optional<Placement> best;
-  size_t fewest = 0;
+  int fewest = 0;
   std::string reason;
   for (int passes = 1; passes <= most; ++passes) {
     PlacementOptions attempt = options;
     attempt.passes = passes;
     try {
-      const Placement candidate = make_placement(attempt, model);
-      const size_t count = copies(model, candidate).size();
+      const Placement candidate = make_placement(attempt, uses);
+      const int count = count_copies(uses, candidate);
       if (best && count >= fewest) continue;
       best = candidate;
       fewest = count;
@@ -161,7 +132,7 @@ Placement fewest_copies(const PlacementOptions& options, const ModelParts& model
 
 }  // namespace
 
-std::string route_signs(const std::string& route, int passes, int pipeline, const SharingMap& map) {
+std::string route_signs(const std::string& route, int passes, int pipeline, const Uses& uses) {
   const bool implied = is_signs(route) || route == "contiguous";
   std::string signs = route == "contiguous" ? "+" : route;
   if (implied && passes != 0 && passes != static_cast<int>(signs.size())) {
@@ -173,7 +144,7 @@ std::string route_signs(const std::string& route, int passes, int pipeline, cons
   if (implied) return signs;
   if (route == "loop") return std::string(static_cast<size_t>(passes), '+');
   if (route == "vee") return alternating(passes);
-  if (route == "mixed") return mixed(passes, pipeline, map);
+  if (route == "mixed") return mixed(passes, pipeline, uses);
   throw UserError(fmt::format(
       "distributed.route = {}: write contiguous, loop, vee, mixed or one sign per pass as in ++-; "
       "nearest that can: {}",
@@ -181,7 +152,11 @@ std::string route_signs(const std::string& route, int passes, int pipeline, cons
 }
 
 Placement make_placement(const PlacementOptions& options, const ModelParts& model) {
-  const int depth = model.map.depth();
+  return make_placement(options, uses_of(model));
+}
+
+Placement make_placement(const PlacementOptions& options, const Uses& uses) {
+  const int depth = uses.depth;
   const int unit = options.half_layers ? 1 : 2;
   const int most = 2 * depth / unit / std::max(1, options.pipeline);
   if (options.pipeline < 1 || most < 1) {
@@ -195,7 +170,7 @@ Placement make_placement(const PlacementOptions& options, const ModelParts& mode
                                 options.passes, most));
   }
   const bool open = options.route == "loop" || options.route == "vee" || options.route == "mixed";
-  if (open && options.passes == 0) return fewest_copies(options, model, most);
+  if (open && options.passes == 0) return fewest_copies(options, uses, most);
 
   if (open && options.passes > most) {
     throw UserError(fmt::format(
@@ -204,9 +179,8 @@ Placement make_placement(const PlacementOptions& options, const ModelParts& mode
         options.passes, options.passes * options.pipeline, options.pipeline, depth, most,
         options.half_layers ? "" : ", or half-layer chunks"));
   }
-  Placement placement{options.pipeline,
-                      route_signs(options.route, options.passes, options.pipeline, model.map),
-                      {}};
+  Placement placement{
+      options.pipeline, route_signs(options.route, options.passes, options.pipeline, uses), {}};
   if (placement.passes() > most) {
     throw UserError(fmt::format(
         "distributed.route = {}: {} passes over {} ranks are {} chunks, but there are {} layers to "
@@ -217,10 +191,10 @@ Placement make_placement(const PlacementOptions& options, const ModelParts& mode
   }
   const std::vector<int> weights =
       options.weights.empty() ? equal_weights(options.pipeline) : options.weights;
-  if (options.cuts.empty()) placement = with_cuts(std::move(placement), model, unit, weights);
+  if (options.cuts.empty()) placement = with_cuts(std::move(placement), uses, unit, weights);
   if (!options.cuts.empty()) placement.cuts = options.cuts;
   check_cuts(placement.cuts, placement, depth);
-  if (model.whole_layers) check_whole_layers(placement.cuts);
+  if (uses.whole_layers) check_whole_layers(placement.cuts);
   return placement;
 }
 

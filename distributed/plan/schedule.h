@@ -1,6 +1,7 @@
 // In which order each rank runs its chunks and microbatches.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -21,24 +22,23 @@ enum class ScheduleKind { gpipe, one_forward_one_backward, interleaved, zero_bub
 ScheduleKind parse_schedule(const std::string& name);
 std::string schedule_name(ScheduleKind kind);
 
-/// How long a chunk's computations take, in any one unit.
-struct Durations {
-  double forward = 1.0;
-  double backward_input = 1.0;
-  double backward_weight = 1.0;
+/// Of one microbatch in one chunk.
+struct ChunkCost {
+  double forward_s = 1.0;
+  double backward_input_s = 1.0;
+  double backward_weight_s = 1.0;
+  int64_t live_bytes = 0;  ///< what forward keeps until the weight gradient is done
 };
 
 struct ScheduleOptions {
   ScheduleKind kind = ScheduleKind::one_forward_one_backward;
   int microbatches = 1;
-  std::vector<Durations> chunks = {};  ///< empty: all chunks alike
+  std::vector<ChunkCost> chunks = {};  ///< empty: all chunks alike
   Program given = {};                  ///< computations only; for ScheduleKind::given
 };
 
-/// Computations only; `lower` adds the communication. Deterministic. One list scheduler makes every
-/// kind on every route: each rank, as soon as it is free, takes the ready action that its kind
-/// prefers, as long as the rank's live activations stay within `live_bounds` and room remains for
-/// the oldest microbatches to finish, so that no order can hang. A given order is returned as it
+/// Computations only; `lower` adds the communication. Deterministic. One list
+/// scheduler makes every kind on every route, within `live_bounds`. A given order is returned as it
 /// is.
 Program generate(const ScheduleOptions& options, const Placement& placement);
 

@@ -23,6 +23,7 @@ float digits(double seconds) { return static_cast<float>(seconds); }
 struct Load {
   double busy_s = 0.0;        ///< all computations of one microbatch
   double deferrable_s = 0.0;  ///< of these, weight gradients that may wait
+  double posting_s = 0.0;     ///< sends and receives of one microbatch
   double arrival_s = 0.0;     ///< when the first microbatch can be there
   double departure_s = 0.0;   ///< from its last gradient to the end of the pipeline
   double last_sums_s = 0.0;   ///< of what only the last computation makes final
@@ -57,17 +58,24 @@ std::vector<Load> loads(const Placement& placement, const PlacementCosts& costs,
     load.deferrable_s += split ? cost.backward_weight_s : 0.0;
     load.live_bytes += cost.live_bytes;
     if (k + 1 == placement.chunks()) break;
+    if (placement.rank_of(k + 1) != placement.rank_of(k)) {
+      // An activation up, a gradient down.
+      load.posting_s += 2.0 * costs.costs.message_s;
+      list[static_cast<size_t>(placement.rank_of(k + 1))].posting_s += 2.0 * costs.costs.message_s;
+    }
     arrival += cost.forward_s + hop_s(placement, costs.costs, k, k + 1);
     departure += cost.backward_input_s + (split ? 0.0 : cost.backward_weight_s) +
                  hop_s(placement, costs.costs, k + 1, k);
   }
+  std::vector<int> first(list.size());  // chunk of each rank
+  for (int k = placement.chunks(); k-- > 0;) first[static_cast<size_t>(placement.rank_of(k))] = k;
   for (size_t g = 0; g < costs.reductions.size(); ++g) {
     const std::vector<int>& chunks = costs.reductions[g].chunks;
     for (int rank : costs.reductions[g].ranks) {
       Load& load = list[static_cast<size_t>(rank)];
       const double sum = costs.costs.reduces[g].seconds;
-      const int first = placement.chunks_of(rank).front();
-      const bool last = std::find(chunks.begin(), chunks.end(), first) != chunks.end();
+      const bool last =
+          std::binary_search(chunks.begin(), chunks.end(), first[static_cast<size_t>(rank)]);
       load.sums_s += sum;
       if (last && !split) load.last_sums_s = std::max(load.last_sums_s, sum);
     }
@@ -76,13 +84,15 @@ std::vector<Load> loads(const Placement& placement, const PlacementCosts& costs,
 }
 
 /// No order of the computations ends earlier: a rank cannot begin before the first microbatch has
-/// come to it, and what it does last has to travel on to the first chunk, or be summed.
+/// come to it, and what it does last has to travel on to the first chunk, or be summed. Receives
+/// may be posted while it waits, so they count from the start of the step.
 double pipeline_bound(const std::vector<Load>& loads, int microbatches, bool overlap) {
   double bound = 0.0;
   for (const Load& load : loads) {
     const double end = load.arrival_s + microbatches * load.busy_s;
     const double last_gradient = end - microbatches * load.deferrable_s + load.departure_s;
-    const double summed = overlap ? end + load.last_sums_s : end + load.sums_s;
+    const double done = std::max(end, microbatches * (load.busy_s + load.posting_s));
+    const double summed = done + (overlap ? load.last_sums_s : load.sums_s);
     bound = std::max({bound, last_gradient, summed});
   }
   return bound;
@@ -150,22 +160,21 @@ bool splits_backward(const Choice& choice) {
 }
 
 ScheduleOptions schedule_options(const Choice& choice, const PlacementCosts& costs) {
-  ScheduleOptions options{choice.schedule, choice.microbatches, {}, choice.given};
-  for (const ChunkCost& chunk : costs.costs.chunks) {
-    options.chunks.push_back({chunk.forward_s, chunk.backward_input_s, chunk.backward_weight_s});
-  }
-  return options;
+  return {choice.schedule, choice.microbatches, costs.costs.chunks, choice.given};
 }
 
 Candidate price(const Choice& choice, const CostModel& model) {
+  return price(choice, model,
+               model.placement(choice.placement, choice.replicas, splits_backward(choice)));
+}
+
+Candidate price(const Choice& choice, const CostModel& model, const PlacementCosts& costs) {
   const Placement& placement = choice.placement;
-  const bool split = splits_backward(choice);
-  const PlacementCosts costs = model.placement(placement, choice.replicas, split);
-  const std::vector<Load> ranks = loads(placement, costs, split);
+  const std::vector<Load> ranks = loads(placement, costs, splits_backward(choice));
   Candidate candidate;
   candidate.choice = choice;
   candidate.route = route_name(placement.route);
-  candidate.copies = copies(model.workload().parts(), placement);
+  candidate.copies = count_copies(model.uses(), placement);
   candidate.bytes = step_bytes(choice, costs);
   candidate.bound_s =
       pipeline_bound(ranks, choice.microbatches, model.machine().reduces_overlap) + costs.update_s;
@@ -208,41 +217,73 @@ void simulate_candidate(const CostModel& model, Candidate& candidate) {
 
 namespace {
 
-/// Fewest copies first, then fastest, of those that are as fast as the fastest.
-const Candidate* winner(const std::vector<Candidate>& list, float fastest) {
-  const Candidate* best = nullptr;
-  for (const Candidate& candidate : list) {
-    if (!candidate.simulated || !candidate.fits || digits(candidate.step_s) > as_fast * fastest) {
-      continue;
-    }
-    const auto key = [](const Candidate& c) {
-      return std::pair(c.copies.size(), digits(c.step_s));
-    };
-    if (best == nullptr || key(candidate) < key(*best)) best = &candidate;
+/// What a winner has least of: copies, then time. Equal ones go by their place in the list.
+using Rank = std::tuple<int, float, size_t>;
+
+/// Simulates candidates of one list, each once.
+class Search {
+ public:
+  Search(const CostModel& model, std::vector<Candidate>& list) : model_(model), list_(list) {
+    for (const Candidate& candidate : list) bounds_.push_back(digits(candidate.bound_s));
   }
-  return best;
-}
+
+  /// The time of the fastest. In the order of their bounds, until the bound alone is no less; and
+  /// the first of every pipeline and route.
+  float fastest() {
+    std::set<std::pair<int, std::string>> seen;
+    float best = std::numeric_limits<float>::infinity();
+    for (size_t i : sorted([this](size_t c) { return std::pair(bounds_[c], c); })) {
+      const Candidate& candidate = list_[i];
+      if (!candidate.fits) continue;
+      const int pipeline = candidate.choice.placement.pipeline;
+      const bool first = seen.insert({pipeline, candidate.route}).second;
+      if (bounds_[i] < best || first) best = std::min(best, simulated(i));
+    }
+    return best;
+  }
+
+  /// Fewest copies first, then fastest, of those that are as fast as the fastest.
+  const Candidate* winner(float fastest) {
+    const float slowest = as_fast * fastest;
+    const Candidate* best = nullptr;
+    Rank least;
+    for (size_t i : sorted([this](size_t c) { return Rank(list_[c].copies, bounds_[c], c); })) {
+      if (!list_[i].fits || bounds_[i] > slowest) continue;
+      if (best != nullptr && Rank(list_[i].copies, bounds_[i], i) > least) continue;
+      const Rank rank(list_[i].copies, simulated(i), i);
+      if (std::get<float>(rank) > slowest || (best != nullptr && rank > least)) continue;
+      best = &list_[i];
+      least = rank;
+    }
+    return best;
+  }
+
+ private:
+  template <typename Key>
+  std::vector<size_t> sorted(Key key) const {
+    std::vector<size_t> order(list_.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return key(a) < key(b); });
+    return order;
+  }
+
+  /// The time of a step; infinite if it turns out not to fit.
+  float simulated(size_t i) {
+    Candidate& candidate = list_[i];
+    if (!candidate.simulated) simulate_candidate(model_, candidate);
+    return candidate.fits ? digits(candidate.step_s) : std::numeric_limits<float>::infinity();
+  }
+
+  const CostModel& model_;
+  std::vector<Candidate>& list_;
+  std::vector<float> bounds_;
+};
 
 }  // namespace
 
 const Candidate* search(const CostModel& model, std::vector<Candidate>& list) {
-  std::vector<size_t> order(list.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return digits(list[a].bound_s) < digits(list[b].bound_s);
-  });
-  std::set<std::pair<int, std::string>> seen;
-  float fastest = std::numeric_limits<float>::infinity();
-  for (size_t i : order) {
-    Candidate& candidate = list[i];
-    if (!candidate.fits) continue;
-    const bool may_win = digits(candidate.bound_s) <= as_fast * fastest;
-    const bool first = seen.insert({candidate.choice.placement.pipeline, candidate.route}).second;
-    if (!may_win && !first) continue;
-    simulate_candidate(model, candidate);
-    if (candidate.fits) fastest = std::min(fastest, digits(candidate.step_s));
-  }
-  return winner(list, fastest);
+  Search search(model, list);
+  return search.winner(search.fastest());
 }
 
 }  // namespace rondo

@@ -52,7 +52,7 @@ struct Candidate {
   double bubble = 0.0;   ///< share of the pipeline's time in which ranks do not compute; likewise
   bool simulated = false;
   bool fits = true;  ///< in the device's memory
-  std::vector<std::string> copies = {};
+  int copies = 0;    ///< components that more than one pipeline rank holds
   StepBytes bytes = {};
   std::vector<int64_t> memory_bytes = {};  ///< per pipeline rank; without simulation at least that
 
@@ -63,7 +63,10 @@ struct Candidate {
 std::string route_name(const std::string& signs);
 
 /// What the choice costs at least: closed forms, nothing is simulated.
-Candidate price(const Choice& choice, const CostModel& costs);
+Candidate price(const Choice& choice, const CostModel& model);
+
+/// The same, where the costs of its placement are known: of a split backward, if it has one.
+Candidate price(const Choice& choice, const CostModel& model, const PlacementCosts& costs);
 
 /// Every choice that the request leaves open, cheapest kind first: by pipeline, route, passes,
 /// schedule. Throws UserError when there is none, with the reason and the nearest that can.
@@ -84,9 +87,9 @@ void record(double pipeline_s, const std::vector<int64_t>& live_bytes, const Cos
 /// and the steady state extrapolated.
 void simulate_candidate(const CostModel& costs, Candidate& candidate);
 
-/// Simulates what may win, and the most promising of every pipeline and route: the rest, by its
-/// bound, cannot. Of those that fit and are within 2 % of the fastest, the fastest of those with
-/// the fewest copies; null when none fits.
+/// Of those that fit and are within 2 % of the fastest, the fastest of those with the fewest
+/// copies; null when none fits. Simulates the most promising of every pipeline and route, and what
+/// may be the fastest or may win: the rest, by its bound, is neither.
 const Candidate* search(const CostModel& costs, std::vector<Candidate>& candidates);
 
 }  // namespace rondo

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <stdexcept>
 
@@ -47,7 +46,13 @@ class Simulator {
  public:
   Simulator(const Program& program, const Placement& placement,
             const std::vector<Reduction>& reductions, const Costs& costs)
-      : program_(program), placement_(placement), costs_(costs), ranks_(program.size()) {
+      : program_(program),
+        placement_(placement),
+        costs_(costs),
+        ranks_(program.size()),
+        cells_{placement.chunks(), microbatches_of(program)},
+        activation_at_(cells_.count(), not_yet),
+        gradient_at_(cells_.count(), not_yet) {
     costs_.chunks.resize(static_cast<size_t>(placement.chunks()));
     costs_.links.resize(program.size() * program.size());
     costs_.reduces.resize(reductions.size());
@@ -123,10 +128,9 @@ class Simulator {
     if (giver < 0 || giver == placement_.chunks() || placement_.rank_of(giver) == rank) {
       return ready;
     }
-    const auto found =
-        received_at_.find({forward ? Op::receive_activation : Op::receive_gradient, k, i});
-    if (found == received_at_.end()) return std::nullopt;
-    return std::max(ready, found->second);
+    const double received = (forward ? activation_at_ : gradient_at_)[cells_.at(k, i)];
+    if (received == not_yet) return std::nullopt;
+    return std::max(ready, received);
   }
 
   void compute(int rank, const Action& action, double start) {
@@ -181,7 +185,8 @@ class Simulator {
     const double start = std::max({send.start_s, receive.start_s, channel.free_at});
     channel.free_at = start + (cost.bytes_per_s > 0.0 ? bytes / cost.bytes_per_s : 0.0);
     send.end_s = receive.end_s = channel.free_at + cost.latency_s;
-    received_at_[receive.action] = receive.end_s;
+    const auto [op, k, i] = receive.action;
+    (op == Op::receive_activation ? activation_at_ : gradient_at_)[cells_.at(k, i)] = receive.end_s;
   }
 
   /// Settles the rank's oldest open sum, if all its ranks have come to it and to no older one.
@@ -234,7 +239,10 @@ class Simulator {
   std::vector<Rank> ranks_;
   std::vector<Channel> channels_;
   std::vector<Sum> sums_;
-  std::map<Action, double> received_at_;  ///< by receive
+  static constexpr double not_yet = -1.0;
+  Cells cells_;
+  std::vector<double> activation_at_;  ///< when a chunk has received it, by cell
+  std::vector<double> gradient_at_;    ///< likewise
   Simulation result_;
 };
 

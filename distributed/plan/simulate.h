@@ -7,16 +7,9 @@
 #include "distributed/plan/action.h"
 #include "distributed/plan/lower.h"
 #include "distributed/plan/placement.h"
+#include "distributed/plan/schedule.h"
 
 namespace rondo {
-
-/// Of one microbatch in one chunk.
-struct ChunkCost {
-  double forward_s = 1.0;
-  double backward_input_s = 1.0;
-  double backward_weight_s = 1.0;
-  int64_t live_bytes = 0;  ///< what forward keeps until the weight gradient is done
-};
 
 struct LinkCost {
   double latency_s = 0.0;

@@ -82,7 +82,7 @@ json candidate_json(const Candidate& candidate) {
           {"fits", candidate.fits},
           {"step_s", candidate.step_s},
           {"bubble", candidate.bubble},
-          {"copies", candidate.copies.size()},
+          {"copies", candidate.copies},
           {"bytes", bytes_json(candidate.bytes)},
           {"memory_bytes", candidate.most_memory()}};
 }
@@ -135,7 +135,7 @@ std::string row(const Candidate& candidate, const Plan& plan) {
       "{} {:>8} {:>6} {:<11} {:<11} {:>10.4g} {:>8} {:>6} {:>11.4g} {:>9.4g} {:>9.4g} {:>9.4g}{}\n",
       won ? '>' : ' ', choice.placement.pipeline, choice.placement.passes(), candidate.route,
       schedule_name(choice.schedule), 1e3 * candidate.step_s,
-      fmt::format("{:.1f} %", std::max(0.0, 100.0 * candidate.bubble)), candidate.copies.size(),
+      fmt::format("{:.1f} %", std::max(0.0, 100.0 * candidate.bubble)), candidate.copies,
       giga(candidate.bytes.activation), giga(candidate.bytes.reduce), giga(candidate.bytes.gather),
       giga(candidate.most_memory()), note);
 }
@@ -215,7 +215,7 @@ std::string plan_report(const PlanRequest& request, const Plan& plan) {
 
 std::string plan_json(const PlanRequest& request, const Plan& plan) {
   json report = candidate_json(plan.chosen);
-  report["copies"] = plan.chosen.copies;
+  report["copies"] = copies(request.workload.parts(), plan.placement());
   report["memory_bytes"] = plan.chosen.memory_bytes;
   report["pipeline_ranks"] = json::array();
   for (int rank = 0; rank < plan.placement().pipeline; ++rank) {

@@ -280,6 +280,7 @@ TEST(Lower, RefusesSchedulesThatHangAndStrangers) {
   EXPECT_ANY_THROW(lower(from_csv("0F0,0B0\n1B0,1F0\n"), placement, {}));
   EXPECT_ANY_THROW(lower(from_csv("0F0,1F0\n1B0\n"), placement, {}));
   EXPECT_ANY_THROW(lower(from_csv("0F0,0B0\n"), placement, {}));
+  EXPECT_ANY_THROW(lower(from_csv("0F0,0B0,0F999999999\n1F0,1B0\n"), placement, {}));
 }
 
 }  // namespace

@@ -128,7 +128,7 @@ TEST(Cost, CountsWhatTheMembersOfAGroupSendByHand) {
   const int64_t ends = 832;                   // final norm, at 32 the head: 832 = 2 · 13 · 32
   const PlacementCosts plain = CostModel(work, counting()).placement(placement, 2, false);
   ASSERT_EQ(plain.groups.size(), 3u);
-  EXPECT_EQ(plain.groups[1].components.size(), 4u);
+  EXPECT_EQ(buffer_groups(work.parts(), placement, 2)[1].components.size(), 4u);
   // Twice around: all but the own part.
   EXPECT_EQ(plain.reduce_bytes,
             (std::vector<int64_t>{2 * 1 * embedding * 4, 2 * 3 * block * 4, 2 * 1 * ends * 4}));

@@ -116,18 +116,28 @@ TEST(Schedule, LowersToAProgramThatPassesTheCheckOnEveryRoute) {
 
 TEST(Schedule, AdaptsZeroBubbleToChunksThatTakeLonger) {
   const Placement placement = placement_of(4, "+-");
-  std::vector<Durations> uneven(8);
+  std::vector<ChunkCost> uneven(8);
   uneven.back() = {3.0, 3.0, 1.0};  // a head
   Costs costs;
-  for (const Durations& d : uneven) {
-    costs.chunks.push_back({d.forward, d.backward_input, d.backward_weight});
-  }
-  const auto step_s = [&](const std::vector<Durations>& known) {
+  costs.chunks = uneven;
+  const auto step_s = [&](const std::vector<ChunkCost>& known) {
     const ScheduleOptions options{ScheduleKind::zero_bubble, 16, known};
     return simulate(lower(generate(options, placement), placement, {}), placement, {}, costs)
         .step_s;
   };
   EXPECT_LT(step_s(uneven), step_s({}));
+}
+
+TEST(Schedule, IsAsGoodHoweverManyMicrobatches) {
+  // 50,000 squared is more than an int holds.
+  for (const char* route : {"+", "++", "+-"}) {
+    const Placement placement = placement_of(2, route);
+    for (const ScheduleKind kind : all_kinds) {
+      const double some = run({kind, 500}, placement).step_s / 500;
+      EXPECT_NEAR(run({kind, 50000}, placement).step_s / 50000 / some, 1.0, 0.02)
+          << schedule_name(kind) << " on " << route;
+    }
+  }
 }
 
 TEST(Schedule, IsKnownByName) {
