@@ -1,12 +1,16 @@
 // rondo: trains language models whose layers share weights.
+#include <fmt/format.h>
+
 #include <exception>
 #include <iostream>
 #include <map>
+#include <optional>
 
+#include "base/nearest.h"
 #include "base/user_error.h"
 #include "launcher/commands/commands.h"
 #include "launcher/commands/job.h"
-#include "launcher/config/nearest.h"
+#include "launcher/version.h"
 
 namespace rondo {
 namespace {
@@ -14,7 +18,7 @@ namespace {
 struct Command {
   int (*run)(const Arguments&);
   std::string about;
-  bool starts_ranks = false;  ///< else, under mpirun, the first process does it for all
+  bool starts_ranks = false;  ///< else, under mpirun, its first process does it for all
 };
 
 const std::map<std::string, Command>& commands() {
@@ -37,7 +41,8 @@ void print_help() {
   for (const auto& [name, command] : commands()) {
     std::cout << "  " << name << std::string(10 - name.size(), ' ') << command.about << "\n";
   }
-  std::cout << "\nrondo COMMAND --help explains each with examples.\n";
+  std::cout << "\nrondo COMMAND --help explains each with examples; rondo --version prints what it "
+               "was built with.\n";
 }
 
 /// What is no command is answered here, once for all ranks.
@@ -47,13 +52,15 @@ void answer(const Arguments& arguments, bool speaks) {
     return;
   }
   if (arguments[0] == "--version") {
-    if (speaks) std::cout << "rondo " RONDO_VERSION "\n";
+    if (speaks) std::cout << version_text();
     return;
   }
   std::vector<std::string> names;
   for (const auto& [name, command] : commands()) names.push_back(name);
-  throw UserError("there is no command '" + arguments[0] + "'; did you mean '" +
-                  nearest(arguments[0], names) + "'?");
+  const std::optional<std::string> meant = near(arguments[0], names);
+  throw UserError(
+      fmt::format("there is no command '{}'; {}", arguments[0],
+                  meant ? fmt::format("did you mean '{}'?", *meant) : "rondo --help lists them"));
 }
 
 int run(const Arguments& arguments) {
@@ -81,7 +88,7 @@ int main(int count, char** words) {
     if (!line.empty()) std::cerr << "rondo: " << line << "\n";
     return 2;
   } catch (const std::exception& error) {
-    const std::string text = error.what();  // LibTorch adds a stack trace behind the first line
+    const std::string text = error.what();  // LibTorch adds a stack trace after the first line
     std::cerr << "rondo: " << text.substr(0, text.find('\n')) << "\n";
     return 1;
   }

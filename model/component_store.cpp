@@ -2,7 +2,7 @@
 
 #include <stdexcept>
 
-#include "base/user_error.h"
+#include "model/element_type.h"
 
 namespace rondo {
 namespace {
@@ -15,10 +15,8 @@ int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step;
 }  // namespace
 
 Precision Precision::parse(const std::string& name) {
-  if (name == "float32") return {torch::kFloat32, torch::kFloat32};
-  if (name == "float64") return {torch::kFloat64, torch::kFloat64};
-  if (name == "bfloat16") return {torch::kBFloat16, torch::kFloat32};
-  throw UserError("train.precision = \"" + name + "\": write float32, float64 or bfloat16");
+  const auto [compute, master] = run_elements(name);
+  return {dtype_of(compute), dtype_of(master)};
 }
 
 ComponentStore::ComponentStore(const std::vector<ParameterSpec>& parameters,

@@ -43,6 +43,8 @@ MAY_INCLUDE = {
         "training/pass_schedule.h",
         "training/rate_schedule.h",
         "model/definition/",
+        "model/optimizer/adamw_options.h",
+        "distributed/plan/names.h",
         "base/",
     ],
     "launcher/reports/": [

@@ -7,6 +7,7 @@
 
 #include "model/definition/model_spec.h"
 #include "model/definition/sharing_map.h"
+#include "model/optimizer/adamw_options.h"
 #include "training/rate_schedule.h"
 
 namespace rondo {
@@ -48,10 +49,7 @@ struct TrainConfig {
 
 struct OptimizerConfig {
   RateSchedule rate;
-  double beta1 = 0.9;
-  double beta2 = 0.95;
-  double eps = 1e-8;
-  double weight_decay = 0.1;
+  AdamWOptions adamw;
   double clip = 1.0;  ///< global gradient norm; 0 = off
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/user_error.h"
 #include "distributed/plan/schedule_text.h"
+#include "model/definition/element.h"
 
 namespace rondo {
 namespace {
@@ -45,9 +46,9 @@ Workload workload_of(const Config& config) {
   work.relaxation_rank = config.relaxation_rank;
   work.sequence = config.data.sequence;
   work.micro_batch = config.train.micro_batch;
-  const std::string& precision = config.train.precision;
-  work.compute_bytes = precision == "float64" ? 8 : precision == "bfloat16" ? 2 : 4;
-  work.master_bytes = precision == "float64" ? 8 : 4;
+  const auto [compute, master] = run_elements(config.train.precision);
+  work.compute_bytes = element_bytes(compute);
+  work.master_bytes = element_bytes(master);
   work.recompute = config.train.recompute == "layer";
   work.zero = config.distributed.zero;
   return work;

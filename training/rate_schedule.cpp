@@ -10,8 +10,9 @@ namespace rondo {
 
 double RateSchedule::at(int64_t step) const {
   if (step <= warmup) return lr * static_cast<double>(step) / static_cast<double>(warmup);
-  // Done fraction of the steps behind the warm-up, 1 at the last step.
-  const double span = static_cast<double>(std::max<int64_t>(steps - warmup, 1));
+  // Done fraction of the steps after the warm-up, 1 at the end.
+  const int64_t end = min_ratio == 0.0 ? steps + 1 : steps;
+  const double span = static_cast<double>(std::max<int64_t>(end - warmup, 1));
   const double done = std::min(static_cast<double>(step - warmup) / span, 1.0);
   if (schedule == "constant") return lr;
   if (schedule == "cosine") {
@@ -24,5 +25,7 @@ double RateSchedule::at(int64_t step) const {
   }
   throw UserError("optimizer.schedule = \"" + schedule + "\": write constant, cosine or trapezoid");
 }
+
+std::vector<std::string> rate_schedules() { return {"constant", "cosine", "trapezoid"}; }
 
 }  // namespace rondo

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <system_error>
 #include <vector>
 
@@ -22,7 +23,8 @@ namespace fs = std::filesystem;
 /// The highest of the folders that `folder` lies in, or itself, that is not there yet; else empty.
 fs::path first_missing(fs::path folder) {
   fs::path missing;
-  for (folder = fs::absolute(folder).lexically_normal(); !fs::exists(folder);
+  std::error_code unreadable;
+  for (folder = fs::absolute(folder).lexically_normal(); !fs::exists(folder, unreadable);
        folder = folder.parent_path()) {
     missing = folder;
   }
@@ -51,9 +53,19 @@ class NewFolders {
   std::vector<fs::path> made_;
 };
 
+/// Moves the config of the steps up to `step` aside where `text` is another one.
+void keep_earlier_config(const std::string& dir, const std::string& text, int64_t step) {
+  const std::string name = dir + "/config.toml";
+  std::ifstream file(name);
+  const std::string before{std::istreambuf_iterator<char>(file), {}};
+  if (before.empty() || before == text) return;
+  std::error_code error;
+  fs::rename(name, fmt::format("{}/config-until-{:08}.toml", dir, step), error);
+}
+
 }  // namespace
 
-RunFolder::RunFolder(const Config& config) {
+RunFolder::RunFolder(const Config& config, std::optional<int64_t> resumed) {
   const std::string& dir = config.log.dir;
   NewFolders folders;
   folders.make(dir, "log.dir");
@@ -66,6 +78,9 @@ RunFolder::RunFolder(const Config& config) {
     throw UserError(fmt::format(
         "another run is writing into {}; wait for it, or choose another with log.dir", dir));
   }
+  const bool over = resumed && *resumed >= config.train.steps;
+  if (over && fs::exists(dir + "/config.toml")) return;
+  if (resumed) keep_earlier_config(dir, to_toml(config), *resumed);
   std::ofstream file(dir + "/config.toml");
   file << to_toml(config);
   if (!file.flush()) {

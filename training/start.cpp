@@ -9,12 +9,12 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "base/nearest.h"
 #include "base/seconds_since.h"
 #include "base/user_error.h"
 #include "checkpoint/format/checkpoint.h"
 #include "checkpoint/format/model_json.h"
 #include "distributed/comm/agree.h"
-#include "launcher/config/nearest.h"
 #include "launcher/config/stored.h"
 
 namespace rondo {
@@ -33,9 +33,8 @@ CheckpointReader open_resumed(const Config& config, const std::string& file) {
   const std::string& wanted = config.checkpoint.resume;
   if (wanted == "auto") return CheckpointReader(file);
   if (!std::filesystem::exists(file) && !file.ends_with(".h5")) {
-    throw UserError(fmt::format(
-        "checkpoint.resume = \"{}\": did you mean {}? possible: auto, never, a checkpoint's file",
-        wanted, nearest(wanted, {"auto", "never"})));
+    throw UserError(fmt::format("checkpoint.resume = \"{}\": {}, a checkpoint's file", wanted,
+                                choice_among(wanted, {"auto", "never"})));
   }
   return open_named("checkpoint.resume", file);
 }
@@ -73,8 +72,9 @@ ModelDefinition model_in(const CheckpointReader& reader, const Config& config) {
 }
 
 Start start_from(const CheckpointReader& reader, const Config& config, bool resume) {
-  return {model_in(reader, config),  reader.file(),           resume, reader.header().config,
-          reader.header().tokenizer, reader.header().hf_files};
+  return {model_in(reader, config), reader.file(),          resume,
+          reader.header().step,     reader.header().config, reader.header().tokenizer,
+          reader.header().hf_files};
 }
 
 std::optional<std::string> file_to_resume(const Config& config, int64_t damaged) {

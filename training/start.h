@@ -18,6 +18,7 @@ struct Start {
   ModelDefinition model;
   std::string file = {};    ///< checkpoint to load; empty = draw initial values
   bool resume = false;      ///< whether optimizer state, step and tokens go on too
+  int64_t step = 0;         ///< of the checkpoint
   std::string config = {};  ///< TOML text that is kept in the file
   std::optional<StoredTokenizer> tokenizer = {};     ///< that the model's tokens come from
   std::map<std::string, std::string> hf_files = {};  ///< see CheckpointHeader

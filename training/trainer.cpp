@@ -199,11 +199,7 @@ StepMetrics Trainer::train_step(int64_t step) {
   // torch's clip_grad_norm_ adds the same 1e-6.
   const double factor =
       optimizer.clip > 0.0 ? std::min(1.0, optimizer.clip / (metrics.grad_norm + 1e-6)) : 1.0;
-  replica_.buffers().update({.beta1 = optimizer.beta1,
-                             .beta2 = optimizer.beta2,
-                             .eps = optimizer.eps,
-                             .weight_decay = optimizer.weight_decay},
-                            metrics.lr, step, factor);
+  replica_.buffers().update(optimizer.adamw, metrics.lr, step, factor);
   update_s_ = seconds_since(start) - pipeline_s;
   const SentBytes sent = replica_.traffic() - before;
   std::array<double, 7> sums = {

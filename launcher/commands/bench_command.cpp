@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <string>
@@ -21,34 +22,50 @@ Without a word: compare, then pipeline. What follows a word is that benchmark's 
   checkpoint   saving and loading a gigabyte, beside PyTorch's ways and dd
   device       one CUDA device, beside PyTorch with transformers (a build with RONDO_CUDA=ON)
   hosts        two hosts behind a slow link, beside DistributedDataParallel (root)
+  gradients    a weight that one stage uses several times, beside PyTorch's split backward
 
 Examples:
   rondo bench
   rondo bench checkpoint --rounds 5
 )";
 
-/// The scripts compare with PyTorch, so they live with the sources, where it is set up.
+namespace fs = std::filesystem;
+
+/// The scripts compare with PyTorch, so they live with the sources, where it is set up: in
+/// $RONDO_SOURCE, or above the folder of this program, as build/rondo lies.
 std::string script() {
-  const std::string file = RONDO_SOURCE_BENCHMARKS "/run.sh";
-  if (std::filesystem::exists(file)) return file;
-  throw UserError(
-      fmt::format("bench: there is no {}: the benchmarks run where rondo was built, with its "
-                  "sources; build it there again",
-                  file));
+  constexpr const char* name = "benchmarks/run.sh";
+  if (const char* source = std::getenv("RONDO_SOURCE")) {
+    const fs::path file = fs::path(source) / name;
+    if (fs::exists(file)) return file.string();
+    throw UserError(fmt::format("bench: RONDO_SOURCE = {}: there is no {} in it", source, name));
+  }
+  const fs::path program = fs::read_symlink("/proc/self/exe");
+  for (fs::path folder = program.parent_path(); folder != folder.parent_path();
+       folder = folder.parent_path()) {
+    if (fs::exists(folder / name)) return (folder / name).string();
+  }
+  throw UserError(fmt::format(
+      "bench: there is no {} above {}; set RONDO_SOURCE to the folder of rondo's sources", name,
+      program.string()));
 }
 
 }  // namespace
 
 int bench_command(const Arguments& arguments) {
   std::string benchmark;
-  CLI::App app("Measures rondo beside its peers on this machine.", "bench");
-  app.add_option("benchmark", benchmark, "which one; its own options follow")
-      ->check(one_of_words({"compare", "pipeline", "checkpoint", "device", "hosts"}));
-  app.footer(examples);
+  const CommandLine line{
+      "bench",
+      "Measures rondo beside its peers on this machine.",
+      {{"benchmark",
+        &benchmark,
+        "which one; its own options follow",
+        {.words = {"compare", "pipeline", "checkpoint", "device", "hosts", "gradients"}}}},
+      examples};
   const bool names_it = !arguments.empty() && !arguments[0].starts_with("--");
   const bool asks_for_help = !arguments.empty() && arguments[0] == "--help";
   if (names_it || asks_for_help) {
-    if (!parse_words(app, {arguments[0]})) return 0;
+    if (!line.parse({arguments[0]})) return 0;
   }
   const std::string file = script();
   std::vector<char*> call = {const_cast<char*>(file.c_str())};

@@ -1,37 +1,104 @@
 #include "launcher/commands/command_line.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
+#include <type_traits>
 
+#include "base/nearest.h"
 #include "base/user_error.h"
-#include "launcher/config/nearest.h"
+#include "base/user_path.h"
 
 namespace rondo {
+namespace {
 
-bool parse_words(CLI::App& app, std::vector<std::string> arguments, bool speaks) {
-  app.name("rondo " + app.get_name());
+CLI::Validator one_of(const std::vector<std::string>& words) {
+  const auto complaint = [words](const std::string& text) {
+    if (std::find(words.begin(), words.end(), text) != words.end()) return std::string();
+    return fmt::format("{}: {}", text, choice_among(text, words));
+  };
+  return {complaint, ""};
+}
+
+template <typename Number>
+CLI::Validator bounds(double least, double most) {
+  const auto complaint = [=](const std::string& text) -> std::string {
+    Number number = 0;
+    const bool fits = CLI::detail::lexical_cast(text, number) &&
+                      static_cast<double>(number) >= least && static_cast<double>(number) <= most;
+    if (fits) return "";
+    const char* kind = std::is_integral_v<Number> ? "whole number" : "number";
+    return most == std::numeric_limits<double>::infinity()
+               ? fmt::format("{} is no {} of at least {}", text, kind, least)
+               : fmt::format("{} is no {} from {} to {}", text, kind, least, most);
+  };
+  return {complaint, ""};
+}
+
+template <typename Value>
+CLI::Option* add_to(CLI::App& app, const Option& option, Value& value) {
+  CLI::Option* added = app.add_option(option.name, value, option.help);
+  if constexpr (std::is_same_v<Value, std::vector<int>>) added->delimiter(',');
+  if constexpr (std::is_arithmetic_v<Value>) {
+    if (option.rule.bytes) added->transform(CLI::AsSizeValue(/*kb_is_1000=*/true));
+    if (option.rule.least) added->check(bounds<Value>(*option.rule.least, option.rule.most));
+  }
+  if (option.rule.required) added->required();
+  if (option.rule.shows_default) added->capture_default_str();
+  if (option.rule.value_optional) added->expected(0, 1);
+  if (!option.rule.words.empty()) added->check(one_of(option.rule.words));
+  return added;
+}
+
+/// Throws UserError that names the option.
+void expand(const Option& option, std::string& path) {
+  if (const auto complaint = expand_path(path)) {
+    throw UserError(fmt::format("{} {}: {}", option.name, path, *complaint));
+  }
+}
+
+void expand_paths(const Option& option) {
+  if (auto* const* path = std::get_if<std::string*>(&option.target)) expand(option, **path);
+  if (auto* const* list = std::get_if<std::vector<std::string>*>(&option.target)) {
+    for (std::string& path : **list) expand(option, path);
+  }
+}
+
+CLI::Option* add_to(CLI::App& app, const Option& option, bool& value) {
+  return app.add_flag(option.name, value, option.help);
+}
+
+}  // namespace
+
+std::optional<GivenOptions> CommandLine::parse(std::vector<std::string> arguments,
+                                               bool speaks) const {
+  CLI::App app(about, "rondo " + name);
+  app.footer(footer);
+  std::vector<std::pair<std::string, CLI::Option*>> added;
+  for (const Option& option : options) {
+    added.emplace_back(
+        option.name,
+        std::visit([&](auto* value) { return add_to(app, option, *value); }, option.target));
+  }
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them last first
   try {
     app.parse(arguments);
   } catch (const CLI::CallForHelp&) {
     if (speaks) std::cout << app.help();
-    return false;
+    return std::nullopt;
   } catch (const CLI::ParseError& error) {
-    throw UserError(std::string(error.what()) + "; see " + app.get_name() + " --help");
+    throw UserError(fmt::format("{}; see {} --help", error.what(), app.get_name()));
   }
-  return true;
-}
-
-CLI::Validator at_least_one() {
-  const auto complaint = [](const std::string& text) {
-    int64_t number = 0;
-    const bool fits = CLI::detail::lexical_cast(text, number) && number >= 1;
-    return fits ? "" : fmt::format("{} is no whole number of at least 1", text);
-  };
-  return {complaint, ""};
+  for (const Option& option : options) {
+    if (option.rule.path) expand_paths(option);
+  }
+  GivenOptions given;
+  for (const auto& [name, option] : added) {
+    if (option->count() > 0) given.insert(name);
+  }
+  return given;
 }
 
 std::string with_options_for_keys(std::string message,
@@ -42,15 +109,6 @@ std::string with_options_for_keys(std::string message,
     }
   }
   return message;
-}
-
-CLI::Validator one_of_words(const std::vector<std::string>& words) {
-  const auto complaint = [words](const std::string& text) {
-    if (std::find(words.begin(), words.end(), text) != words.end()) return std::string();
-    return fmt::format("{}: did you mean {}? possible: {}", text, nearest(text, words),
-                       fmt::join(words, ", "));
-  };
-  return {complaint, ""};
 }
 
 }  // namespace rondo

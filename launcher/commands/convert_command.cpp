@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <iostream>
@@ -9,6 +10,7 @@
 #include "base/output_path.h"
 #include "base/user_error.h"
 #include "checkpoint/conversion/convert.h"
+#include "checkpoint/format/checkpoint_reader.h"
 #include "checkpoint/huggingface/hf_tokenizer_file.h"
 #include "data/tokenizers/tokenizer.h"
 #include "launcher/commands/command_line.h"
@@ -16,6 +18,7 @@
 #include "launcher/commands/convert_words.h"
 #include "launcher/reports/model_summary.h"
 #include "launcher/reports/progress.h"
+#include "model/element_type.h"
 
 namespace rondo {
 namespace {
@@ -41,35 +44,60 @@ struct ConvertWords {
   int64_t rank = 0;
 };
 
-void add_map_options(CLI::App& app, ConvertWords& words) {
-  app.add_option("--sharing", words.sharing.strategy, "strategy of a new sharing map");
-  app.add_option("--unique", words.sharing.unique, "number of blocks");
-  app.add_option("--map", words.sharing.map, "one block per layer: 0,1,2,0 (sharing explicit)")
-      ->delimiter(',');
-  app.add_option("--prelude", words.sharing.prelude, "unique layers before the strategy's part");
-  app.add_option("--coda", words.sharing.coda, "unique layers after it");
-  app.add_option(
-         "--init", words.init,
-         "which layers a block is made of: stepwise, stepwise_rounded, lower, upper, "
-         "average, owner (the first that uses it), random (default: stepwise, of a shared model "
-         "average)")
-      ->check(one_of_words(sharing_inits()));
-  app.add_option("--norms", words.norms,
-                 "shared as the blocks that read them, per_layer, or folded into the linears "
-                 "behind them (default: as the sharing map says)")
-      ->check(one_of_words({"shared", "per_layer", "folded"}));
-}
-
-void add_adapter_options(CLI::App& app, ConvertWords& words, ConvertOptions& options) {
-  app.add_option("--relax", words.rank, "RANK of a low-rank term of every layer")
-      ->check(CLI::Range(0, 1 << 20));
-  app.add_option("--adapter", words.adapter, "svd: towards --original; zero: no change at first")
-      ->capture_default_str()
-      ->check(one_of_words({"svd", "zero"}));
-  app.add_option("--original", options.original,
-                 "hf:DIR or FILE.h5 that svd brings layers back to (default: --from)");
-  app.add_flag("--strict", options.strict, "fold the mean low-rank term of each block into it");
-  app.add_flag("--untie", options.untie, "every layer by itself, exactly");
+std::vector<Option> convert_options(ConvertWords& words, ConvertOptions& options,
+                                    bool& dry_run) {
+  return {
+      {"--from",
+       &options.from,
+       "hf:DIR with config.json and safetensors, or FILE.h5",
+       {.required = true, .path = true}},
+      {"--to",
+       &options.to,
+       "FILE.h5 to write, or hf:DIR, with every layer by itself",
+       {.required = true, .path = true}},
+      {"--sharing", &words.sharing.strategy, "strategy of a new sharing map"},
+      {"--unique", &words.sharing.unique, "number of blocks"},
+      {"--map", &words.sharing.map, "one block per layer: 0,1,2,0 (sharing explicit)"},
+      {"--prelude", &words.sharing.prelude, "unique layers before the strategy's part"},
+      {"--coda", &words.sharing.coda, "unique layers after it"},
+      {"--init",
+       &words.init,
+       "which layers a block is made of: stepwise, stepwise_rounded, lower, upper, average, owner "
+       "(the first that uses it), random (default: stepwise, of a shared model average)",
+       {.words = sharing_inits()}},
+      {"--norms",
+       &words.norms,
+       "shared as the blocks that read them, per_layer, or folded into the linears after them "
+       "(default: as the sharing map says)",
+       {.words = {"shared", "per_layer", "folded"}}},
+      {"--relax",
+       &words.rank,
+       "RANK of a low-rank term of every layer",
+       {.least = 0, .most = 1 << 20}},
+      {"--adapter",
+       &words.adapter,
+       "svd: towards --original; zero: no change at first",
+       {.shows_default = true, .words = {"svd", "zero"}}},
+      {"--original",
+       &options.original,
+       "hf:DIR or FILE.h5 that svd brings layers back to (default: --from)",
+       {.path = true}},
+      {"--strict", &options.strict, "fold the mean low-rank term of each block into it"},
+      {"--untie", &options.untie, "every layer by itself, exactly"},
+      {"--seed", &options.seed, "of what is drawn", {.shows_default = true}},
+      {"--precision",
+       &words.precision,
+       "of the file: float32 or float64; of hf:DIR also bfloat16 or float16",
+       {.shows_default = true, .words = element_names()}},
+      {"--peft", &options.peft,
+       "of a relaxed FILE.h5: hf:DIR is the base that its layers share, and DIR/adapter a PEFT "
+       "folder of their low-rank terms"},
+      {"--shard-size",
+       &options.shard_bytes,
+       "the most that one safetensors of hf:DIR takes: 5GB, 200MB, … (default: 5GB)",
+       {.least = 1, .bytes = true}},
+      {"--dry-run", &dry_run, "show the resulting model and write nothing"},
+  };
 }
 
 NormHandling norms_of(const std::string& word) {
@@ -79,28 +107,48 @@ NormHandling norms_of(const std::string& word) {
                                : NormHandling::as_mapped;
 }
 
-torch::Dtype dtype_of(const std::string& word) {
-  return word == "float64"    ? torch::kFloat64
-         : word == "bfloat16" ? torch::kBFloat16
-         : word == "float16"  ? torch::kFloat16
-                              : torch::kFloat32;
+/// The rank of the low-rank terms in `name`.
+int64_t rank_in(const std::string& name) {
+  return name.ends_with(".h5") ? CheckpointReader(name).header().model.relaxation_rank : 0;
 }
 
-void take(const CLI::App& app, const ConvertWords& words, ConvertOptions& options) {
-  const bool new_map = app.count("--sharing") + app.count("--unique") + app.count("--map") +
-                           app.count("--prelude") + app.count("--coda") >
-                       0;
+/// An option that nothing would read is a slip. Throws UserError.
+void check_effects(const GivenOptions& given, const ConvertOptions& options) {
+  const auto refuse_unless = [&](bool counts, const std::string& option, const char* why) {
+    if (given.contains(option) && !counts) throw UserError(fmt::format("{}: {}", option, why));
+  };
+  const bool to_folder = options.to.starts_with("hf:");
+  refuse_unless(to_folder, "--shard-size", "a FILE.h5 is one file; only --to hf: has shards");
+  if (to_folder) return;  // it takes neither terms nor draws
+  const bool keeps_blocks = !options.sharing && !options.untie && !options.strict;
+  const bool has_terms = keeps_blocks && rank_in(options.from) > 0;
+  const int64_t rank = options.relaxation_rank.value_or(has_terms ? rank_in(options.from) : 0);
+  const bool copies_terms = has_terms && rank == rank_in(options.from) &&
+                            options.original.empty() && options.norms != NormHandling::folded;
+  refuse_unless(rank > 0, "--original", "only low-rank terms bring layers back; give --relax RANK");
+  refuse_unless(options.adapter == AdapterInit::svd, "--original",
+                "--adapter zero brings nothing back; drop one of the two");
+  refuse_unless(rank > 0 && !copies_terms, "--adapter",
+                "there are no new low-rank terms; give --relax RANK");
+  const bool draws = options.init == SharingInit::random || (rank > 0 && !copies_terms);
+  refuse_unless(draws, "--seed", "nothing is drawn; only --init random and --relax draw");
+}
+
+void take(const GivenOptions& given, const ConvertWords& words, ConvertOptions& options) {
+  const std::vector<std::string> of_map = {"--sharing", "--unique", "--map", "--prelude", "--coda"};
+  const bool new_map = std::any_of(of_map.begin(), of_map.end(),
+                                   [&](const std::string& name) { return given.contains(name); });
   if (new_map) {
     options.sharing = words.sharing;
-    if (app.count("--sharing") == 0) {
+    if (!given.contains("--sharing")) {
       options.sharing->strategy = words.sharing.map.empty() ? "cycle" : "explicit";
     }
   }
-  if (app.count("--relax") > 0) options.relaxation_rank = words.rank;
-  if (app.count("--init") > 0) options.init = parse_sharing_init(words.init);
+  if (given.contains("--relax")) options.relaxation_rank = words.rank;
+  if (given.contains("--init")) options.init = parse_sharing_init(words.init);
   options.norms = norms_of(words.norms);
   options.adapter = words.adapter == "zero" ? AdapterInit::zero : AdapterInit::svd;
-  options.dtype = dtype_of(words.precision);
+  options.dtype = dtype_of(parse_element(words.precision));
   for (const auto& [option, name] :
        {std::pair("--from", options.from), std::pair("--original", options.original)}) {
     if (name.empty() || name.starts_with("hf:") || name.ends_with(".h5")) continue;
@@ -200,34 +248,16 @@ void check_tokenizer(const std::string& from) {
 int convert_command(const Arguments& arguments) {
   ConvertOptions options;
   ConvertWords words;
-  CLI::App app(
+  bool dry_run = false;
+  const CommandLine line{
+      "convert",
       "Makes one model of another: shares the layers of a Hugging Face folder or a checkpoint, "
       "relaxes, unties, and writes either.",
-      "convert");
-  app.add_option("--from", options.from, "hf:DIR with config.json and safetensors, or FILE.h5")
-      ->required();
-  app.add_option("--to", options.to, "FILE.h5 to write, or hf:DIR, with every layer by itself")
-      ->required();
-  add_map_options(app, words);
-  add_adapter_options(app, words, options);
-  app.add_option("--seed", options.seed, "of what is drawn")->capture_default_str();
-  app.add_option("--precision", words.precision,
-                 "of the file: float32 or float64; of hf:DIR also bfloat16 or float16")
-      ->capture_default_str()
-      ->check(one_of_words({"float32", "float64", "bfloat16", "float16"}));
-  app.add_flag("--peft", options.peft,
-               "of a relaxed FILE.h5: hf:DIR is the base that its layers share, and DIR/adapter a "
-               "PEFT folder of their low-rank terms");
-  app.add_option("--shard-size", options.shard_bytes,
-                 "the most that one safetensors of hf:DIR takes: 5GB, 200MB, …")
-      ->default_str("5GB")
-      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
-      ->check(at_least_one());
-  bool dry_run = false;
-  app.add_flag("--dry-run", dry_run, "show the resulting model and write nothing");
-  app.footer(examples);
-  if (!parse_words(app, arguments)) return 0;
-  take(app, words, options);
+      convert_options(words, options, dry_run), examples};
+  const std::optional<GivenOptions> given = line.parse(arguments);
+  if (!given) return 0;
+  take(*given, words, options);
+  check_effects(*given, options);
   const bool replaces = std::filesystem::exists(options.to);
   const ConversionPlan planned = plan(options);
   const ConversionResult written = dry_run ? ConversionResult{} : write(planned);

@@ -1,5 +1,5 @@
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <cmath>
 #include <iostream>
@@ -15,6 +15,7 @@
 #include "launcher/commands/commands.h"
 #include "launcher/commands/job.h"
 #include "launcher/config/compose.h"
+#include "model/definition/element.h"
 #include "training/machine/devices.h"
 #include "training/trainer.h"
 
@@ -111,7 +112,7 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
     samples = sample_count(words, *source, config.data.sequence);
   });
   check_tokens({IndexedDataset(words.data)}, model.spec.vocab, host);
-  torch::set_num_threads(words.threads);
+  at::set_num_threads(words.threads);
   Replica replica(model, data_parallel_plan(config, model, host.size()),
                   {.precision = Precision::parse(words.precision),
                    .sequence = config.data.sequence,
@@ -125,33 +126,36 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
 }
 
 bool read_words(const Arguments& arguments, bool speaks, EvalWords& words) {
-  CLI::App app("Measures a checkpoint on tokens; prints one JSON line.", "eval");
-  app.add_option("--checkpoint", words.checkpoint, "FILE.h5")->required();
-  app.add_option("--data", words.data, "PREFIX of .bin/.idx")->required();
-  app.add_option("--sequence", words.sequence, "tokens a sample; default: as trained")
-      ->check(at_least_one());
-  app.add_option(
-         "--stride", words.stride,
-         "tokens between the beginnings of samples; default: the sequence. One more than "
-         "--sequence counts as transformers does, which wants no target from the next sample")
-      ->check(at_least_one());
-  app.add_option("--max-tokens", words.max_tokens, "stop after so many; default: all")
-      ->check(at_least_one());
-  app.add_option("--micro-batch", words.micro_batch, "samples at a time")
-      ->capture_default_str()
-      ->check(at_least_one());
-  app.add_option("--threads", words.threads, "compute threads per rank")
-      ->capture_default_str()
-      ->check(at_least_one());
-  app.add_option("--precision", words.precision, "float32, float64 or bfloat16")
-      ->capture_default_str()
-      ->check(one_of_words({"float32", "float64", "bfloat16"}));
-  app.add_option("--device", words.device, "cpu, or cuda: a device for each rank of a node")
-      ->capture_default_str()
-      ->check(one_of_words({"cpu", "cuda"}));
-  app.footer(
-      "\nExample: rondo eval --checkpoint runs/demo/checkpoints/step-00000200.h5 --data held-out");
-  return parse_words(app, arguments, speaks);
+  const CommandLine line{
+      "eval",
+      "Measures a checkpoint on tokens; prints one JSON line.",
+      {{"--checkpoint", &words.checkpoint, "FILE.h5", {.required = true, .path = true}},
+       {"--data", &words.data, "PREFIX of .bin/.idx", {.required = true, .path = true}},
+       {"--sequence", &words.sequence, "tokens a sample; default: as trained", {.least = 1}},
+       {"--stride",
+        &words.stride,
+        "tokens between the beginnings of samples; default: the sequence. One more than "
+        "--sequence counts as transformers does, which wants no target from the next sample",
+        {.least = 1}},
+       {"--max-tokens", &words.max_tokens, "stop after so many; default: all", {.least = 1}},
+       {"--micro-batch",
+        &words.micro_batch,
+        "samples at a time",
+        {.shows_default = true, .least = 1}},
+       {"--threads",
+        &words.threads,
+        "compute threads per rank",
+        {.shows_default = true, .least = 1}},
+       {"--precision",
+        &words.precision,
+        "float32, float64 or bfloat16",
+        {.shows_default = true, .words = precision_names()}},
+       {"--device",
+        &words.device,
+        "cpu, or cuda: a device for each rank of a node",
+        {.shows_default = true, .words = {"cpu", "cuda"}}}},
+      "\nExample: rondo eval --checkpoint runs/demo/checkpoints/step-00000200.h5 --data held-out"};
+  return line.parse(arguments, speaks).has_value();
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "checkpoint/format/checkpoint_reader.h"
 #include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"
+#include "model/definition/element.h"
 #include "model/sampling.h"
 #include "training/frozen_model.h"
 #include "training/machine/devices.h"
@@ -139,35 +140,46 @@ void speak(const GenerateWords& words) {
 
 int generate_command(const Arguments& arguments) {
   GenerateWords words;
-  CLI::App app("Goes on with a text, one token after the other.", "generate");
-  app.add_option("--checkpoint", words.checkpoint, "FILE.h5")->required();
-  app.add_option("--prompt", words.prompt, "text to go on with")->required();
-  app.add_option("--max-tokens", words.max_tokens, "stop after so many")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
-  app.add_option("--temperature", words.sampling.temperature, "0: always the likeliest token")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 1e6));
-  app.add_option("--top-p", words.sampling.top_p,
-                 "choose among the likeliest tokens, which together have this probability")
-      ->capture_default_str()
-      ->check(CLI::Range(1e-9, 1.0));
-  app.add_option("--seed", words.seed, "of what is drawn")->capture_default_str();
-  app.add_option("--tokenizer", words.tokenizer,
-                 "bytes, sentencepiece:FILE or hf:tokenizer.json; default: the checkpoint's own");
-  app.add_flag("--ignore-end", words.ignore_end, "go on after a token that ends a text");
-  app.add_option("--precision", words.precision, "float32, float64 or bfloat16")
-      ->capture_default_str()
-      ->check(one_of_words({"float32", "float64", "bfloat16"}));
-  app.add_option("--device", words.device, "cpu or cuda")
-      ->capture_default_str()
-      ->check(one_of_words({"cpu", "cuda"}));
-  app.add_option("--threads", words.threads, "compute threads")
-      ->capture_default_str()
-      ->check(at_least_one());
-  app.add_flag("--json", words.json, "print one JSON line with texts, token ids and seconds");
-  app.footer(examples);
-  if (!parse_words(app, arguments)) return 0;
+  const CommandLine line{
+      "generate",
+      "Goes on with a text, one token after the other.",
+      {{"--checkpoint", &words.checkpoint, "FILE.h5", {.required = true, .path = true}},
+       {"--prompt", &words.prompt, "text to go on with", {.required = true}},
+       {"--max-tokens",
+        &words.max_tokens,
+        "stop after so many",
+        {.shows_default = true, .least = 1, .most = 1 << 20}},
+       {"--temperature",
+        &words.sampling.temperature,
+        "0: always the likeliest token",
+        {.shows_default = true, .least = 0, .most = 1e6}},
+       {"--top-p",
+        &words.sampling.top_p,
+        "choose among the likeliest tokens, which together have this probability",
+        {.shows_default = true, .least = 1e-9, .most = 1}},
+       {"--seed", &words.seed, "of what is drawn", {.shows_default = true}},
+       {"--tokenizer",
+        &words.tokenizer,
+        "bytes, sentencepiece:FILE or hf:tokenizer.json; default: the checkpoint's own",
+        {.path = true}},
+       {"--ignore-end", &words.ignore_end, "go on after a token that ends a text"},
+       {"--precision",
+        &words.precision,
+        "float32, float64 or bfloat16",
+        {.shows_default = true, .words = precision_names()}},
+       {"--device",
+        &words.device,
+        "cpu or cuda",
+        {.shows_default = true, .words = {"cpu", "cuda"}}},
+       {"--threads", &words.threads, "compute threads", {.shows_default = true, .least = 1}},
+       {"--json", &words.json, "print one JSON line with texts, token ids and seconds"}},
+      examples};
+  const std::optional<GivenOptions> given = line.parse(arguments);
+  if (!given) return 0;
+  for (const char* option : {"--top-p", "--seed"}) {
+    if (words.sampling.temperature > 0 || !given->contains(option)) continue;
+    throw UserError(fmt::format("{}: nothing is drawn at --temperature 0; raise it", option));
+  }
   speak(words);
   return 0;
 }

@@ -22,7 +22,7 @@ nlohmann::json report(const CheckpointReader& reader, const std::vector<Paramete
   for (const ParameterSpec& spec : parameters) {
     components[to_string(spec.component)][spec.name] = spec.shape;
   }
-  return {{"file", reader.file()},
+  return {{"file", reader.file(), {.path = true}},
           {"step", header.step},
           {"tokens", header.tokens},
           {"model", nlohmann::json::parse(model_to_json(header.model.spec))},
@@ -60,14 +60,17 @@ int inspect_command(const Arguments& arguments) {
   bool as_json = false;
   bool verify = false;
   int64_t sequence = 0;
-  CLI::App app("Shows a checkpoint's sharing map, components, sizes and step.", "inspect");
-  app.add_option("file", file, "FILE.h5")->required();
-  app.add_flag("--json", as_json, "one JSON object");
-  app.add_option("--sequence", sequence, "tokens a sequence, for the FLOPs; default: as trained")
-      ->check(at_least_one());
-  app.add_flag("--verify", verify, "read all of it and compare the checksums");
-  app.footer("\nExample: rondo inspect runs/demo/checkpoints/step-00000200.h5");
-  if (!parse_words(app, arguments)) return 0;
+  const CommandLine line{"inspect",
+                         "Shows a checkpoint's sharing map, components, sizes and step.",
+                         {{"file", &file, "FILE.h5", {.required = true}},
+                          {"--json", &as_json, "one JSON object"},
+                          {"--sequence",
+                           &sequence,
+                           "tokens a sequence, for the FLOPs; default: as trained",
+                           {.least = 1}},
+                          {"--verify", &verify, "read all of it and compare the checksums"}},
+                         "\nExample: rondo inspect runs/demo/checkpoints/step-00000200.h5"};
+  if (!line.parse(arguments)) return 0;
   const CheckpointReader reader(file);
   const CheckpointHeader& header = reader.header();
   const std::vector<ParameterSpec> wanted = parameters(header.model);

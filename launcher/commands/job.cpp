@@ -1,5 +1,7 @@
 #include "launcher/commands/job.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -12,6 +14,41 @@
 
 namespace rondo {
 namespace {
+
+/// A number in the environment, or none.
+int64_t number_in(const char* variable) {
+  const char* text = std::getenv(variable);
+  return text == nullptr ? 0 : std::strtoll(text, nullptr, 10);
+}
+
+/// Whether this is the script of a Slurm job, which one process runs for all tasks to come.
+bool is_batch_script() {
+  return std::getenv("SLURM_JOB_ID") != nullptr && std::getenv("SLURM_STEP_ID") == nullptr &&
+         number_in("SLURM_PROCID") == 0;
+}
+
+/// Processes that a launcher started together, by its own word and not MPI's; 0 where it gives
+/// none.
+struct Launched {
+  int64_t tasks = 0;
+  const char* instead = "";  ///< what MPI would have understood
+};
+
+Launched launched() {
+  if (std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr) return {};
+  if (std::getenv("SLURM_PROCID") != nullptr && !is_batch_script()) {
+    const int64_t step = number_in("SLURM_STEP_NUM_TASKS");
+    return {step > 0 ? step : number_in("SLURM_NTASKS"), "srun --mpi=pmix"};
+  }
+  return {number_in("PMI_SIZE"), "the mpirun of Open MPI"};
+}
+
+/// Without a common MPI each task would do the whole job alone. Throws UserError.
+void check_all_are_seen(int64_t ranks) {
+  const auto [tasks, instead] = launched();
+  if (ranks > 1 || tasks <= 1) return;
+  throw UserError(fmt::format("{} tasks, but MPI sees 1: start them with {}", tasks, instead));
+}
 
 /// Of the calls that set a job up; training has its own, `distributed.deadline_s`.
 constexpr double setup_deadline_s = 300;
@@ -27,12 +64,8 @@ bool has_launcher() {
 }  // namespace
 
 bool is_first_of_job() {
-  constexpr std::array variables = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
-                                    "SLURM_PROCID"};
-  for (const char* name : variables) {
-    if (const char* rank = std::getenv(name)) return std::string(rank) == "0";
-  }
-  return true;
+  const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
+  return rank == nullptr || std::string(rank) == "0";
 }
 
 void run_job(const ReadWords& read_words, const std::function<void(Communicator& host)>& body) {
@@ -40,6 +73,7 @@ void run_job(const ReadWords& read_words, const std::function<void(Communicator&
   if (alone && !read_words(/*speaks=*/true)) return;
   const MpiSession session;
   const std::unique_ptr<Communicator> host = make_mpi_world(setup_deadline_s);
+  check_all_are_seen(host->size());
   try {
     bool goes_on = true;
     if (!alone) agree(*host, [&] { goes_on = read_words(host->rank() == 0); });
@@ -48,7 +82,7 @@ void run_job(const ReadWords& read_words, const std::function<void(Communicator&
     throw;
   } catch (const std::exception& error) {
     if (host->size() == 1) throw;
-    const std::string text = error.what();  // LibTorch adds a stack trace behind the first line
+    const std::string text = error.what();  // LibTorch adds a stack trace after the first line
     end_job(text.substr(0, text.find('\n')));
   }
 }

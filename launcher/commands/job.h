@@ -11,8 +11,8 @@ namespace rondo {
 /// may answer on stdout. Returns whether there is something left to do. Throws UserError.
 using ReadWords = std::function<bool(bool speaks)>;
 
-/// Whether this process speaks for its job where no MPI runs: not started by mpirun or srun, or as
-/// its rank 0.
+/// Whether this process does what needs no ranks: not started by mpirun, or as its rank 0. A task
+/// of Slurm always does, for srun starts any program so, each task perhaps with words of its own.
 bool is_first_of_job();
 
 /// `read_words`, then MPI and `body` on the ranks of this job. A process that no launcher started

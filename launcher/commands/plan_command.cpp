@@ -108,26 +108,33 @@ Timeline timeline_of(const Plan& plan) {
 
 int plan_command(const Arguments& arguments) {
   PlanWords words;
-  CLI::App app(
+  const CommandLine line{
+      "plan",
       "Chooses where weights live and who computes what, when, and tells what a step will cost; "
       "needs no device, no MPI and no data.",
-      "plan");
-  app.add_option("overrides", words.overrides, "as for rondo train: group=option, key=value");
-  app.add_option("--world", words.world, "number of ranks")
-      ->required()
-      ->check(CLI::Range(1, 1 << 20));
-  app.add_option("--gpus-per-node", words.gpus_per_node, "ranks of a node (cluster.gpus_per_node)")
-      ->check(CLI::Range(1, 1 << 20));
-  app.add_option("--config-dir", words.config_dir, "folder(s) of config groups, joined by ':'");
-  app.add_option("--json", words.json, "FILE for the plan as one JSON object");
-  app.add_option("--svg", words.svg, "FILE for a picture of the step");
-  app.add_option("--trace", words.trace, "FILE for the step as Chrome and Perfetto read it");
-  app.add_option(
-      "--csv", words.csv,
-      "FILE for each rank's order of computations, as PyTorch's pipeline schedules print "
-      "theirs; distributed.schedule=FILE.csv runs it, or another");
-  app.footer(examples);
-  if (!parse_words(app, arguments)) return 0;
+      {{"overrides", &words.overrides, "as for rondo train: group=option, key=value"},
+       {"--world",
+        &words.world,
+        "number of ranks",
+        {.required = true, .least = 1, .most = 1 << 20}},
+       {"--gpus-per-node",
+        &words.gpus_per_node,
+        "ranks of a node (cluster.gpus_per_node)",
+        {.least = 1, .most = 1 << 20}},
+       {"--config-dir", &words.config_dir, "folder(s) of config groups, joined by ':'"},
+       {"--json", &words.json, "FILE for the plan as one JSON object", {.path = true}},
+       {"--svg", &words.svg, "FILE for a picture of the step", {.path = true}},
+       {"--trace",
+        &words.trace,
+        "FILE for the step as Chrome and Perfetto read it",
+        {.path = true}},
+       {"--csv",
+        &words.csv,
+        "FILE for each rank's order of computations, as PyTorch's pipeline schedules print "
+        "theirs; distributed.schedule=FILE.csv runs it, or another",
+        {.path = true}}},
+      examples};
+  if (!line.parse(arguments)) return 0;
   const auto [request, note] = asked(words);
   const Plan plan = make_plan(request);
   if (!words.svg.empty()) write_text(words.svg, timeline_svg(timeline_of(plan)));

@@ -32,18 +32,29 @@ void print_info(const std::string& prefix, const DatasetInfo& info) {
 
 int prepare_command(const Arguments& arguments) {
   PrepareOptions options;
-  CLI::App app("Turns text files, one document each, into PREFIX.bin and PREFIX.idx.", "prepare");
-  app.add_option("--input", options.inputs, "text files; - is the standard input");
-  app.add_option("--input-list", options.input_list, "FILE that names more of them, one a line");
-  app.add_option("--jsonl-key", options.jsonl_key,
-                 "KEY: inputs are JSON Lines, each a document with its text under KEY");
-  app.add_option("--output", options.output, "PREFIX of the files to write")->required();
-  app.add_option("--tokenizer", options.tokenizer, "bytes, sentencepiece:FILE or hf:tokenizer.json")
-      ->capture_default_str();
-  app.add_option("--vocab", options.vocab, "train FILE with so many pieces if it does not exist");
-  app.add_option("--holdout", options.holdout, "fraction of each document for PREFIX.validation");
-  app.footer(examples);
-  if (!parse_words(app, arguments)) return 0;
+  const CommandLine line{
+      "prepare",
+      "Turns text files, one document each, into PREFIX.bin and PREFIX.idx.",
+      {{"--input", &options.inputs, "text files; - is the standard input", {.path = true}},
+        {"--input-list",
+         &options.input_list,
+         "FILE that names more of them, one a line",
+         {.path = true}},
+        {"--jsonl-key",
+         &options.jsonl_key,
+         "KEY: inputs are JSON Lines, each a document with its text under KEY"},
+       {"--output",
+        &options.output,
+        "PREFIX of the files to write",
+        {.required = true, .path = true}},
+       {"--tokenizer",
+        &options.tokenizer,
+        "bytes, sentencepiece:FILE or hf:tokenizer.json",
+        {.shows_default = true, .path = true}},
+       {"--vocab", &options.vocab, "train FILE with so many pieces if it does not exist"},
+       {"--holdout", &options.holdout, "fraction of each document for PREFIX.validation"}},
+      examples};
+  if (!line.parse(arguments)) return 0;
   std::optional<ByteProgress> progress;
   const PrepareReport report = prepare(options, [&](int64_t done, int64_t total) {
     if (!progress) progress.emplace(StatusLine(std::cerr, terminal_width(STDERR_FILENO)), total);

@@ -1,10 +1,11 @@
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <set>
 #include <stdexcept>
 
 #include "base/counted.h"
@@ -12,9 +13,10 @@
 #include "checkpoint/format/byte_file.h"
 #include "checkpoint/format/checkpoint_reader.h"
 #include "distributed/comm/agree.h"
-#include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"
 #include "launcher/commands/job.h"
+#include "launcher/commands/sweep.h"
+#include "launcher/commands/train_words.h"
 #include "launcher/config/compose.h"
 #include "launcher/config/stored.h"
 #include "launcher/reports/model_summary.h"
@@ -29,25 +31,6 @@
 
 namespace rondo {
 namespace {
-
-constexpr const char* examples = R"(
-Overrides choose config files and set keys:
-  group=option   model= sharing= data= optimizer= distributed= cluster= run=
-  a.b=v  +a.b=v  set a key           ~a.b  back to its default
-
-Examples:
-  rondo train data.path=corpus                                  one rank
-  mpirun -n 4 rondo train model=llama_tiny sharing=cycle sharing.unique=4 data.path=corpus
-  rondo train --cfg sharing=zigzag                              print the resolved config
-  rondo train --multirun sharing=cycle,sequence train.seed=0,1 data.path=corpus
-)";
-
-struct TrainWords {
-  std::vector<std::string> overrides;
-  std::string config_dir;
-  bool print_config = false;
-  bool multirun = false;
-};
 
 /// A run whose config stands.
 struct PlannedRun {
@@ -93,7 +76,7 @@ void check_room_for_checkpoint(const Config& config, const ModelDefinition& mode
 
 /// Collective.
 ClusterConfig measure(const Config& config, const ModelDefinition& model, Communicator& host) {
-  torch::set_num_threads(static_cast<int>(config.train.threads));
+  at::set_num_threads(static_cast<int>(config.train.threads));
   Ranks ranks(config.distributed, host);
   const ClusterConfig cluster = measure_cluster(config, model, ranks.world(), ranks.device());
   if (host.rank() == 0) std::cout << describe(cluster) << "\n" << std::flush;
@@ -127,6 +110,7 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
       const ModelDefinition& model = start.model;
       adopt_model(config, planned.resolved, {start.file, start.config, model});
     }
+    if (start.resume) check_changes_count(config, start.config, start.step, start.file);
     adopt_tokenizer(config, start, is_first);
     const auto teacher = static_cast<double>(check_teacher(config, start.model.spec));
     if (!config.train.distill.empty() && config.checkpoint.verify) {
@@ -178,6 +162,7 @@ std::string describe_run(const Config& config, const Start& start, const Plan& p
     text +=
         fmt::format("resumes with other values than the file's: {}\n", fmt::join(changes, ", "));
   }
+  if (start.resume) text += rate_jump(config, start.config, start.step);
   return text + "run folder " + config.log.dir + "\n";
 }
 
@@ -200,9 +185,14 @@ void begin(Trainer& trainer, Run& run, Communicator& host) {
   }
 }
 
+/// The step that the run goes on from, if it does.
+std::optional<int64_t> start_step(const Start& start) {
+  return start.resume ? std::optional(start.step) : std::nullopt;
+}
+
 TrainResult train(Run run, Communicator& host, StopSignals& signals) {
   const Config& config = run.config;
-  torch::set_num_threads(static_cast<int>(config.train.threads));
+  at::set_num_threads(static_cast<int>(config.train.threads));
   Ranks ranks(config.distributed, host);
   Trainer trainer(config, run.start.model, run.plan, std::move(run.corpora), ranks, signals);
   begin(trainer, run, host);
@@ -210,7 +200,7 @@ TrainResult train(Run run, Communicator& host, StopSignals& signals) {
   agree(host, [&] {
     if (host.rank() != 0) return;
     check_metrics(config.log.dir + "/metrics.jsonl");
-    folder.emplace(config);
+    folder.emplace(config, start_step(run.start));
   });
   if (host.rank() == 0)
     std::cout << describe_run(config, run.start, run.plan, host.size()) << std::flush;
@@ -224,22 +214,42 @@ TrainResult train(Run run, Communicator& host, StopSignals& signals) {
   return result;
 }
 
-/// The runs of a sweep, with folders DIR/0, DIR/1, … below the log.dir that the user chose, or
-/// below multirun/.
-std::vector<PlannedRun> plan_runs(const TrainWords& words, int world_size) {
+bool chooses_log_dir(const std::vector<std::string>& overrides) {
+  return std::any_of(overrides.begin(), overrides.end(), [](const std::string& word) {
+    return word.starts_with("log.dir=") || word.starts_with("+log.dir=");
+  });
+}
+
+std::string leaf_of_path(const std::string& folder) {
+  return std::filesystem::path(folder).filename().string();
+}
+
+/// A sweep's runs, and the folders that hold theirs.
+struct Sweep {
+  SweepRuns overrides;
   std::vector<PlannedRun> runs;
-  for (const std::vector<std::string>& overrides : expand_multirun(words.overrides)) {
+  std::set<std::string> folders = {};
+};
+
+/// The runs get the folders 0, 1, … in the log.dir that the user chose, or in a folder of the
+/// sweep's own below multirun/.
+Sweep plan_sweep(const TrainWords& words, int world_size) {
+  Sweep sweep{expand_multirun(words.overrides), {}};
+  const std::string own = numbered_sweep_folder("multirun", sweep.overrides);
+  for (const std::vector<std::string>& overrides : sweep.overrides) {
     PlannedRun run = plan_run(words, overrides, world_size);
-    const bool chosen =
-        std::any_of(overrides.begin(), overrides.end(), [](const std::string& word) {
-          return word.starts_with("log.dir=") || word.starts_with("+log.dir=");
-        });
-    const std::string number = fmt::format("/{}", runs.size());
-    run.config.log.dir = (chosen ? run.config.log.dir : "multirun") + number;
-    if (!run.config.checkpoint.dir.empty()) run.config.checkpoint.dir += number;
-    runs.push_back(std::move(run));
+    const bool chosen = chooses_log_dir(overrides);
+    const std::string folder = chosen ? run.config.log.dir : own;
+    check_sweep_folder(folder, sweep.overrides);
+    sweep.folders.insert(folder);
+    const std::string number = fmt::format("/{}", sweep.runs.size());
+    run.config.log.dir = folder + number;
+    if (!run.config.checkpoint.dir.empty()) {
+      run.config.checkpoint.dir += (chosen ? "" : "/" + leaf_of_path(own)) + number;
+    }
+    sweep.runs.push_back(std::move(run));
   }
-  return runs;
+  return sweep;
 }
 
 void train_one(const TrainWords& words, Communicator& host, StopSignals& signals) {
@@ -248,41 +258,60 @@ void train_one(const TrainWords& words, Communicator& host, StopSignals& signals
   train(prepare_run(plan, host), host, signals);
 }
 
-/// All runs are checked before the first begins.
-void train_many(const TrainWords& words, Communicator& host, StopSignals& signals) {
-  std::vector<PlannedRun> plans;
-  agree(host, [&] { plans = plan_runs(words, host.size()); });
-  std::vector<Run> runs;
-  for (const PlannedRun& plan : plans) runs.push_back(prepare_run(plan, host));
-  std::string table;
-  for (size_t i = 0; i < runs.size(); ++i) {
-    if (host.rank() == 0) std::cout << fmt::format("\n== run {} of {}\n", i + 1, runs.size());
-    const std::string folder = runs[i].config.log.dir;
-    const TrainResult result = train(std::move(runs[i]), host, signals);
-    table += fmt::format("{}  step {}", folder, result.step);
-    table += result.loss ? fmt::format("  loss {:.4f}", *result.loss) : "  was done before";
-    if (result.validation_loss) table += fmt::format("  held-out {:.4f}", *result.validation_loss);
-    for (const std::string& word : plans[i].overrides) table += "  " + word;
-    table += "\n";
-    if (result.stopped) break;
-  }
-  if (host.rank() == 0) std::cout << "\n" << table << std::flush;
+/// What became of one run of a sweep.
+struct Outcome {
+  std::string line;  ///< of the table
+  bool failed = false;
+  bool stopped = false;
+};
+
+std::string describe_result(const TrainResult& result) {
+  std::string text = fmt::format("step {}", result.step);
+  text += result.loss ? fmt::format("  loss {:.4f}", *result.loss) : "  was done before";
+  if (result.validation_loss) text += fmt::format("  held-out {:.4f}", *result.validation_loss);
+  return text;
 }
 
-bool read_words(const Arguments& arguments, bool speaks, TrainWords& words) {
-  std::string own;
-  CLI::App app("Trains a model; alone, under mpirun or under srun --mpi=pmix.", "train");
-  app.add_option("overrides", words.overrides, "group=option, key=value, +key=value, ~key");
-  app.add_option("--config-dir", own, "folder(s) of config groups, joined by ':', before rondo's");
-  app.add_flag("--cfg", words.print_config, "print the resolved config as TOML and stop");
-  app.add_flag("--multirun", words.multirun, "run every combination of a=1,2 b=x,y in turn");
-  app.footer(examples);
-  if (!parse_words(app, arguments, speaks)) return false;
-  words.config_dir = own.empty() ? default_config_dir() : before_built_in_configs(own);
-  if (!words.print_config) return true;
-  const std::string config = to_toml(compose(words.config_dir, words.overrides));
-  if (speaks) std::cout << config;
-  return false;
+/// A failure that every rank knows of ends this run alone.
+Outcome train_in_sweep(Run run, Communicator& host, StopSignals& signals) {
+  try {
+    const TrainResult result = train(std::move(run), host, signals);
+    return {describe_result(result), false, result.stopped};
+  } catch (const AgreedError& error) {
+    const std::string line = error.what();
+    if (!line.empty()) std::cerr << "rondo: " << line << "\n";
+  } catch (const std::exception& error) {
+    if (host.size() > 1) throw;
+    const std::string text = error.what();  // LibTorch adds a stack trace after the first line
+    std::cerr << "rondo: " << text.substr(0, text.find('\n')) << "\n";
+  }
+  return {"failed", true};
+}
+
+/// All runs are checked before the first begins. Returns whether none failed.
+bool train_many(const TrainWords& words, Communicator& host, StopSignals& signals) {
+  Sweep sweep;
+  agree(host, [&] { sweep = plan_sweep(words, host.size()); });
+  std::vector<Run> runs;
+  for (const PlannedRun& plan : sweep.runs) runs.push_back(prepare_run(plan, host));
+  agree(host, [&] {
+    if (host.rank() != 0) return;
+    for (const std::string& folder : sweep.folders) claim_sweep_folder(folder, sweep.overrides);
+  });
+  std::string table;
+  bool all_well = true;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    if (host.rank() == 0) {
+      std::cout << fmt::format("\n== run {} of {}\n", i + 1, runs.size()) << std::flush;
+    }
+    const std::string folder = runs[i].config.log.dir;
+    const Outcome outcome = train_in_sweep(std::move(runs[i]), host, signals);
+    table += fmt::format("{}  {}  {}\n", folder, outcome.line, fmt::join(sweep.overrides[i], "  "));
+    all_well = all_well && !outcome.failed;
+    if (outcome.stopped) break;
+  }
+  if (host.rank() == 0) std::cout << "\n" << table << std::flush;
+  return all_well;
 }
 
 }  // namespace
@@ -290,15 +319,16 @@ bool read_words(const Arguments& arguments, bool speaks, TrainWords& words) {
 int train_command(const Arguments& arguments) {
   TrainWords words;
   StopSignals signals;
-  run_job([&](bool speaks) { return read_words(arguments, speaks, words); },
+  bool all_well = true;
+  run_job([&](bool speaks) { return read_train_words(arguments, speaks, words); },
           [&](Communicator& host) {
             if (words.multirun) {
-              train_many(words, host, signals);
+              all_well = train_many(words, host, signals);
             } else {
               train_one(words, host, signals);
             }
           });
-  return 0;
+  return all_well ? 0 : 1;
 }
 
 }  // namespace rondo

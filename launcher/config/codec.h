@@ -7,17 +7,26 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "launcher/config/value.h"
-#include "training/config.h"
 
 namespace rondo {
 
 /// What a value should have been; nothing when it is fine.
 using Complaint = std::optional<std::string>;
+
+/// The type of a member as messages and the reference name it.
+template <typename T>
+std::string type_name(std::type_identity<T>) {
+  if constexpr (std::is_same_v<T, bool>) return "true or false";
+  if constexpr (std::is_integral_v<T>) return "an integer";
+  if constexpr (std::is_floating_point_v<T>) return "a number";
+  return "text";
+}
+inline std::string type_name(std::type_identity<std::vector<int>>) { return "a list of integers"; }
 
 inline Complaint read_value(const ConfigValue& value, bool& out) {
   const auto* flag = std::get_if<bool>(&value.data);
@@ -50,18 +59,8 @@ inline Complaint read_value(const ConfigValue& value, double& out) {
 
 inline Complaint read_value(const ConfigValue& value, std::string& out) {
   const auto* text = std::get_if<std::string>(&value.data);
-  if (text == nullptr) return "expected text in \"quotes\"";
-  out = *text;
-  return std::nullopt;
-}
-
-/// optimizer.betas: two members, one key.
-inline Complaint read_value(const ConfigValue& value, std::tuple<double&, double&>& out) {
-  const auto* list = std::get_if<ConfigValue::List>(&value.data);
-  const bool fits = list != nullptr && list->size() == 2 &&
-                    !read_value((*list)[0], std::get<0>(out)) &&
-                    !read_value((*list)[1], std::get<1>(out));
-  if (!fits) return "expected a list of 2 numbers, such as [0.9, 0.95]";
+  if (text == nullptr && value.typed.empty()) return "expected text in \"quotes\"";
+  out = text == nullptr ? value.typed : *text;
   return std::nullopt;
 }
 
@@ -76,19 +75,6 @@ inline Complaint read_value(const ConfigValue& value, std::vector<int>& out) {
   return std::nullopt;
 }
 
-/// data.blend: prefixes and weights in turn.
-inline Complaint read_value(const ConfigValue& value, std::vector<BlendEntry>& out) {
-  const auto* list = std::get_if<ConfigValue::List>(&value.data);
-  bool fits = list != nullptr && list->size() % 2 == 0;
-  out.resize(fits ? list->size() / 2 : 0);
-  for (size_t i = 0; fits && i < out.size(); ++i) {
-    fits =
-        !read_value((*list)[2 * i], out[i].path) && !read_value((*list)[2 * i + 1], out[i].weight);
-  }
-  if (!fits) return "expected prefixes and weights in turn, such as [\"a\", 0.7, \"b\", 0.3]";
-  return std::nullopt;
-}
-
 inline ConfigValue write_value(bool value) { return {value}; }
 template <std::integral T>
 ConfigValue write_value(T value) {
@@ -96,20 +82,9 @@ ConfigValue write_value(T value) {
 }
 inline ConfigValue write_value(double value) { return {value}; }
 inline ConfigValue write_value(const std::string& value) { return {value}; }
-inline ConfigValue write_value(const std::tuple<const double&, const double&>& value) {
-  return {ConfigValue::List{{std::get<0>(value)}, {std::get<1>(value)}}};
-}
 inline ConfigValue write_value(const std::vector<int>& value) {
   ConfigValue::List list;
   for (const int item : value) list.push_back(write_value(item));
-  return {std::move(list)};
-}
-inline ConfigValue write_value(const std::vector<BlendEntry>& value) {
-  ConfigValue::List list;
-  for (const BlendEntry& entry : value) {
-    list.push_back({entry.path});
-    list.push_back({entry.weight});
-  }
   return {std::move(list)};
 }
 

@@ -6,13 +6,15 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <set>
 #include <sstream>
 
+#include "base/nearest.h"
 #include "base/user_error.h"
+#include "base/user_path.h"
 #include "launcher/config/config.h"
 #include "launcher/config/interpolate.h"
-#include "launcher/config/nearest.h"
 #include "launcher/config/override.h"
 #include "launcher/config/schema.h"
 #include "launcher/config/toml.h"
@@ -26,6 +28,9 @@ std::vector<fs::path> folders_of(const std::string& config_dir) {
   std::vector<fs::path> folders;
   std::istringstream list(config_dir);
   for (std::string folder; std::getline(list, folder, ':');) {
+    if (const auto complaint = expand_path(folder)) {
+      throw UserError(fmt::format("config folder '{}': {}", folder, *complaint));
+    }
     if (!fs::is_directory(folder)) {
       throw UserError(fmt::format(
           "there is no config folder '{}'; name one with --config-dir or RONDO_CONFIGS", folder));
@@ -83,6 +88,37 @@ struct Choice {
   bool by_default = true;
 };
 
+/// A second entry would be mixed with the first, key by key.
+void check_first_of_group(const std::vector<Choice>& choices, const Choice& choice) {
+  for (const Choice& other : choices) {
+    if (other.group != choice.group) continue;
+    throw UserError(
+        fmt::format("{}: defaults lists two options of the group {}: {} and {}; keep one",
+                    choice.where, choice.group, other.option, choice.option));
+  }
+}
+
+/// Path of rondo.toml.
+std::string main_file(const Library& library, const std::string& config_dir) {
+  const std::string found = library.find("rondo.toml");
+  if (!found.empty()) return found;
+  throw UserError(
+      fmt::format("no rondo.toml in '{}'; name a config folder with --config-dir or RONDO_CONFIGS",
+                  config_dir));
+}
+
+/// The first sentence of the comment that a file begins with.
+std::string first_comment(const std::string& path) {
+  std::ifstream file(path);
+  std::string text;
+  for (std::string line; std::getline(file, line) && line.starts_with("#");) {
+    text += line.substr(1);
+  }
+  text.erase(0, text.find_first_not_of(' '));
+  const size_t end = text.find(". ");
+  return end == std::string::npos ? text : text.substr(0, end + 1);
+}
+
 std::vector<Choice> read_defaults(const ConfigEntry& entry) {
   const auto* list = std::get_if<ConfigValue::List>(&entry.value.data);
   const ConfigValue::List single = {entry.value};
@@ -95,7 +131,9 @@ std::vector<Choice> read_defaults(const ConfigEntry& entry) {
           fmt::format("{}: defaults lists \"group/option\", such as \"model/llama_tiny\", not {}",
                       entry.where, toml_literal(item)));
     }
-    choices.push_back({text.substr(0, slash), text.substr(slash + 1), entry.where});
+    const Choice choice{text.substr(0, slash), text.substr(slash + 1), entry.where};
+    check_first_of_group(choices, choice);
+    choices.push_back(choice);
   }
   return choices;
 }
@@ -116,12 +154,15 @@ ConfigEntries load(const Library& library, const Choice& choice) {
   if (!path.empty()) return parse_toml_file(path);
   const std::vector<std::string> options = library.options(choice.group);
   if (options.empty()) {
-    throw UserError(fmt::format("{}: {} is not a group; did you mean {}?", choice.where,
-                                choice.group, nearest(choice.group, library.groups())));
+    const std::vector<std::string> groups = library.groups();
+    const std::string guess = did_you_mean(choice.group, groups, "; ");
+    throw UserError(
+        fmt::format("{}: {} is not a group{}", choice.where, choice.group,
+                    guess.empty() ? fmt::format("; groups: {}", fmt::join(groups, ", ")) : guess));
   }
-  throw UserError(fmt::format("{}: group {} has no option {}; did you mean {}? options: {}",
-                              choice.where, choice.group, choice.option,
-                              nearest(choice.option, options), fmt::join(options, ", ")));
+  const std::string guess = did_you_mean(choice.option, options, " ");
+  throw UserError(fmt::format("{}: group {} has no option {};{} options: {}", choice.where,
+                              choice.group, choice.option, guess, fmt::join(options, ", ")));
 }
 
 /// A key without a dot is a group, or a slip.
@@ -133,8 +174,9 @@ void check_override_key(const Library& library, const Override& override) {
   std::vector<std::string> known = library.groups();
   const std::vector<std::string> keys = config_keys();
   known.insert(known.end(), keys.begin(), keys.end());
-  throw UserError(fmt::format("{}: {} is neither a group nor a key; did you mean {}?",
-                              override.where, override.key, nearest(override.key, known)));
+  const std::string guess = did_you_mean(override.key, known, "; ");
+  throw UserError(fmt::format("{}: {} is neither a group nor a key{}", override.where, override.key,
+                              guess.empty() ? list_keys_with : guess));
 }
 
 /// Puts the key, or the table with everything below it, back to the default value. True when it is
@@ -161,8 +203,9 @@ std::vector<Override> apply_choices(const Library& library, std::vector<Choice>&
     Override override = parse_override(text);
     const bool is_group = library.has_group(override.key);
     if (is_group && !override.deletes) {
-      choose(choices, {override.key, plain_text(override_value(override)), override.where,
-                       /*by_default=*/false});
+      const ConfigValue option = override_value(override);
+      choose(choices, {override.key, option.typed.empty() ? plain_text(option) : option.typed,
+                       override.where, /*by_default=*/false});
       continue;
     }
     std::erase_if(choices, [&](const Choice& choice) {
@@ -187,13 +230,7 @@ void apply(const Library& library, const Override& override, ConfigEntries& entr
 
 Resolved compose(const std::string& config_dir, const std::vector<std::string>& overrides) {
   const Library library{folders_of(config_dir)};
-  const std::string main_file = library.find("rondo.toml");
-  if (main_file.empty()) {
-    throw UserError(fmt::format(
-        "no rondo.toml in '{}'; name a config folder with --config-dir or RONDO_CONFIGS",
-        config_dir));
-  }
-  ConfigEntries own = parse_toml_file(main_file);
+  ConfigEntries own = parse_toml_file(main_file(library, config_dir));
   std::vector<Choice> choices;
   if (const auto defaults = own.extract("defaults")) choices = read_defaults(defaults.mapped());
   const std::vector<Override> sets = apply_choices(library, choices, overrides);
@@ -232,6 +269,26 @@ std::string default_config_dir() {
     return before_built_in_configs(configured);
   }
   return before_built_in_configs(fs::is_directory("configs") ? "configs" : "");
+}
+
+std::vector<ConfigGroup> config_groups(const std::string& config_dir) {
+  const Library library{folders_of(config_dir)};
+  ConfigEntries main = parse_toml_file(main_file(library, config_dir));
+  std::vector<Choice> chosen;
+  if (const auto defaults = main.extract("defaults")) chosen = read_defaults(defaults.mapped());
+  std::vector<ConfigGroup> groups;
+  for (const std::string& name : library.groups()) {
+    ConfigGroup group{name, {}};
+    for (const std::string& option : library.options(name)) {
+      const bool is_default = std::any_of(chosen.begin(), chosen.end(), [&](const Choice& choice) {
+        return choice.group == name && choice.option == option;
+      });
+      group.options.push_back(
+          {option, first_comment(library.find(name + "/" + option + ".toml")), is_default});
+    }
+    groups.push_back(std::move(group));
+  }
+  return groups;
 }
 
 std::vector<std::string> config_options(const std::string& config_dir, const std::string& group) {

@@ -41,6 +41,21 @@ std::string before_built_in_configs(const std::string& folders);
 /// $RONDO_CONFIGS, without it ./configs, if there is one, in front of the configs of rondo.
 std::string default_config_dir();
 
+/// One file of a group.
+struct GroupOption {
+  std::string name;
+  std::string about;  ///< the first sentence of the comment that the file begins with
+  bool is_default = false;
+};
+
+struct ConfigGroup {
+  std::string name;
+  std::vector<GroupOption> options;
+};
+
+/// Every group of `config_dir`, sorted like the options of each.
+std::vector<ConfigGroup> config_groups(const std::string& config_dir);
+
 /// Options of `group`, sorted; none when there is no such group.
 std::vector<std::string> config_options(const std::string& config_dir, const std::string& group);
 

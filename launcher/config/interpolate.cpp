@@ -5,8 +5,9 @@
 
 #include <algorithm>
 
+#include "base/nearest.h"
 #include "base/user_error.h"
-#include "launcher/config/nearest.h"
+#include "launcher/config/schema.h"
 
 namespace rondo {
 namespace {
@@ -21,8 +22,10 @@ class Interpolator {
     if (found == entries_.end()) {
       std::vector<std::string> keys;
       for (const auto& [name, entry] : entries_) keys.push_back(name);
-      throw UserError(fmt::format("{}: ${{{}}} is not a key; did you mean ${{{}}}?", asker, key,
-                                  nearest(key, keys)));
+      const std::optional<std::string> meant = near(key, keys);
+      throw UserError(fmt::format(
+          "{}: ${{{}}} is not a key{}", asker, key,
+          meant ? fmt::format("; did you mean ${{{}}}?", *meant) : std::string(list_keys_with)));
     }
     if (std::find(open_.begin(), open_.end(), key) != open_.end()) {
       throw UserError(fmt::format("{}: interpolation cycle {} -> {}; give one of them a value",

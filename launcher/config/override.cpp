@@ -58,7 +58,10 @@ ConfigValue read_list(const std::string& text, const std::string& where) {
 
 ConfigValue read_value(const std::string& text, const std::string& where) {
   if (text.starts_with('[') && text.ends_with(']')) return read_list(text, where);
-  if (std::optional<ConfigValue> scalar = parse_toml_scalar(text)) return *scalar;
+  if (std::optional<ConfigValue> scalar = parse_toml_scalar(text)) {
+    if (!std::holds_alternative<std::string>(scalar->data)) scalar->typed = text;
+    return *scalar;
+  }
   if (text.find_first_of("[]") != std::string::npos || text.starts_with('"') ||
       text.starts_with('\'')) {
     throw UserError(fmt::format(

@@ -1,9 +1,11 @@
 #include "launcher/config/stored.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string_view>
 
 #include "base/user_error.h"
@@ -71,6 +73,48 @@ void check_nothing_else_is_asked_for(const Config& adopted, const Resolved& reso
   if (!complaint.empty()) throw UserError(complaint);
 }
 
+/// The rate that a stored config asks for.
+RateSchedule rate_in(const std::string& text) {
+  Config config = read_stored(text, "stored config", [](const std::string& key) {
+    return table_of(key) == "optimizer" || key == "train.steps";
+  });
+  config.optimizer.rate.steps = config.train.steps;
+  return config.optimizer.rate;
+}
+
+/// Whether two schedules agree on every step after `step`.
+bool same_rates(const RateSchedule& a, const RateSchedule& b, int64_t step) {
+  for (const int64_t last = std::max(a.steps, b.steps); step < last; ++step) {
+    if (a.at(step + 1) != b.at(step + 1)) return false;
+  }
+  return true;
+}
+
+/// "train.seed 0 -> 9" for those of `changed_keys` that decide nothing after `step`.
+std::vector<std::string> idle_changes(const std::string& stored, const Config& config,
+                                      int64_t step) {
+  const ConfigEntries before = parse_toml(stored, "stored config");
+  const auto decides_nothing = [&](const ConfigField& field, const ConfigEntry& old) {
+    if (field.key == "train.seed") return !config.data.shuffle && config.train.passes.empty();
+    Config unchanged = config;
+    field.read(old, unchanged);
+    const RateSchedule& rate = config.optimizer.rate;
+    const RateSchedule& other = unchanged.optimizer.rate;
+    const bool about_rate = rate.lr != other.lr || rate.warmup != other.warmup ||
+                            rate.schedule != other.schedule || rate.min_ratio != other.min_ratio;
+    return about_rate && same_rates(rate, other, step);
+  };
+  std::vector<std::string> idle;
+  for (const ConfigField& field : config_schema()) {
+    const auto old = before.find(field.key);
+    const std::string is = toml_literal(field.write(config));
+    if (old == before.end() || toml_literal(old->second.value) == is) continue;
+    if (is_model_key(field.key) || !decides_nothing(field, old->second)) continue;
+    idle.push_back(fmt::format("{} {} -> {}", field.key, toml_literal(old->second.value), is));
+  }
+  return idle;
+}
+
 }  // namespace
 
 void adopt_model(Config& config, const Resolved& resolved, const StoredModel& stored) {
@@ -100,6 +144,33 @@ std::vector<std::string> changed_keys(const std::string& stored, const Config& c
     if (was != is) changes.push_back(fmt::format("{} {} -> {}", field.key, was, is));
   }
   return changes;
+}
+
+void check_changes_count(const Config& config, const std::string& stored, int64_t step,
+                         const std::string& file) {
+  const bool over = step >= config.train.steps;
+  std::vector<std::string> changes =
+      over ? changed_keys(stored, config) : idle_changes(stored, config, step);
+  // The same file may have two names; that it is the same is checked where it is looked for.
+  std::erase_if(changes, [](const std::string& text) { return text.starts_with("train.init "); });
+  if (changes.empty()) return;
+  const std::string left =
+      over ? "no step is left to do" : "nothing that they decide is left to do";
+  throw UserError(fmt::format(
+      "{} is of step {} of {}: {}, so that other values than the file's would have no effect: {}; "
+      "drop them, {}choose another log.dir to start anew",
+      file, step, config.train.steps, left, fmt::join(changes, ", "),
+      over ? "raise train.steps, or " : "or "));
+}
+
+std::string rate_jump(const Config& config, const std::string& stored, int64_t step) {
+  const double now = config.optimizer.rate.at(step + 1);
+  const double before = rate_in(stored).at(step + 1);
+  if (step >= config.train.steps || std::abs(now - before) <= 1e-9 * std::abs(before)) return "";
+  return fmt::format(
+      "warning: the rate of step {} is {:.4g}; with the values of the run so far it would be "
+      "{:.4g} ({:.4g} at step {})\n",
+      step + 1, now, before, rate_in(stored).at(std::max<int64_t>(step, 1)), step);
 }
 
 std::string init_in(const std::string& stored) { return read_key(stored, "train.init").train.init; }

@@ -28,6 +28,15 @@ void adopt_model(Config& config, const Resolved& resolved, const StoredModel& st
 /// written do not count.
 std::vector<std::string> changed_keys(const std::string& stored, const Config& config);
 
+/// Throws UserError for values that differ from those in `stored`, the config text of the
+/// checkpoint `file` of `step`, and can have no effect: the run is over, or nothing that they
+/// decide comes after that step.
+void check_changes_count(const Config& config, const std::string& stored, int64_t step,
+                         const std::string& file);
+
+/// A line when the rate of the first resumed step is another one than that by `stored`; else empty.
+std::string rate_jump(const Config& config, const std::string& stored, int64_t step);
+
 /// `train.init` of that text; empty where the text does not set it.
 std::string init_in(const std::string& stored);
 

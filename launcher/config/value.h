@@ -13,6 +13,7 @@ namespace rondo {
 struct ConfigValue {
   using List = std::vector<ConfigValue>;
   std::variant<bool, int64_t, double, std::string, List> data;
+  std::string typed = {};  ///< a bare word as the command line has it, which a text key takes
 };
 
 /// A value and its provenance.

@@ -6,15 +6,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace rondo {
+#include "model/optimizer/adamw_options.h"
 
-/// `optimizer.*`; decay is decoupled and applies to tensors of two or more dimensions.
-struct AdamWOptions {
-  double beta1 = 0.9;
-  double beta2 = 0.95;
-  double eps = 1e-8;
-  double weight_decay = 0.1;
-};
+namespace rondo {
 
 /// Elements [begin, end) of the run that decay, or that do not.
 struct DecaySpan {

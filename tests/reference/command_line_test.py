@@ -1,6 +1,8 @@
 """What the commands other than train answer to wrong options, in the words of those options."""
 
 import json
+import re
+import shutil
 import subprocess
 
 import rondo_runs
@@ -48,6 +50,92 @@ class CommandLine(WithCorpus):
             self.refuses([*command, "nowhere/out"],
                          [f"{command[-1]} nowhere/out: the folder nowhere does not exist; create"])
             self.refuses([*command, "hf/"], [f"{command[-1]} hf/: names a folder; add"])
+
+    def test_an_option_without_effect_is_refused(self):
+        self.convert_refuses("--shard-size", "1GB", "--shard-size: a FILE.h5 is one file")
+        self.convert_refuses("--adapter", "zero", "--adapter: .* --relax RANK")
+        self.convert_refuses("--original", "hf:hf", "--original: .* --relax RANK")
+        self.convert_refuses("--sharing", "cycle", "--unique", "2", "--relax", "2", "--adapter",
+                             "zero", "--original", "hf:hf", "--original: --adapter zero")
+        self.convert_refuses("--seed", "3", "--seed: nothing is drawn")
+        for option in (["--seed", "1"], ["--top-p", "0.5"]):
+            self.refuses(["generate", "--checkpoint", "x.h5", "--prompt", "a", *option],
+                         [f"{option[0]}: nothing is drawn at --temperature 0"])
+
+    def test_a_far_word_is_no_suggestion(self):
+        for arguments in (["elephant"], ["train", "elephant.size=3"], ["train", "elephant=3"],
+                          ["train", "sharing=elephant"], ["train", "train.precision=elephant"],
+                          ["convert", "--from", "hf:hf", "--to", "x.h5", "--init", "elephant"]):
+            with self.subTest(arguments=arguments):
+                self.refuses(arguments, [r"^(?!.*did you mean)"])
+
+    def test_the_version_comes_with_those_of_the_libraries(self):
+        lines = self.rondo("--version").splitlines()
+        self.assertRegex(lines[0], r"^rondo \d+\.\d+\.\d+$")
+        for name in ("LibTorch", "CUDA of LibTorch", "Open MPI", "HDF5", "oneDNN", r"toml\+\+",
+                     "compiler"):
+            found = [line for line in lines if re.match(rf"{name} +\D*\d+\.\d+", line)]
+            self.assertEqual(len(found), 1, (name, lines))
+        self.assertEqual(len([line for line in lines if line.startswith("NCCL ")]), 1)
+
+    def test_the_keys_explain_themselves(self):
+        self.assertIn("Steps over which the rate rises",
+                      self.rondo("train", "--help-config", "optimizer"))
+        self.assertIn("train.micro_batch = ",
+                      self.rondo("train", "--help-config", "train.micro_batch"))
+        everything = self.rondo("train", "--help-config")
+        for table in ("[model]", "[cluster]", "[run]"):
+            self.assertIn(table, everything)
+        self.refuses(["train", "--help-config", "optimzer"], ["did you mean optimizer"])
+
+    def test_a_sweep_prints_the_config_of_each_run(self):
+        printed = self.rondo("train", "--cfg", "--multirun", "train.seed=0,1")
+        self.assertIn("# run 2 of 2: train.seed=1", printed)
+        self.assertEqual(printed.count("[train]"), 2)
+
+    def with_environment(self, variables, *arguments):
+        return subprocess.run(self.command(*arguments), cwd=self.folder, capture_output=True,
+                              env=rondo_runs.ENVIRONMENT | variables, text=True, timeout=120)
+
+    def test_every_task_of_slurm_does_what_needs_no_ranks(self):
+        for procid, rank in (("1", {}), ("3", {"PMIX_RANK": "3"})):
+            done = self.with_environment(
+                {"SLURM_PROCID": procid, "SLURM_NTASKS": "4"} | rank, "prepare", "--input",
+                "text.txt", "--output", f"task{procid}")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertTrue((self.folder / f"task{procid}.bin").exists())
+
+    def test_tasks_that_mpi_does_not_see_are_refused(self):
+        for procid in ("0", "1"):
+            for command in (["train", *words(TRAINS)], ["eval", "--checkpoint", "x", "--data", "y"]):
+                done = self.with_environment({"SLURM_PROCID": procid, "SLURM_NTASKS": "2"}, *command)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertRegex(done.stderr, "rondo: 2 tasks, but MPI sees 1: .*srun --mpi=pmix")
+        self.assertFalse((self.folder / "run").exists())
+        batch = {"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "SLURM_JOB_ID": "7"}
+        self.assertEqual(self.with_environment(batch, "train", *words(TRAINS)).returncode, 0)
+
+    def test_a_path_may_begin_at_home_and_has_names_that_file_systems_take(self):
+        done = self.with_environment({"HOME": str(self.folder / "home")}, "prepare", "--input",
+                                     "text.txt", "--output=~/out")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertRegex(done.stderr, "--output .*/home/out: the folder .*/home does not exist")
+        long = "x" * 300
+        for arguments in (["prepare", "--input", "text.txt", "--output", f"{long}/out"],
+                          ["inspect", f"{long}.h5"], ["train", f"log.dir={long}"],
+                          ["convert", "--from", f"hf:{long}", "--to", "x.h5"]):
+            self.refuses(arguments, [r"a name in the path has 30\d bytes"])
+
+    def test_the_benchmarks_are_found_from_the_program_or_named(self):
+        moved = self.folder / "moved"
+        shutil.copy(self.program, moved)
+        done = subprocess.run([moved, "bench", "compare"], capture_output=True, text=True,
+                              env=rondo_runs.ENVIRONMENT)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertRegex(done.stderr, r"benchmarks/run\.sh above .*moved; set RONDO_SOURCE")
+        done = subprocess.run([moved, "bench", "gradients", "--help"], capture_output=True, text=True,
+                              env=rondo_runs.ENVIRONMENT | {"RONDO_SOURCE": str(self.folder)})
+        self.assertRegex(done.stderr, "RONDO_SOURCE = ")
 
     def test_ranks_answer_with_one_voice(self):
         for arguments in (["train", "--foo"], ["eval", "--foo"], ["trian"], ["train", "--cfg", "a"],

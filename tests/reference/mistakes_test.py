@@ -215,6 +215,43 @@ class FirstSteps(WithCorpus):
         for name in kept:
             self.assertIn(f"sweep/{name}  step 2", printed)
 
+    def sweep(self, *arguments, code=0):
+        settings = {key: value for key, value in TRAINS.items() if key != "log.dir"}
+        done = self.run_rondo("train", "--multirun", *words(settings), *arguments)
+        self.assertEqual(done.returncode, code, f"{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    def test_every_sweep_has_a_folder_of_its_own_and_goes_on_in_it(self):
+        self.sweep("train.seed=0,1")
+        before = self.files()
+        printed = self.sweep("optimizer.lr=1e-3,1e-2")
+        self.assertIn("multirun/1/1  step 2  loss", printed)
+        kept = self.files()
+        self.assertEqual({path: kept[path] for path in before}, before)
+        self.assertIn("multirun/0/1  step 2  was done before", self.sweep("train.seed=0,1"))
+        self.rondo("train", "--multirun", *words(TRAINS), "train.seed=0,1")
+        self.refuses(["train", "--multirun", *words(TRAINS), "train.seed=1,2"],
+                     [r'log\.dir = "run" holds another sweep', "multirun/"])
+
+    def test_a_run_of_a_sweep_that_fails_does_not_stop_the_rest(self):
+        printed = self.sweep("optimizer.lr=1e-3,1e38,2e-3", "train.steps=4", "optimizer.warmup=0",
+                             code=1)
+        self.assertRegex(printed, r"multirun/0/0  step 4  loss")
+        self.assertRegex(printed, r"multirun/0/1  failed .*optimizer\.lr=1e38")
+        self.assertRegex(printed, r"multirun/0/2  step 4  loss")
+
+    def test_a_folder_used_again_keeps_its_config_and_takes_no_values_in_vain(self):
+        self.rondo("train", *words(TRAINS))
+        self.refuses(["train", *words(TRAINS | {"optimizer.lr": 1, "train.seed": 9})],
+                     ["step 2 of 2", r"optimizer\.lr .* -> 1", r"train\.seed 0 -> 9", r"log\.dir"])
+        first = (self.folder / "run" / "config.toml").read_text()
+        self.rondo("train", *words(TRAINS | {"log.every": 1}))
+        self.assertEqual((self.folder / "run" / "config.toml").read_text(), first)
+        printed = self.rondo("train", *words(TRAINS | {"train.steps": 4}))
+        self.assertRegex(printed, r"warning: the rate of step 3 is \S+; .* \S+ \(\S+ at step 2\)")
+        self.assertEqual((self.folder / "run" / "config-until-00000002.toml").read_text(), first)
+        self.assertIn("\nsteps = 4\n", (self.folder / "run" / "config.toml").read_text())
+
     def test_evaluation_and_inspection_speak_json(self):
         metrics = self.train("run", TRAINS | {"data.validation_path": "corpus",
                                               "train.eval_batches": 100})

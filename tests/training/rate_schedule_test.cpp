@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <numbers>
+
 #include "base/user_error.h"
 
 namespace rondo {
@@ -23,6 +26,22 @@ TEST(RateSchedule, WarmsUpLinearlyAndThenFollowsItsShape) {
 
 TEST(RateSchedule, WithoutWarmUpStartsAtThePlainRate) {
   EXPECT_DOUBLE_EQ((RateSchedule{.schedule = "constant", .lr = 1e-3, .warmup = 0}).at(1), 1e-3);
+}
+
+TEST(RateSchedule, TheLastStepStillTrainsWhereTheRateFallsToNothing) {
+  RateSchedule rate{.lr = 1.0, .warmup = 0, .min_ratio = 0.0, .steps = 9};
+  for (const char* schedule : {"cosine", "trapezoid"}) {
+    rate.schedule = schedule;
+    EXPECT_NEAR(rate.at(10), 0.0, 1e-15) << schedule;
+    EXPECT_GT(rate.at(9), 0.01) << schedule;
+    EXPECT_LT(rate.at(9), rate.at(8)) << schedule;
+  }
+  rate.schedule = "cosine";
+  EXPECT_NEAR(rate.at(9), 0.5 * (1.0 + std::cos(0.9 * std::numbers::pi)), 1e-15);
+  for (const int64_t steps : {1, 2}) {
+    rate.steps = steps;
+    EXPECT_GT(rate.at(steps), 0.0) << steps;
+  }
 }
 
 TEST(RateSchedule, RefusesAnUnknownShape) {

@@ -187,6 +187,23 @@ TEST(Compose, AnUnknownOptionListsTheOptionsAndTheNearest) {
                 ":1: defaults lists \"group/option\", such as \"model/llama_tiny\", not \"small\"");
 }
 
+TEST(Compose, TwoOptionsOfOneGroupAmongTheDefaultsAreRefused) {
+  const ConfigFolder folder = two_groups();
+  folder.write("rondo.toml", "defaults = [\"model/small\", \"run/short\", \"model/wide\"]\n");
+  EXPECT_EQ(error_of([&] { config_of(folder); }),
+            folder.path("rondo.toml") +
+                ":1: defaults lists two options of the group model: small and wide; keep one");
+}
+
+TEST(Compose, AFarKeyIsRefusedWithoutASuggestion) {
+  const ConfigFolder folder = two_groups();
+  for (const char* text : {"elephant=3", "zoo.elephant=3"}) {
+    const std::string message = error_of([&] { config_of(folder, {text}); });
+    EXPECT_EQ(message.find("did you mean"), std::string::npos) << message;
+    EXPECT_NE(message.find("--help-config"), std::string::npos) << message;
+  }
+}
+
 TEST(Compose, ASyntaxErrorIsPlacedByLineAndColumn) {
   const ConfigFolder folder = two_groups();
   folder.write("run/short.toml", "[train]\nsteps = = 3\n");

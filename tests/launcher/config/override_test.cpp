@@ -4,8 +4,8 @@
 
 #include <set>
 
+#include "base/nearest.h"
 #include "launcher/config/compose.h"
-#include "launcher/config/nearest.h"
 #include "tests/launcher/config/config_test_folder.h"
 
 namespace rondo {
@@ -82,6 +82,19 @@ TEST(Nearest, FindsARightNameInAWrongTableButPrefersTheWholeKey) {
   EXPECT_EQ(nearest("9", {"0", "10"}), "10") << "numbers by difference";
   EXPECT_EQ(nearest("fp16", {"float32", "float64", "bfloat16"}), "bfloat16");
   EXPECT_EQ(nearest("float", {"boat", "mean"}), "boat") << "no candidate of another program's";
+}
+
+TEST(Nearest, AFarWordIsNoSuggestion) {
+  const std::vector<std::string> keys = {"train.steps", "optimizer.lr", "log.dir"};
+  EXPECT_EQ(near("elephant", keys), std::nullopt);
+  EXPECT_EQ(near("x", {"y", "cycle"}), std::nullopt);
+  EXPECT_EQ(near("train.step", keys), "train.steps");
+  EXPECT_EQ(near("run.steps", keys), "train.steps");
+  EXPECT_EQ(near("optim", {"optimizer", "model"}), "optimizer") << "a beginning";
+  EXPECT_EQ(near("fp16", {"float32", "bfloat16"}), "bfloat16");
+  EXPECT_EQ(did_you_mean("elephant", keys), "");
+  EXPECT_EQ(choice_among("elephant", {"sum", "mean"}), "possible: sum, mean");
+  EXPECT_EQ(choice_among("summ", {"sum", "mean"}), "did you mean sum? possible: sum, mean");
 }
 
 TEST(Multirun, TheLastOverrideVariesFastest) {

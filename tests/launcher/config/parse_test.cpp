@@ -1,4 +1,7 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <cstdlib>
 
 #include "launcher/config/compose.h"
 #include "launcher/config/config.h"
@@ -208,6 +211,43 @@ TEST(ParseConfig, TheLaterOfTwoFilesThatClashIsNamed) {
                   {"run/odd.toml", "[model]\nheads = 3\n"}});
   const std::string message = error_of([&] { parse_config(compose(folder.path(), {})); });
   EXPECT_EQ(message.rfind(folder.path("run/odd.toml") + ":2: model.heads = 3", 0), 0u) << message;
+}
+
+TEST(ParseConfig, ABareWordIsTextWhereAKeyTakesText) {
+  for (const char* word : {"2024", "1e3", "1_000", "007", "true", "0x10", "-1", "+1"}) {
+    EXPECT_EQ(parse({fmt::format("log.dir={}", word)}).log.dir, word);
+    EXPECT_EQ(parse({fmt::format("data.blend=[{},1.0]", word)}).data.blend[0].path, word);
+  }
+  EXPECT_EQ(parse({"log.dir='2024'"}).log.dir, "2024");
+  const ConfigFolder folder({{"rondo.toml", small_model + "[log]\ndir = 2024\n"}});
+  EXPECT_NE(error_of([&] { parse_config(compose(folder.path(), {})); }).find("\"quotes\""),
+            std::string::npos)
+      << "a file says what it means";
+  EXPECT_EQ(parse({"distributed.zero=+1"}).distributed.zero, 1) << "a number stays one";
+}
+
+TEST(ParseConfig, PathsMayBeginAtHomeAndHaveNamesThatFileSystemsTake) {
+  const std::string home = std::getenv("HOME");
+  EXPECT_EQ(parse({"log.dir=~/x"}).log.dir, home + "/x");
+  EXPECT_EQ(parse({"checkpoint.dir=~"}).checkpoint.dir, home);
+  EXPECT_EQ(parse({"train.init=./~/x"}).train.init, "./~/x");
+  EXPECT_EQ(parse({"data.blend=[~/a,1.0]"}).data.blend[0].path, home + "/a");
+  EXPECT_NE(refusal({"data.path=~nobody/x"}).find("./~nobody"), std::string::npos);
+  const std::string name(300, 'x');
+  for (const char* key : {"log.dir", "checkpoint.dir", "train.init", "data.validation_path"}) {
+    const std::string message = refusal({fmt::format("{}=a/{}/b", key, name)});
+    EXPECT_NE(message.find("has 300 bytes"), std::string::npos) << message;
+  }
+  std::string deep;
+  for (int i = 0; i < 30; ++i) deep += std::string(150, 'x') + "/";
+  EXPECT_NE(refusal({"log.dir=" + deep}).find("the path has 4530 bytes"), std::string::npos);
+}
+
+TEST(ParseConfig, AWrongTypeIsAnsweredWithWhatTheKeyIsAndTakes) {
+  const std::string message = refusal({"train.steps=many"});
+  EXPECT_NE(message.find("expected an integer, at least 1 (Updates of the whole run"),
+            std::string::npos)
+      << message;
 }
 
 TEST(ParseConfig, ASharingMapThatDoesNotExistIsPlaced) {

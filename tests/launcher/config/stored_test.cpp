@@ -101,5 +101,57 @@ TEST(ChangedKeys, NamesWhatAResumedRunDoesDifferently) {
       << "where things go, and the model, which is checked elsewhere";
 }
 
+/// The config of a run of 4 steps, and what becomes of its checkpoint under other values.
+struct Resumed {
+  std::vector<std::string> base = {"train.steps=4", "optimizer.lr=1e-3", "optimizer.warmup=0",
+                                   "optimizer.min_ratio=0.1"};
+  Config of(const std::vector<std::string>& overrides) const {
+    std::vector<std::string> all = base;
+    all.insert(all.end(), overrides.begin(), overrides.end());
+    return parse_config(compose(folder().path(), all));
+  }
+  std::string stored() const { return to_toml(of({})); }
+};
+
+TEST(CheckChangesCount, ARunThatIsOverTakesNoOtherValues) {
+  const Resumed run;
+  EXPECT_NO_THROW(check_changes_count(run.of({}), run.stored(), 4, "f.h5"));
+  EXPECT_NO_THROW(check_changes_count(run.of({"log.every=1"}), run.stored(), 4, "f.h5"));
+  const std::string message = error_of([&] {
+    check_changes_count(run.of({"optimizer.lr=1", "train.seed=9"}), run.stored(), 4, "f.h5");
+  });
+  for (const char* part : {"f.h5", "train.seed 0 -> 9", "optimizer.lr 0.001 -> 1.0", "log.dir"}) {
+    EXPECT_NE(message.find(part), std::string::npos) << part << "\n" << message;
+  }
+  EXPECT_NO_THROW(
+      check_changes_count(run.of({"train.steps=5", "optimizer.lr=1"}), run.stored(), 4, "f.h5"));
+}
+
+TEST(CheckChangesCount, AResumedRunRefusesWhatDecidesNothingAnyMore) {
+  const Resumed run;
+  const auto check = [&](const std::vector<std::string>& overrides) {
+    check_changes_count(run.of(overrides), run.stored(), 2, "f.h5");
+  };
+  EXPECT_NO_THROW(check({"train.seed=9"})) << "the order of samples";
+  EXPECT_NE(error_of([&] {
+              check({"train.seed=9", "data.shuffle=false"});
+            }).find("train.seed"),
+            std::string::npos);
+  EXPECT_NO_THROW(check({"optimizer.warmup=3"}));
+  EXPECT_NE(error_of([&] {
+              check({"optimizer.schedule=constant", "optimizer.min_ratio=0.5"});
+            }).find("optimizer.min_ratio 0.1 -> 0.5"),
+            std::string::npos);
+}
+
+TEST(RateJump, ALongerCosineIsToldWithBothRates) {
+  const Resumed run;
+  EXPECT_EQ(rate_jump(run.of({}), run.stored(), 2), "");
+  EXPECT_EQ(rate_jump(run.of({"train.steps=4", "train.seed=2"}), run.stored(), 2), "");
+  const std::string line = rate_jump(run.of({"train.steps=40"}), run.stored(), 4);
+  EXPECT_EQ(line.rfind("warning: the rate of step 5 is 0.0009", 0), 0u) << line;
+  EXPECT_NE(line.find("would be 0.0001 (0.0001 at step 4)"), std::string::npos) << line;
+}
+
 }  // namespace
 }  // namespace rondo

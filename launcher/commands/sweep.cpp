@@ -1,0 +1,61 @@
+#include "launcher/commands/sweep.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "base/partial_file.h"
+#include "base/user_error.h"
+
+namespace rondo {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A line of overrides for each run.
+std::string identity_file(const std::string& folder) { return folder + "/sweep.txt"; }
+
+std::string identity(const SweepRuns& runs) {
+  std::string text;
+  for (const std::vector<std::string>& run : runs) text += fmt::format("{}\n", fmt::join(run, " "));
+  return text;
+}
+
+/// Empty where no sweep has claimed the folder.
+std::string owner(const std::string& folder) {
+  std::ifstream file(identity_file(folder));
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+std::string numbered_sweep_folder(const std::string& below, const SweepRuns& runs) {
+  for (int number = 0;; ++number) {
+    std::string folder = fmt::format("{}/{}", below, number);
+    if (!fs::exists(folder) || owner(folder) == identity(runs)) return folder;
+  }
+}
+
+void check_sweep_folder(const std::string& folder, const SweepRuns& runs) {
+  const std::string other = owner(folder);
+  if (other.empty() || other == identity(runs)) return;
+  throw UserError(
+      fmt::format("log.dir = \"{}\" holds another sweep, whose first run is '{}'; choose another "
+                  "log.dir, or leave it out for a new folder below multirun/",
+                  folder, other.substr(0, other.find('\n'))));
+}
+
+void claim_sweep_folder(const std::string& folder, const SweepRuns& runs) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) {
+    throw UserError(fmt::format("cannot make the folder {}: {}; choose another with log.dir",
+                                folder, error.message()));
+  }
+  if (owner(folder) != identity(runs)) write_whole(identity_file(folder), identity(runs));
+}
+
+}  // namespace rondo

@@ -1,0 +1,22 @@
+// The folders and the table of `rondo train --multirun`.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace rondo {
+
+/// The overrides of each run.
+using SweepRuns = std::vector<std::vector<std::string>>;
+
+/// A free folder `below`/0, `below`/1, …, or the one that this very sweep has already: the same
+/// command goes on where it stopped, another one begins beside it.
+std::string numbered_sweep_folder(const std::string& below, const SweepRuns& runs);
+
+/// Throws UserError when `folder` holds the runs of another sweep.
+void check_sweep_folder(const std::string& folder, const SweepRuns& runs);
+
+/// Makes `folder` and writes down there whose it is. Throws UserError where it cannot.
+void claim_sweep_folder(const std::string& folder, const SweepRuns& runs);
+
+}  // namespace rondo
