@@ -44,8 +44,7 @@ struct ConvertWords {
   int64_t rank = 0;
 };
 
-std::vector<Option> convert_options(ConvertWords& words, ConvertOptions& options,
-                                    bool& dry_run) {
+std::vector<Option> convert_options(ConvertWords& words, ConvertOptions& options, bool& dry_run) {
   return {
       {"--from",
        &options.from,

@@ -35,7 +35,8 @@ std::vector<ConfigField> model_table() {
           {"window", &ModelSpec::window, at_least(0), "tokens",
            "Positions that a layer with a sliding window sees, its own included. 0: all."},
           {"window_layers", &ModelSpec::window_layers, anything(), "",
-           "Which layers have the window: all, from:k, or a pattern such as wwf."},
+           "Which layers have the window: all, from:K, or a repeated pattern of s (slides) and f "
+           "(full)."},
           {"pass_norm", &ModelSpec::pass_norm, one_of({"none", "shared", "own"}), "",
            "A norm after every pass over the recurring layers, unless the final norm follows at "
            "once: with the final norm's weights (shared), or one for each pass (own)."},
