@@ -21,14 +21,6 @@ std::vector<int> executed_layers(const Recurrence& all, int passes) {
   return layers;
 }
 
-SharingMap map_of(const SharingMap& whole, const std::vector<int>& layers) {
-  SharingMap map;
-  for (Slot slot : all_slots) {
-    for (int layer : layers) map.of(slot).push_back(whole.id(slot, layer));
-  }
-  return map;
-}
-
 /// The plan's chunks without the layers that are left out, and without the chunks that nothing is
 /// left of; but the head stays on its rank.
 Placement shortened(const Placement& whole, const std::vector<int>& layers) {
@@ -90,8 +82,7 @@ std::vector<ChunkCost> durations(const Placement& placement) {
 }  // namespace
 
 StepPlan whole_step(const Plan& plan, const ModelParts& model) {
-  StepPlan step{.map = model.map,
-                .placement = plan.placement(),
+  StepPlan step{.placement = plan.placement(),
                 .groups = plan.groups,
                 .reduced_groups = plan.reduced_groups,
                 .program = plan.program};
@@ -112,7 +103,6 @@ StepPlan step_of(const Plan& plan, const ModelParts& model, const StepDepth& dep
   }
   StepPlan step{.layers = executed_layers(*all, depth.passes)};
   ModelParts part = model;
-  part.map = step.map = map_of(model.map, step.layers);
   part.layers = step.layers;
   step.placement = shortened(plan.placement(), step.layers);
   if (depth.trained_passes > 0 && depth.trained_passes < depth.passes) {

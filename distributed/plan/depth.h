@@ -19,7 +19,6 @@ struct StepDepth {
 /// What a step executes.
 struct StepPlan {
   std::vector<int> layers = {};          ///< of the whole model
-  SharingMap map = {};                   ///< of these
   Placement placement = {};              ///< of these, on the ranks of the plan
   std::vector<BufferGroup> groups = {};  ///< the plan's, with the chunks of this placement
   std::vector<int> reduced_groups = {};  ///< what Op::reduce counts

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "model/definition/families.h"
+#include "model/definition/model_definition.h"
 
 namespace rondo {
 
@@ -47,17 +48,27 @@ std::vector<int> share_cuts(const Placement& placement, Chunk middle, int depth,
   return cuts;
 }
 
+namespace {
+
+/// The definition as far as it decides which components there are between the ends of the model.
+ModelDefinition middle_of(const ModelParts& model) {
+  ModelDefinition middle{
+      .sharing = model.map, .relaxation_rank = model.adapters ? 1 : 0, .executed = model.layers};
+  middle.spec.pass_norm = model.pass_norm;
+  middle.spec.pass_encoding = model.pass_encoding;
+  middle.spec.branch_scales = model.branch_scales;
+  return middle;
+}
+
+}  // namespace
+
 std::vector<std::string> components_of(const ModelParts& model, Chunk chunk) {
   std::set<std::string> found;
+  const ModelDefinition middle = middle_of(model);
   for (int half = chunk.begin; half < chunk.end; ++half) {
-    const int layer = half / 2;
-    const auto slots = half % 2 == 0 ? std::array{Slot::attention_norm, Slot::attention}
-                                     : std::array{Slot::feed_forward_norm, Slot::feed_forward};
-    for (Slot slot : slots) {
-      found.insert(fmt::format("{}/{}", slot.name, model.map.id(slot, layer)));
+    for (const Component& component : components_of(middle, half)) {
+      found.insert(to_string(component));
     }
-    const int own = model.layers.empty() ? layer : model.layers[static_cast<size_t>(layer)];
-    if (model.adapters) found.insert(fmt::format("adapters/{}/{}", own, slots[1].name));
   }
   if (chunk.embeds) {
     found.insert("embedding");
@@ -71,21 +82,23 @@ std::vector<std::string> components_of(const ModelParts& model, Chunk chunk) {
 }
 
 ModelParts parts_of(const ModelSpec& model, const SharingMap& map, int64_t relaxation_rank) {
-  return {map, model.tie_embeddings, relaxation_rank > 0, !block_parts(model).rotary,
-          block_parts(model).parallel_residual};
+  return {.map = map,
+          .tied_embeddings = model.tie_embeddings,
+          .adapters = relaxation_rank > 0,
+          .learned_positions = !block_parts(model).rotary,
+          .whole_layers = block_parts(model).parallel_residual,
+          .pass_norm = model.pass_norm,
+          .pass_encoding = model.pass_encoding,
+          .branch_scales = model.branch_scales};
 }
 
 std::vector<std::string> all_components(const ModelParts& model) {
   std::vector<std::string> list = {"embedding"};
   if (model.learned_positions) list.push_back("positions");
-  for (Slot slot : all_slots) {
-    const std::set<int> ids(model.map.of(slot).begin(), model.map.of(slot).end());
-    for (int id : ids) list.push_back(fmt::format("{}/{}", slot.name, id));
-  }
-  for (int layer = 0; model.adapters && layer < model.map.depth(); ++layer) {
-    for (Slot slot : {Slot::attention, Slot::feed_forward}) {
-      list.push_back(fmt::format("adapters/{}/{}", layer, slot.name));
-    }
+  for (const Component& component : components(middle_of(model))) {
+    const bool within = component.kind != Kind::embedding && component.kind != Kind::positions &&
+                        component.kind != Kind::final_norm && component.kind != Kind::head;
+    if (within) list.push_back(to_string(component));
   }
   list.push_back("final_norm");
   if (!model.tied_embeddings) list.push_back("head");

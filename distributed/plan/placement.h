@@ -27,7 +27,11 @@ struct ModelParts {
   bool adapters = false;           ///< every layer ℓ has `adapters/<ℓ>/<slot>`
   bool learned_positions = false;  ///< there is a component `positions`, beside the embedding
   bool whole_layers = false;       ///< a parallel residual: no cut between the halves of a layer
-  std::vector<int> layers = {};    ///< whose adapters the map's layers use; empty: their own
+  std::vector<int> layers = {};    ///< of the map, that are executed; empty: all
+  /// What the halves of a layer read besides their slots: see ModelSpec.
+  std::string pass_norm = "none";
+  bool pass_encoding = false;
+  bool branch_scales = false;
 };
 
 ModelParts parts_of(const ModelSpec& model, const SharingMap& map, int64_t relaxation_rank);

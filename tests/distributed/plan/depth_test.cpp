@@ -54,7 +54,6 @@ Plan plan_of(const Workload& work, const std::string& route, int pipeline, int r
 
 /// Every component that some chunk of the rank uses, without those that only others use.
 std::set<std::string> used_on(const StepPlan& step, ModelParts parts, int rank) {
-  parts.map = step.map;
   parts.layers = step.layers;
   std::set<std::string> used;
   for (int k : step.placement.chunks_of(rank)) {
