@@ -89,7 +89,7 @@ int main(int count, char** words) {
     return 2;
   } catch (const std::exception& error) {
     const std::string text = error.what();  // LibTorch adds a stack trace after the first line
-    std::cerr << "rondo: " << text.substr(0, text.find('\n')) << "\n";
+    if (!text.empty()) std::cerr << "rondo: " << text.substr(0, text.find('\n')) << "\n";
     return 1;
   }
 }

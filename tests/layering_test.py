@@ -26,11 +26,8 @@ MAY_INCLUDE = {
     "checkpoint/format/": ["checkpoint/format/", "model/", "base/"],
     "checkpoint/huggingface/": ["checkpoint/huggingface/", "checkpoint/format/", "model/", "base/"],
     "checkpoint/conversion/": ["checkpoint/", "model/", "base/"],
-    # The trainer reads the typed config and writes the log; both are to become values of its own.
     "training/": [
         "training/",
-        "launcher/config/",
-        "launcher/reports/",
         "checkpoint/format/",
         "data/",
         "distributed/",
@@ -49,7 +46,9 @@ MAY_INCLUDE = {
     ],
     "launcher/reports/": [
         "launcher/reports/",
-        "launcher/config/",
+        "training/config.h",
+        "training/run_report.h",
+        "training/step_metrics.h",
         "distributed/plan/",
         "distributed/comm/",
         "model/definition/",

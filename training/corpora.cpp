@@ -1,7 +1,6 @@
 #include "training/corpora.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,8 +11,6 @@
 #include "base/user_error.h"
 #include "data/prepare.h"
 #include "distributed/comm/agree.h"
-#include "launcher/config/stored.h"
-#include "launcher/reports/progress.h"
 
 namespace rondo {
 
@@ -89,7 +86,8 @@ Corpora open_corpora(const Config& config) {
   return result;
 }
 
-void check_tokens(const std::vector<IndexedDataset>& corpora, int64_t vocab, Communicator& host) {
+void check_tokens(const std::vector<IndexedDataset>& corpora, int64_t vocab, Communicator& host,
+                  const std::function<void(const std::string&)>& show) {
   constexpr int64_t tokens_at_once = int64_t{1} << 24;  // of a rank
   for (const IndexedDataset& data : corpora) {
     check_same_text(host, "corpus", fmt::format("{} {}", data.prefix(), data.tokens()));
@@ -106,21 +104,19 @@ void check_tokens(const std::vector<IndexedDataset>& corpora, int64_t vocab, Com
                                data.prefix(), data.prefix())
                 << std::flush;
     }
-    StatusLine line(std::cerr, host.rank() == 0 ? terminal_width(STDERR_FILENO) : 0);
     for (int64_t begin = 0; begin < data.tokens(); begin += step) {
       const int64_t own = begin + host.rank() * tokens_at_once;
       agree(host, [&] { data.check_vocab(TokenRange{own, own + tokens_at_once}, vocab); });
-      line.rewrite(fmt::format("{}: {} of {} tokens", data.prefix(),
-                               std::min(begin + step, data.tokens()), data.tokens()));
+      show(fmt::format("{}: {} of {} tokens", data.prefix(), std::min(begin + step, data.tokens()),
+                       data.tokens()));
     }
-    line.rewrite("");
+    show("");
   }
 }
 
-DataPosition stored_position(const CheckpointHeader& header, const SampleSource& now,
-                             const std::string& file) {
+DataPosition stored_position(const CheckpointHeader& header, const Config& then,
+                             const SampleSource& now, const std::string& file) {
   if (header.samples) return position_from_json(header.position, file);
-  const Config then = reading_in(header.config);
   DataPhase phase{then.data.sequence, then.data.shuffle, then.train.seed, then.data.validation, {}};
   std::vector<BlendEntry> entries = then.data.blend;
   if (!then.data.path.empty()) entries.insert(entries.begin(), {then.data.path, 1.0});

@@ -1,6 +1,7 @@
 // Opens the tokens that a config names.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,7 +9,7 @@
 #include "checkpoint/format/checkpoint.h"
 #include "data/dataset/batches.h"
 #include "distributed/comm/communicator.h"
-#include "launcher/config/config.h"
+#include "training/config.h"
 
 namespace rondo {
 
@@ -35,14 +36,16 @@ Corpora open_corpora(const Config& config);
 /// Looks through the tokens of `corpora` for one outside the vocabulary, where PREFIX.json does not
 /// vouch for them (SampleSource finds what it vouches for wrongly). Each rank reads a part, a few
 /// seconds at a time, so that none waits for another beyond the deadline of a collective.
-/// Collective; throws AgreedError.
-void check_tokens(const std::vector<IndexedDataset>& corpora, int64_t vocab, Communicator& host);
+/// `show` takes a line of progress in place of the one before, on every rank. Collective; throws
+/// AgreedError.
+void check_tokens(const std::vector<IndexedDataset>& corpora, int64_t vocab, Communicator& host,
+                  const std::function<void(const std::string&)>& show);
 
 /// Where the run that saved `header` stopped reading. A file that does not tell is taken to be of a
-/// run that never changed its batch or data. `now` is what goes on. Throws UserError, which names
-/// `file`.
-DataPosition stored_position(const CheckpointHeader& header, const SampleSource& now,
-                             const std::string& file);
+/// run that never changed its batch or data, as its config `then` says. `now` is what goes on.
+/// Throws UserError, which names `file`.
+DataPosition stored_position(const CheckpointHeader& header, const Config& then,
+                             const SampleSource& now, const std::string& file);
 
 /// How many of the held-out samples of each corpus to measure: all, or `most` in all, by weight as
 /// far as each has so many.

@@ -3,13 +3,13 @@
 
 #include <torch/torch.h>
 
-#include <memory>
-
 #include "checkpoint/format/checkpoint_reader.h"
-#include "launcher/config/config.h"
 #include "model/stage.h"
 
 namespace rondo {
+
+/// Throws UserError where the file's model learned fewer than `sequence` positions.
+void check_positions(const CheckpointReader& reader, int64_t sequence);
 
 class FrozenModel {
  public:
@@ -26,15 +26,5 @@ class FrozenModel {
   ComponentStore store_;
   Stage stage_;
 };
-
-/// Throws UserError where `train.distill` names no model that could teach one of `student`'s
-/// vocabulary. Returns the number of the teacher's parameters, 0 without one.
-int64_t check_teacher(const Config& config, const ModelSpec& student);
-
-/// What the model of `train.distill` says of each microbatch; null without one.
-Teach load_teacher(const Config& config, torch::Device device);
-
-/// Forward floating-point operations that the teacher adds to each token; 0 without one.
-double teacher_flops_per_token(const Config& config);
 
 }  // namespace rondo

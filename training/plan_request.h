@@ -2,8 +2,8 @@
 #pragma once
 
 #include "distributed/plan/search.h"
-#include "launcher/config/config.h"
 #include "model/definition/model_definition.h"
+#include "training/config.h"
 
 namespace rondo {
 

@@ -1,28 +1,31 @@
-// The folder of one run: made, checked and locked before the first step.
+// The folders of one run: made, checked and locked before the first step.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
-#include "launcher/config/config.h"
+#include "base/folder_lock.h"
+#include "training/config.h"
 
 namespace rondo {
 
-/// Makes the run's folders, keeps the resolved config there and holds a lock on them, so that two
-/// runs never write into one. On one rank of a job.
+/// Makes the run's folders, keeps the resolved config there and holds a lock on each, so that two
+/// runs never write into one, neither at once nor, into a folder of checkpoints, after each other.
+/// On one rank of a job.
 class RunFolder {
  public:
-  /// Throws UserError where a folder cannot be made or written, or another run holds it.
-  /// `resumed`: the step that the run goes on from. The config of the steps up to there stays:
-  /// under its name when none is left to do, else as config-until-STEP.toml where the new one
-  /// differs.
-  explicit RunFolder(const Config& config, std::optional<int64_t> resumed = {});
-  ~RunFolder();
-  RunFolder(const RunFolder&) = delete;
-  RunFolder& operator=(const RunFolder&) = delete;
+  /// `config_text` is the config as TOML; `resumed`: the step that the run goes on from. The config
+  /// of the steps up to there stays: under its name when none is left to do, else as
+  /// config-until-STEP.toml where the new one differs. Throws UserError where a folder cannot be
+  /// made or written, another run holds it, or its checkpoints are another run's. What it made
+  /// itself is gone then.
+  RunFolder(const Config& config, const std::string& config_text,
+            std::optional<int64_t> resumed = {});
 
  private:
-  int lock_ = -1;
+  std::vector<FolderLock> locks_;
 };
 
 }  // namespace rondo

@@ -15,28 +15,24 @@
 #include "checkpoint/format/checkpoint.h"
 #include "checkpoint/format/model_json.h"
 #include "distributed/comm/agree.h"
-#include "launcher/config/stored.h"
 
 namespace rondo {
 namespace {
 
 /// Opens the file that the user named with `key`.
-CheckpointReader open_named(const std::string& key, const std::string& file) {
+OpenCheckpoint open_named(const std::string& key, const std::string& file) {
   try {
-    return CheckpointReader(file);
+    return std::make_shared<const CheckpointReader>(file);
   } catch (const UserError& error) {
     throw UserError(fmt::format("{} = \"{}\": {}", key, file, error.what()));
   }
 }
 
-CheckpointReader open_resumed(const Config& config, const std::string& file) {
+/// Null where `checkpoint.resume` names no file.
+OpenCheckpoint open_resumed(const Config& config) {
   const std::string& wanted = config.checkpoint.resume;
-  if (wanted == "auto") return CheckpointReader(file);
-  if (!std::filesystem::exists(file) && !file.ends_with(".h5")) {
-    throw UserError(fmt::format("checkpoint.resume = \"{}\": {}, a checkpoint's file", wanted,
-                                choice_among(wanted, {"auto", "never"})));
-  }
-  return open_named("checkpoint.resume", file);
+  if (wanted == "auto" || wanted == "never") return nullptr;
+  return open_named("checkpoint.resume", wanted);
 }
 
 void check_has_optimizer(const CheckpointReader& reader) {
@@ -63,26 +59,19 @@ void check_own(const CheckpointReader& reader, const std::string& folder) {
   check_has_optimizer(reader);
 }
 
-ModelDefinition model_in(const CheckpointReader& reader, const Config& config) {
-  const CheckpointHeader& header = reader.header();
-  check_parameters(reader, parameters(header.model));
+Start start_from(const OpenCheckpoint& reader, const Config& config, bool resume) {
+  const CheckpointHeader& header = reader->header();
+  check_parameters(*reader, parameters(header.model));
   ModelDefinition model = header.model;
   model.gradient = config.gradient;
-  return model;
-}
-
-Start start_from(const CheckpointReader& reader, const Config& config, bool resume) {
-  return {model_in(reader, config), reader.file(),          resume,
-          reader.header().step,     reader.header().config, reader.header().tokenizer,
-          reader.header().hf_files};
-}
-
-std::optional<std::string> file_to_resume(const Config& config, int64_t damaged) {
-  if (config.checkpoint.resume == "never") return std::nullopt;
-  if (config.checkpoint.resume != "auto") return config.checkpoint.resume;
-  const std::vector<std::string> files = list_checkpoints(checkpoint_dir(config));
-  const auto place = static_cast<size_t>(damaged);
-  return place < files.size() ? std::optional(files[place]) : std::nullopt;
+  return {.model = model,
+          .reader = reader,
+          .file = reader->file(),
+          .resume = resume,
+          .step = header.step,
+          .config = header.config,
+          .tokenizer = header.tokenizer,
+          .hf_files = header.hf_files};
 }
 
 /// With any other choice than the newest file, that file would win over this run's own later on.
@@ -94,21 +83,6 @@ void check_nothing_newer(const Config& config, int64_t step) {
       "checkpoint.resume = \"{}\": {} holds {} of an earlier run, which a later one would take for "
       "its own; choose another log.dir, or move that checkpoint away",
       config.checkpoint.resume, checkpoint_dir(config), *newest));
-}
-
-/// A run that is resumed reads no `train.init`: with another file there it would go on with what
-/// the user does not mean.
-void check_same_init(const Config& config, const Start& start) {
-  const std::string& wanted = config.train.init;
-  const std::string before = init_in(start.config);
-  std::error_code absent;
-  if (wanted.empty() || wanted == before || std::filesystem::equivalent(wanted, before, absent)) {
-    return;
-  }
-  throw UserError(fmt::format(
-      "train.init = \"{}\", but {} is of a run that began {}; choose another log.dir to start from "
-      "{}, or give the run's own train.init to go on with it",
-      wanted, start.file, before.empty() ? "without one" : "from " + before, wanted));
 }
 
 /// "hidden 64, not 32": what the file has, and what the config asks for.
@@ -164,47 +138,53 @@ void say_passed_over(const UserError& error) {
   if (!line.empty()) std::cerr << "rondo: passes over a damaged checkpoint: " << line << "\n";
 }
 
-int64_t count_damaged(const Config& config, int64_t damaged, Communicator& host) {
-  if (config.checkpoint.resume != "auto") return 0;
-  const std::string folder = checkpoint_dir(config);
-  const std::vector<std::string> files = list_checkpoints(folder);
+std::vector<std::string> files_to_resume(const Config& config, Communicator& host) {
+  if (config.checkpoint.resume != "auto") return {};
+  const std::vector<std::string> files = list_checkpoints(checkpoint_dir(config));
   check_same_text(host, "list of checkpoints", fmt::format("{}", fmt::join(files, "\n")));
-  for (; damaged < static_cast<int64_t>(files.size()); ++damaged) {
+  return files;
+}
+
+OpenCheckpoint open_first_usable(std::vector<std::string>& files, const Config& config,
+                                 Communicator& host) {
+  const std::string folder = checkpoint_dir(config);
+  for (; !files.empty(); files.erase(files.begin())) {
+    OpenCheckpoint reader;
     bool newer = false;
     try {
       agree(host, [&] {
         try {
-          check_own(CheckpointReader(files[static_cast<size_t>(damaged)]), folder);
+          reader = std::make_shared<const CheckpointReader>(files.front());
+          check_own(*reader, folder);
         } catch (const NewerFormatError&) {
           newer = true;
           throw;
         }
       });
-      return damaged;
+      return reader;
     } catch (const AgreedError& error) {
       if (newer) throw;  // to pass over it would be to write over it
       say_passed_over(error);
     }
   }
-  if (damaged == 0) return 0;
   throw AgreedError(host.rank() > 0 ? ""
                                     : fmt::format("no checkpoint in {} can be used: move them away "
                                                   "to start anew, or choose another log.dir",
                                                   folder));
 }
 
-Start choose_start(const Config& config, int64_t damaged) {
-  if (const std::optional<std::string> file = file_to_resume(config, damaged)) {
-    const CheckpointReader reader = open_resumed(config, *file);
-    check_nothing_newer(config, reader.header().step);
-    const Start start = start_from(reader, config, /*resume=*/true);
-    check_has_optimizer(reader);
-    if (config.checkpoint.resume == "auto") check_same_init(config, start);
-    if (config.train.init.empty()) check_same_model(start.model, define_model(config), *file);
+Start choose_start(const Config& config, const OpenCheckpoint& newest) {
+  if (const OpenCheckpoint resumed = newest ? newest : open_resumed(config)) {
+    check_nothing_newer(config, resumed->header().step);
+    const Start start = start_from(resumed, config, /*resume=*/true);
+    check_has_optimizer(*resumed);
+    if (config.train.init.empty()) {
+      check_same_model(start.model, define_model(config), start.file);
+    }
     return start;
   }
   check_nothing_newer(config, 0);
-  if (config.train.init.empty()) return {define_model(config)};
+  if (config.train.init.empty()) return {.model = define_model(config)};
   return start_from(open_named("train.init", config.train.init), config, /*resume=*/false);
 }
 

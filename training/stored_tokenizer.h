@@ -7,7 +7,7 @@
 
 #include "checkpoint/format/checkpoint_reader.h"
 #include "data/tokenizers/tokenizer.h"
-#include "launcher/config/config.h"
+#include "training/config.h"
 
 namespace rondo {
 

@@ -106,7 +106,7 @@ DatasetSpec CheckpointReader::describe(const std::string& path) const {
     throw UserError(file_ + ": the name of a dataset holds control characters: rename it");
   }
   try {
-    hdf5_.offset(path);
+    hdf5_.check_readable(path);
     DatasetSpec spec = {path, hdf5_.shape(path), dtype_of(hdf5_.type(path))};
     const bool is_text =
         path == position_dataset || path == tokenizer_dataset || path.starts_with(hf_files_group);

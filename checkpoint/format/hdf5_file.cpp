@@ -4,6 +4,7 @@
 #include <hdf5.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <numeric>
 #include <utility>
@@ -82,14 +83,14 @@ class Hdf5Handle {
   Close close_;
 };
 
-namespace {
-
 /// An open dataset and its dataspace.
-struct Dataset {
-  Dataset(hid_t file, const std::string& path)
+class Hdf5Dataset {
+ public:
+  Hdf5Dataset(hid_t file, const std::string& path, hid_t access = H5P_DEFAULT)
       : name(path),
-        id(H5Dopen2(file, path.c_str(), H5P_DEFAULT), H5Dclose, path),
-        space(H5Dget_space(id), H5Sclose, path) {}
+        id(H5Dopen2(file, path.c_str(), access), H5Dclose, path),
+        space(H5Dget_space(id), H5Sclose, path),
+        made(H5Dget_create_plist(id), H5Pclose, path) {}
 
   std::vector<int64_t> shape() const {
     const auto axes = static_cast<size_t>(check(H5Sget_simple_extent_ndims(space), name));
@@ -98,10 +99,22 @@ struct Dataset {
     return {extent.begin(), extent.end()};
   }
 
+  bool is_chunked() const { return H5Pget_layout(made) == H5D_CHUNKED; }
+
+  /// Of one chunk, by axis.
+  std::vector<int64_t> chunk() const {
+    std::vector<hsize_t> extent(shape().size());
+    check(H5Pget_chunk(made, static_cast<int>(extent.size()), extent.data()), name);
+    return {extent.begin(), extent.end()};
+  }
+
   std::string name;
   Hdf5Handle id;
   Hdf5Handle space;
+  Hdf5Handle made;  ///< how it was created
 };
+
+namespace {
 
 int64_t bytes(Hdf5Type type) {
   return type == Hdf5Type::float64 ? 8 : type == Hdf5Type::float32 ? 4 : 1;
@@ -133,35 +146,70 @@ std::unique_ptr<Hdf5Handle> find_attribute(hid_t file, const std::string& object
   return attribute;
 }
 
-}  // namespace
-
-std::vector<Hyperslab> hyperslabs(const std::vector<int64_t>& shape, int64_t begin, int64_t count) {
-  std::vector<Hyperslab> boxes;
-  const int64_t end = begin + count;
-  while (begin < end) {
-    // Of all axes whose whole rows start here and fit, the outermost gives the largest box.
-    Hyperslab box{std::vector<int64_t>(shape.size(), 0), shape};
-    int64_t row = product(shape);
-    int64_t rest = begin;
-    size_t axis = 0;
-    for (;; ++axis) {
-      row /= shape[axis];
-      box.start[axis] = rest / row;
-      box.count[axis] = 1;
-      rest %= row;
-      if (rest == 0 && end - begin >= row) break;
-    }
-    box.count[axis] = std::min((end - begin) / row, shape[axis] - box.start[axis]);
-    begin += box.count[axis] * row;
-    boxes.push_back(std::move(box));
+/// Throws for chunks that are missing, or behind a filter that is.
+void check_chunks(const Hdf5Dataset& dataset) {
+  const int filters = check(H5Pget_nfilters(dataset.made), dataset.name);
+  for (int i = 0; i < filters; ++i) {
+    unsigned flags = 0;
+    size_t values = 0;
+    std::array<char, 64> name{};
+    const H5Z_filter_t filter =
+        check(H5Pget_filter2(dataset.made, static_cast<unsigned>(i), &flags, &values, nullptr,
+                             name.size(), name.data(), nullptr),
+              dataset.name);
+    if (check(H5Zfilter_avail(filter), dataset.name) > 0) continue;
+    throw Hdf5Error(
+        fmt::format("{} is compressed by {} (filter {}), which this HDF5 does not "
+                    "have: store it with gzip, or without a filter",
+                    dataset.name, name.data(), static_cast<int>(filter)));
   }
-  return boxes;
+  const std::vector<int64_t> shape = dataset.shape();
+  const std::vector<int64_t> chunk = dataset.chunk();
+  hsize_t expected = 1;
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    expected *= static_cast<hsize_t>((shape[axis] + chunk[axis] - 1) / chunk[axis]);
+  }
+  hsize_t found = 0;
+  check(H5Dget_num_chunks(dataset.id, dataset.space, &found), dataset.name);
+  if (found == expected) return;
+  throw Hdf5Error(
+      fmt::format("{} holds values in {} of its {} chunks", dataset.name, found, expected));
 }
+
+/// With room for the chunks that flat ranges meet again and again: those of one row of chunks.
+std::unique_ptr<Hdf5Dataset> open_to_read(hid_t file, const std::string& path) {
+  auto dataset = std::make_unique<Hdf5Dataset>(file, path);
+  if (!dataset->is_chunked() || dataset->shape().empty()) return dataset;
+  constexpr size_t slots = 12421;  // a prime, as HDF5 asks for
+  constexpr double evict_read_first = 1.0;
+  std::vector<int64_t> row = dataset->shape();
+  row[0] = dataset->chunk()[0];
+  const Hdf5Handle stored(H5Dget_type(dataset->id), H5Tclose, path);
+  const size_t room = static_cast<size_t>(product(row)) * H5Tget_size(stored);
+  const Hdf5Handle access(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose, path);
+  check(H5Pset_chunk_cache(access, slots, room, evict_read_first), path);
+  dataset = nullptr;  // as long as it is open its own cache stands
+  return std::make_unique<Hdf5Dataset>(file, path, access);
+}
+
+}  // namespace
 
 Hdf5File::Hdf5File(std::unique_ptr<Hdf5Handle> file) : file_(std::move(file)) {}
 Hdf5File::Hdf5File(Hdf5File&&) noexcept = default;
 Hdf5File& Hdf5File::operator=(Hdf5File&&) noexcept = default;
 Hdf5File::~Hdf5File() = default;
+
+namespace {
+
+/// Files are opened without HDF5's own lock. Another process may hold it, or the file system have
+/// no locks, and an intact file would count as damaged; runs have locks of their own.
+std::unique_ptr<Hdf5Handle> access_without_lock() {
+  auto access = std::make_unique<Hdf5Handle>(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "open");
+  check(H5Pset_file_locking(*access, /*use_file_locking=*/0, /*ignore_when_disabled=*/1), "open");
+  return access;
+}
+
+}  // namespace
 
 bool Hdf5File::has_signature(const std::string& path) {
   prepare();
@@ -171,13 +219,14 @@ bool Hdf5File::has_signature(const std::string& path) {
 Hdf5File Hdf5File::create(const std::string& path) {
   prepare();
   return Hdf5File(std::make_unique<Hdf5Handle>(
-      H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose, "create"));
+      H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, *access_without_lock()), H5Fclose,
+      "create"));
 }
 
 Hdf5File Hdf5File::open(const std::string& path) {
   prepare();
-  return Hdf5File(std::make_unique<Hdf5Handle>(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT),
-                                               H5Fclose, "open"));
+  return Hdf5File(std::make_unique<Hdf5Handle>(
+      H5Fopen(path.c_str(), H5F_ACC_RDONLY, *access_without_lock()), H5Fclose, "open"));
 }
 
 void Hdf5File::write_attribute(const std::string& object, const std::string& name,
@@ -239,12 +288,21 @@ void Hdf5File::create_dataset(const std::string& path, const std::vector<int64_t
 int64_t Hdf5File::offset(const std::string& path) const {
   const Hdf5Handle dataset(H5Dopen2(*file_, path.c_str(), H5P_DEFAULT), H5Dclose, path);
   const haddr_t offset = H5Dget_offset(dataset);
-  if (offset == HADDR_UNDEF) {
-    throw Hdf5Error(path +
-                    " is chunked, compressed, empty or in another file, expected its values in one "
-                    "piece: store it contiguously");
-  }
+  if (offset == HADDR_UNDEF) throw Hdf5Error(path + " is not in one piece");
   return static_cast<int64_t>(offset);
+}
+
+void Hdf5File::check_readable(const std::string& path) const {
+  const Hdf5Dataset dataset(*file_, path);
+  const bool elsewhere =
+      H5Pget_layout(dataset.made) == H5D_VIRTUAL || H5Pget_external_count(dataset.made) > 0;
+  if (elsewhere) {
+    throw Hdf5Error(path + " keeps its values in another file: copy them into this one");
+  }
+  if (dataset.is_chunked()) check_chunks(dataset);
+  H5D_space_status_t status = H5D_SPACE_STATUS_NOT_ALLOCATED;
+  check(H5Dget_space_status(dataset.id, &status), path);
+  if (status == H5D_SPACE_STATUS_NOT_ALLOCATED) throw Hdf5Error(path + " holds no values");
 }
 
 std::vector<std::string> Hdf5File::datasets() const {
@@ -270,11 +328,11 @@ std::vector<std::string> Hdf5File::datasets() const {
 }
 
 std::vector<int64_t> Hdf5File::shape(const std::string& path) const {
-  return Dataset(*file_, path).shape();
+  return Hdf5Dataset(*file_, path).shape();
 }
 
 Hdf5Type Hdf5File::type(const std::string& path) const {
-  const Dataset dataset(*file_, path);
+  const Hdf5Dataset dataset(*file_, path);
   const Hdf5Handle stored(H5Dget_type(dataset.id), H5Tclose, path);
   const size_t bytes = H5Tget_size(stored);
   const bool floats = H5Tget_class(stored) == H5T_FLOAT;
@@ -289,7 +347,8 @@ Hdf5Type Hdf5File::type(const std::string& path) const {
 
 void Hdf5File::read(const std::string& path, int64_t begin, int64_t count, Hdf5Type type,
                     void* values) const {
-  const Dataset dataset(*file_, path);
+  if (!open_ || open_->name != path) open_ = open_to_read(*file_, path);
+  const Hdf5Dataset& dataset = *open_;
   const std::vector<int64_t> shape = dataset.shape();
   const int64_t size = product(shape);
   if (shape.empty() || begin < 0 || count < 0 || begin > size - count) {
@@ -308,6 +367,9 @@ void Hdf5File::read(const std::string& path, int64_t begin, int64_t count, Hdf5T
   }
 }
 
-void Hdf5File::close() { check(file_->close(), "close"); }
+void Hdf5File::close() {
+  open_ = nullptr;
+  check(file_->close(), "close");
+}
 
 }  // namespace rondo

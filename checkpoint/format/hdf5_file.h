@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/format/hyperslab.h"
+
 namespace rondo {
 
 /// What HDF5 said, in one line. Callers add the file and turn it into a UserError.
@@ -18,18 +20,9 @@ class Hdf5Error : public std::runtime_error {
 
 enum class Hdf5Type { float32, float64, uint8 };
 
-/// Part of a row-major array that is a box: `start` and `count` have one entry per axis.
-struct Hyperslab {
-  std::vector<int64_t> start;
-  std::vector<int64_t> count;
-};
-
-/// The flat element range [begin, begin + count) of a row-major array of `shape` as boxes, in flat
-/// order: at most 2·axes − 1 of them.
-std::vector<Hyperslab> hyperslabs(const std::vector<int64_t>& shape, int64_t begin, int64_t count);
-
 /// An HDF5 id that closes itself.
 class Hdf5Handle;
+class Hdf5Dataset;
 
 /// One open file; closed by the destructor. All functions throw Hdf5Error. MPI-IO is not used: the
 /// bytes of a dataset are written straight to its `offset`, by whichever process holds them.
@@ -63,6 +56,9 @@ class Hdf5File {
   /// Where in the file the dataset's first byte lies. Throws when its values are not in one piece
   /// in this file.
   int64_t offset(const std::string& path) const;
+  /// Throws for a dataset whose values are missing, in another file, or behind a filter that this
+  /// HDF5 does not have. In chunks or compressed they are read like others.
+  void check_readable(const std::string& path) const;
   /// Absolute paths of all datasets, sorted.
   std::vector<std::string> datasets() const;
   std::vector<int64_t> shape(const std::string& path) const;
@@ -80,6 +76,7 @@ class Hdf5File {
   explicit Hdf5File(std::unique_ptr<Hdf5Handle> file);
 
   std::unique_ptr<Hdf5Handle> file_;
+  mutable std::unique_ptr<Hdf5Dataset> open_;  ///< the last one that was read
 };
 
 }  // namespace rondo

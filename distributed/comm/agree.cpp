@@ -2,27 +2,42 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
 
 namespace rondo {
 
+namespace {
+
+enum class Outcome : int64_t { fine, user_error, run_error };
+
+}  // namespace
+
+// What is rare costs more: one number is summed where all is well.
 void agree(Communicator& world, const std::function<void()>& step) {
-  std::optional<UserError> error;
+  Outcome mine = Outcome::fine;
+  std::string line;
   try {
     step();
-  } catch (const UserError& caught) {
-    error = caught;
+  } catch (const UserError& error) {
+    mine = Outcome::user_error;
+    line = error.what();
+  } catch (const RunError& error) {
+    mine = Outcome::run_error;
+    line = error.what();
   }
-  std::vector<int64_t> failed(static_cast<size_t>(world.size()), 0);
-  failed[static_cast<size_t>(world.rank())] = error ? 1 : 0;
-  world.all_reduce_sum({failed.data(), world.size(), ElementType::int64});
-  const auto lowest = std::find(failed.begin(), failed.end(), 1);
-  if (lowest == failed.end()) return;
-  if (lowest - failed.begin() == world.rank()) throw AgreedError(error->what());
-  throw AgreedError("");
+  int64_t failures = mine == Outcome::fine ? 0 : 1;
+  world.all_reduce_sum({&failures, 1, ElementType::int64});
+  if (failures == 0) return;
+  std::vector<int64_t> outcomes(static_cast<size_t>(world.size()), 0);
+  outcomes[static_cast<size_t>(world.rank())] = static_cast<int64_t>(mine);
+  world.all_reduce_sum({outcomes.data(), world.size(), ElementType::int64});
+  const auto lowest =
+      std::find_if(outcomes.begin(), outcomes.end(), [](int64_t outcome) { return outcome != 0; });
+  if (lowest - outcomes.begin() != world.rank()) line.clear();
+  if (Outcome{*lowest} == Outcome::user_error) throw AgreedError(line);
+  throw AgreedRunError(line);
 }
 
 namespace {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "base/run_error.h"
 #include "base/user_error.h"
 #include "distributed/comm/communicator.h"
 
@@ -16,12 +17,19 @@ class AgreedError : public UserError {
   using UserError::UserError;
 };
 
+/// The same of what is nobody's mistake.
+class AgreedRunError : public RunError {
+ public:
+  using RunError::RunError;
+};
+
 /// Throws AgreedError on every rank where `text`, such as a config, is not that of rank 0 on
 /// some: names the ranks, and the first line that is another one. Collective.
 void check_same_text(Communicator& world, const std::string& what, const std::string& text);
 
-/// Runs `step`, which must not communicate, on every rank. Where it throws UserError on one or
-/// more, all ranks throw AgreedError: the lowest of them with its own line. Collective.
+/// Runs `step`, which must not communicate, on every rank. Where it throws UserError or RunError on
+/// one or more, all ranks throw AgreedError or AgreedRunError as the lowest of them did, which has
+/// its own line. Collective.
 void agree(Communicator& world, const std::function<void()>& step);
 
 }  // namespace rondo

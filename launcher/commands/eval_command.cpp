@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numbers>
 
+#include "base/run_error.h"
 #include "base/user_error.h"
 #include "checkpoint/format/checkpoint_reader.h"
 #include "data/prepare.h"
@@ -15,9 +16,15 @@
 #include "launcher/commands/commands.h"
 #include "launcher/commands/job.h"
 #include "launcher/config/compose.h"
+#include "launcher/config/stored.h"
+#include "launcher/reports/progress.h"
 #include "model/definition/element.h"
+#include "training/corpora.h"
+#include "training/evaluation.h"
+#include "training/frozen_model.h"
+#include "training/health.h"
+#include "training/local_model_files.h"
 #include "training/machine/devices.h"
-#include "training/trainer.h"
 
 namespace rondo {
 namespace {
@@ -42,7 +49,7 @@ int64_t sample_count(const EvalWords& words, const SampleSource& source, int64_t
 
 nlohmann::json result_json(double loss, int64_t tokens, const std::optional<DatasetInfo>& info) {
   nlohmann::json json = {{"loss", loss}, {"perplexity", std::exp(loss)}, {"tokens", tokens}};
-  if (info) {
+  if (info && info->bytes > 0) {
     const double tokens_per_byte =
         static_cast<double>(info->tokens) / static_cast<double>(info->bytes);
     json["bits_per_byte"] = loss / std::numbers::ln2 * tokens_per_byte;
@@ -52,76 +59,79 @@ nlohmann::json result_json(double loss, int64_t tokens, const std::optional<Data
 }
 
 /// The whole model on every rank, whatever it was trained on.
-Plan data_parallel_plan(Config config, const ModelDefinition& model, int world_size) {
-  config.distributed = {};
-  config.train.distill.clear();
-  config.cluster.device_memory_gb = 0;  // it is priced as training, which it is not
-  config.train.global_batch = config.train.micro_batch * world_size;
-  return plan_for(config, model, world_size);
+Plan data_parallel_plan(const ModelDefinition& model, const Evaluation& evaluation, int ranks) {
+  PlanRequest request;
+  request.workload.model = model.spec;
+  request.workload.map = model.sharing;
+  request.workload.relaxation_rank = model.relaxation_rank;
+  request.workload.sequence = evaluation.sequence;
+  request.workload.micro_batch = evaluation.micro_batch;
+  request.world = ranks;
+  request.global_batch = evaluation.micro_batch * ranks;
+  return make_plan(request);
 }
 
 /// As the words say, else as trained; a model that was never trained here has no more positions
 /// than it has learned.
-void choose_sequence(const EvalWords& words, const ModelSpec& model, Resolved& stored) {
-  constexpr const char* key = "data.sequence";
-  if (words.sequence > 0) {
-    stored.entries[key] = {ConfigValue{words.sequence}, "--sequence", 0};
-  } else if (!stored.entries.contains(key) && model.positions > 0) {
-    stored.entries[key] = {ConfigValue{model.positions}, words.checkpoint, 0};
-  }
+int64_t choose_sequence(const EvalWords& words, const CheckpointHeader& header) {
+  if (words.sequence > 0) return words.sequence;
+  const Resolved stored = resolved_from_toml(header.config, words.checkpoint);
+  const bool trained = stored.entries.contains("data.sequence");
+  const int64_t positions = header.model.spec.positions;
+  return trained || positions == 0 ? sequence_in(header.config) : positions;
 }
 
-void check_positions(const EvalWords& words, const ModelSpec& model) {
-  if (model.positions == 0 || words.sequence <= model.positions) return;
-  throw UserError(fmt::format("--sequence {}: the model learned {} positions; give {} or less",
-                              words.sequence, model.positions, model.positions));
-}
-
-SampleSource open_source(const EvalWords& words, const Config& config, int64_t vocab) {
+SampleSource open_source(const EvalWords& words, int64_t sequence, int64_t vocab) {
   try {
     return {{{open_corpus("--data", words.data), 1.0}},
-            {.sequence = config.data.sequence,
-             .stride = words.stride,
-             .shuffle = false,
-             .vocab = vocab}};
+            {.sequence = sequence, .stride = words.stride, .shuffle = false, .vocab = vocab}};
   } catch (const UserError& error) {
     throw UserError(with_options_for_keys(error.what(), {{"data.sequence", "--sequence"}}));
   }
 }
 
+/// A number that JSON has no word for is no result. Collective.
+void check_loss(double loss, const CheckpointReader& reader, Communicator& host) {
+  if (std::isfinite(std::exp(loss))) return;
+  agree(host, [&] {
+    if (host.rank() > 0) throw RunError("");
+    const std::string wrecked = first_not_finite(reader);
+    throw RunError(fmt::format(
+        "{}: the loss is {}, of which there is no perplexity{}; use the checkpoint before it",
+        reader.file(), loss, wrecked.empty() ? "" : fmt::format(": {} is not finite", wrecked)));
+  });
+}
+
 void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
-  Config config;
+  std::optional<CheckpointReader> reader;
   ModelDefinition model;
+  Evaluation evaluation{.micro_batch = words.micro_batch};
   std::optional<SampleSource> source;
   int64_t samples = 0;
   torch::Device device = torch::kCPU;
   agree(host, [&] {
     device = choose_device(words.device, rank_on_node(), "--device cuda", "leave --device out");
-    const CheckpointReader reader(words.checkpoint);
-    const CheckpointHeader& header = reader.header();
-    Resolved stored = resolved_from_toml(header.config, words.checkpoint);
-    // The header's own map stands; that of the config may be one that train.init replaced.
-    std::erase_if(stored.entries, [](const auto& e) { return e.first.starts_with("sharing."); });
-    check_positions(words, header.model.spec);
-    choose_sequence(words, header.model.spec, stored);
-    config = parse_config(stored);
+    reader.emplace(words.checkpoint);
+    const CheckpointHeader& header = reader->header();
+    check_positions(*reader, words.sequence);
+    evaluation.sequence = choose_sequence(words, header);
     model = header.model;
-    check_parameters(reader, parameters(model));
-    config.train.micro_batch = words.micro_batch;
-    source.emplace(open_source(words, config, model.spec.vocab));
-    samples = sample_count(words, *source, config.data.sequence);
+    check_parameters(*reader, parameters(model));
+    source.emplace(open_source(words, evaluation.sequence, model.spec.vocab));
+    evaluation.samples = sample_count(words, *source, evaluation.sequence);
   });
-  check_tokens({IndexedDataset(words.data)}, model.spec.vocab, host);
+  check_tokens({IndexedDataset(words.data)}, model.spec.vocab, host, status_of_first(host.rank()));
   at::set_num_threads(words.threads);
-  Replica replica(model, data_parallel_plan(config, model, host.size()),
-                  {.precision = Precision::parse(words.precision),
-                   .sequence = config.data.sequence,
-                   .device = device},
-                  {host, host});
-  replica.load(CheckpointReader(words.checkpoint), {.optimizer = false}, host);
-  const double loss = evaluate(replica, *source, samples, config, {host, host});
+  LocalModel local(model, data_parallel_plan(model, evaluation, host.size()),
+                   {.precision = Precision::parse(words.precision),
+                    .sequence = evaluation.sequence,
+                    .device = device},
+                   {host, host});
+  load(local, *reader, {.optimizer = false}, host);
+  const double loss = *evaluate(local, *source, evaluation, {host, host});
+  check_loss(loss, *reader, host);
   if (host.rank() != 0) return;
-  const int64_t tokens = samples * config.data.sequence;
+  const int64_t tokens = evaluation.samples * evaluation.sequence;
   std::cout << result_json(loss, tokens, read_dataset_info(words.data)).dump() << "\n";
 }
 

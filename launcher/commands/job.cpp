@@ -80,6 +80,8 @@ void run_job(const ReadWords& read_words, const std::function<void(Communicator&
     if (goes_on) body(*host);
   } catch (const AgreedError&) {
     throw;
+  } catch (const AgreedRunError&) {
+    throw;
   } catch (const std::exception& error) {
     if (host->size() == 1) throw;
     const std::string text = error.what();  // LibTorch adds a stack trace after the first line

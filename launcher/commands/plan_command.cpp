@@ -16,8 +16,8 @@
 #include "launcher/config/stored.h"
 #include "launcher/reports/plan_report.h"
 #include "launcher/reports/timeline.h"
-#include "training/frozen_model.h"
 #include "training/plan_request.h"
+#include "training/teacher.h"
 
 namespace rondo {
 namespace {

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "base/counted.h"
+#include "base/nearest.h"
 #include "base/user_error.h"
 #include "checkpoint/format/byte_file.h"
 #include "checkpoint/format/checkpoint_reader.h"
@@ -19,14 +20,17 @@
 #include "launcher/commands/train_words.h"
 #include "launcher/config/compose.h"
 #include "launcher/config/stored.h"
+#include "launcher/reports/metrics.h"
 #include "launcher/reports/model_summary.h"
+#include "launcher/reports/progress.h"
+#include "launcher/reports/run_log.h"
 #include "model/definition/parameters.h"
-#include "training/frozen_model.h"
 #include "training/machine/measure.h"
 #include "training/machine/memory.h"
 #include "training/machine/ranks.h"
 #include "training/run_folder.h"
 #include "training/stored_tokenizer.h"
+#include "training/teacher.h"
 #include "training/trainer.h"
 
 namespace rondo {
@@ -50,7 +54,7 @@ PlannedRun plan_run(const TrainWords& words, const std::vector<std::string>& ove
 /// A run of which all that can be checked beforehand has been checked.
 struct Run {
   Config config;
-  int64_t damaged = 0;  ///< checkpoints that are passed over
+  std::vector<std::string> resumable;  ///< checkpoints, newest first, of which `start` is the first
   Start start;
   Plan plan;
   Corpora corpora;
@@ -96,16 +100,50 @@ void adopt_tokenizer(const Config& config, Start& start, bool speaks) {
       start.file);
 }
 
+/// The word that is no file is a slip of one of those that `checkpoint.resume` knows.
+void check_resume(const std::string& wanted) {
+  const std::vector<std::string> words = {"auto", "never"};
+  const bool known = std::find(words.begin(), words.end(), wanted) != words.end();
+  if (known || wanted.ends_with(".h5") || std::filesystem::exists(wanted)) return;
+  throw UserError(fmt::format("checkpoint.resume = \"{}\": {}, a checkpoint's file", wanted,
+                              choice_among(wanted, words)));
+}
+
+/// A run that is resumed reads no `train.init`: with another file there it would go on with what
+/// the user does not mean.
+void check_same_init(const Config& config, const Start& start) {
+  const std::string& wanted = config.train.init;
+  const std::string before = init_in(start.config);
+  std::error_code absent;
+  if (wanted.empty() || wanted == before || std::filesystem::equivalent(wanted, before, absent)) {
+    return;
+  }
+  throw UserError(fmt::format(
+      "train.init = \"{}\", but {} is of a run that began {}; choose another log.dir to start from "
+      "{}, or give the run's own train.init to go on with it",
+      wanted, start.file, before.empty() ? "without one" : "from " + before, wanted));
+}
+
+Start start_of(const Config& config, const OpenCheckpoint& newest) {
+  check_resume(config.checkpoint.resume);
+  Start start = choose_start(config, newest);
+  if (newest) check_same_init(config, start);
+  if (start.resume) start.read_before = reading_in(start.config);
+  return start;
+}
+
 /// Collective.
 Run prepare_run(const PlannedRun& planned, Communicator& host) {
   const bool is_first = host.rank() == 0;
   Config config = planned.config;
   check_same_text(host, "config", to_toml(config));
-  const int64_t damaged = count_damaged(config, 0, host);
+  std::vector<std::string> resumable = files_to_resume(config, host);
+  const OpenCheckpoint newest =
+      resumable.empty() ? nullptr : open_first_usable(resumable, config, host);
   Start start;
   std::optional<Corpora> corpora;
   agree(host, [&] {
-    start = choose_start(config, damaged);
+    start = start_of(config, newest);
     if (!config.train.init.empty()) {
       const ModelDefinition& model = start.model;
       adopt_model(config, planned.resolved, {start.file, start.config, model});
@@ -125,11 +163,11 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
     if (is_first) check_room_for_checkpoint(config, start.model);
     corpora.emplace(open_corpora(config));
   });
-  check_tokens(corpora->all, config.model.vocab, host);
+  check_tokens(corpora->all, config.model.vocab, host, status_of_first(host.rank()));
   if (config.cluster.measured) config.cluster = measure(config, start.model, host);
   Plan plan;
   agree(host, [&] { plan = plan_for(config, start.model, host.size()); });
-  return {config, damaged, start, std::move(plan), std::move(*corpora)};
+  return {config, std::move(resumable), start, std::move(plan), std::move(*corpora)};
 }
 
 std::string describe_plan(const Plan& plan) {
@@ -170,15 +208,18 @@ std::string describe_run(const Config& config, const Start& start, const Plan& p
 void begin(Trainer& trainer, Run& run, Communicator& host) {
   while (true) {
     try {
-      return trainer.begin(run.start);
+      trainer.begin(run.start);
+      run.start.reader = nullptr;
+      return;
     } catch (const AgreedError& error) {
-      if (!run.start.resume || run.config.checkpoint.resume != "auto") throw;
+      if (run.resumable.empty()) throw;
       say_passed_over(error);
     }
-    run.damaged = count_damaged(run.config, run.damaged + 1, host);
+    run.resumable.erase(run.resumable.begin());
+    const OpenCheckpoint newest = open_first_usable(run.resumable, run.config, host);
     agree(host, [&] {
       const ModelDefinition model = run.start.model;
-      run.start = choose_start(run.config, run.damaged);
+      run.start = start_of(run.config, newest);
       adopt_tokenizer(run.config, run.start, host.rank() == 0);
       check_same_model(run.start.model, model, run.start.file);
     });
@@ -194,17 +235,22 @@ TrainResult train(Run run, Communicator& host, StopSignals& signals) {
   const Config& config = run.config;
   at::set_num_threads(static_cast<int>(config.train.threads));
   Ranks ranks(config.distributed, host);
-  Trainer trainer(config, run.start.model, run.plan, std::move(run.corpora), ranks, signals);
+  Trainer trainer({config, to_toml(config), run.start.model, run.plan, std::move(run.corpora)},
+                  ranks, signals);
   begin(trainer, run, host);
   std::optional<RunFolder> folder;
+  std::optional<RunLog> log;
   agree(host, [&] {
     if (host.rank() != 0) return;
     check_metrics(config.log.dir + "/metrics.jsonl");
-    folder.emplace(config, start_step(run.start));
-  });
-  if (host.rank() == 0)
+    folder.emplace(config, to_toml(config), start_step(run.start));
     std::cout << describe_run(config, run.start, run.plan, host.size()) << std::flush;
-  TrainResult result = trainer.run();
+    log.emplace(config, trainer.done_steps());
+  });
+  TrainResult result = trainer.run(log ? log->report() : RunReport{});
+  agree(host, [&] {
+    if (log) log->close();
+  });
   if (host.rank() == 0) {
     std::cout << "checkpoint   " << result.checkpoint << "\nmetrics      " << config.log.dir
               << "/metrics.jsonl\n";

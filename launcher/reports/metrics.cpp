@@ -2,23 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <system_error>
-#include <vector>
 
+#include "base/partial_file.h"
 #include "base/user_error.h"
 
 namespace rondo {
 namespace {
 
 namespace fs = std::filesystem;
-
-UserError cannot_write(const fs::path& path) {
-  return UserError(
-      fmt::format("cannot write {}: check that the folder is writable and the disk is "
-                  "not full, or set log.dir to another one",
-                  path.string()));
-}
 
 /// The step that a line tells of; none when it is no line of metrics.
 std::optional<int64_t> step_of(const std::string& line) {
@@ -29,14 +24,16 @@ std::optional<int64_t> step_of(const std::string& line) {
   return object["step"].get<int64_t>();
 }
 
-struct KeptLines {
-  std::vector<std::string> lines;
-  bool dropped_any = false;
+/// What a file holds, by what becomes of it.
+struct Lines {
+  std::string kept;
+  std::string dropped;
+  int64_t dropped_count = 0;
 };
 
-KeptLines read_up_to(const fs::path& path, int64_t last_step) {
+Lines read_up_to(const fs::path& path, int64_t last_step) {
   std::ifstream in(path);
-  KeptLines kept;
+  Lines lines;
   std::string line;
   for (int64_t number = 1; std::getline(in, line); ++number) {
     // Only a line that a crash cut short lacks its newline.
@@ -48,30 +45,28 @@ KeptLines read_up_to(const fs::path& path, int64_t last_step) {
                       "to another folder",
                       path.string(), number));
     }
-    if (torn || *step > last_step) {
-      kept.dropped_any = true;
-    } else {
-      kept.lines.push_back(line);
-    }
+    const bool drops = torn || *step > last_step;
+    (drops ? lines.dropped : lines.kept) += line + '\n';
+    lines.dropped_count += drops ? 1 : 0;
   }
-  return kept;
+  return lines;
 }
 
-void replace(const fs::path& path, const std::vector<std::string>& lines) {
-  fs::path partial = path;
-  partial += ".partial";
-  std::ofstream out(partial, std::ios::trunc);
-  for (const std::string& line : lines) {
-    out << line << '\n';
-  }
-  out.close();
+/// Moves lines away and returns how many. The copy is there before the file loses them.
+int64_t drop_after(const fs::path& path, int64_t last_step) {
   std::error_code error;
-  if (out) {
-    fs::rename(partial, path, error);
+  fs::create_directories(path.parent_path(), error);
+  if (!fs::is_regular_file(path, error)) return 0;
+  const Lines lines = read_up_to(path, last_step);
+  if (lines.dropped_count == 0) return 0;
+  const std::string copy = (path.parent_path() / "metrics.dropped.jsonl").string();
+  AppendFile dropped(copy);
+  if (!dropped.append(lines.dropped)) {
+    throw UserError(fmt::format("cannot write {}: {}; make room, or set log.dir to another folder",
+                                copy, dropped.reason()));
   }
-  if (!out || error) {
-    throw cannot_write(path);
-  }
+  write_whole(path.string(), lines.kept);
+  return lines.dropped_count;
 }
 
 nlohmann::ordered_json json_of(const SentBytes& bytes) {
@@ -108,26 +103,7 @@ void check_metrics(const fs::path& path) {
   if (fs::is_regular_file(path, absent)) read_up_to(path, 0);
 }
 
-MetricsFile::MetricsFile(const fs::path& path, int64_t last_step) : path_(path) {
-  std::error_code error;
-  fs::create_directories(path.parent_path(), error);
-  if (fs::is_regular_file(path, error)) {
-    const KeptLines kept = read_up_to(path, last_step);
-    if (kept.dropped_any) {
-      replace(path, kept.lines);
-    }
-  }
-  out_.open(path, std::ios::app);
-  if (!out_) {
-    throw cannot_write(path);
-  }
-}
-
-void MetricsFile::append(const StepMetrics& metrics) {
-  out_ << to_json(metrics) << '\n' << std::flush;
-  if (!out_) {
-    throw cannot_write(path_);
-  }
-}
+MetricsFile::MetricsFile(const fs::path& path, int64_t last_step)
+    : dropped_(drop_after(path, last_step)), out_(path.string()) {}
 
 }  // namespace rondo

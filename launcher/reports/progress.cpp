@@ -2,51 +2,13 @@
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <ostream>
+#include <iostream>
 
 namespace rondo {
-
-std::string format_duration(double seconds) {
-  if (!std::isfinite(seconds)) {
-    return "?";
-  }
-  if (seconds < 10) {
-    return fmt::format("{:.1f}s", seconds);
-  }
-  const auto whole = static_cast<int64_t>(std::llround(seconds));
-  struct Unit {
-    int64_t size;
-    std::string_view name, part_name;
-    int64_t part;
-  };
-  static constexpr std::array<Unit, 3> units = {
-      {{86400, "d", "h", 3600}, {3600, "h", "m", 60}, {60, "m", "s", 1}}};
-  for (const Unit& unit : units) {
-    if (whole >= unit.size) {
-      return fmt::format("{}{} {:02}{}", whole / unit.size, unit.name,
-                         whole % unit.size / unit.part, unit.part_name);
-    }
-  }
-  return fmt::format("{}s", whole);
-}
-
-std::string format_si(double value) {
-  if (!std::isfinite(value)) {
-    return "?";
-  }
-  static constexpr std::array<std::string_view, 6> prefixes = {"", "k", "M", "G", "T", "P"};
-  size_t prefix = 0;
-  // 999.5 is where three digits would round to four.
-  while (std::abs(value) >= 999.5 && prefix + 1 < prefixes.size()) {
-    value /= 1000;
-    ++prefix;
-  }
-  return fmt::format("{:.3g}{}", value, prefixes[prefix]);
-}
 
 std::string progress_line(const ProgressState& state) {
   const std::string mfu = state.mfu > 0 ? fmt::format("  MFU {:.1f}%", 100 * state.mfu) : "";
@@ -87,22 +49,24 @@ void StatusLine::print(std::string_view text) {
   out_ << (on_terminal() ? "\r" : "") << text << (on_terminal() ? "\x1b[K\n" : "\n") << std::flush;
 }
 
+std::function<void(const std::string&)> status_of_first(int rank) {
+  StatusLine line(std::cerr, rank == 0 ? terminal_width(STDERR_FILENO) : 0);
+  return [line](const std::string& text) mutable { line.rewrite(text); };
+}
+
 Progress::Progress(StatusLine line, int64_t steps, int64_t every)
     : line_(line), steps_(steps), every_(std::max<int64_t>(every, 1)) {}
 
-void Progress::show(const StepMetrics& metrics, double mfu) {
-  constexpr double memory = 0.9;
-  mean_step_s_ =
-      mean_step_s_ == 0.0 ? metrics.step_s : memory * mean_step_s_ + (1 - memory) * metrics.step_s;
-  const std::string text =
-      progress_line({.step = metrics.step,
-                     .steps = steps_,
-                     .loss = metrics.loss,
-                     .tokens_per_s = metrics.tokens_per_s,
-                     .mfu = mfu,
-                     .grad_norm = metrics.grad_norm,
-                     .lr = metrics.lr,
-                     .eta_s = static_cast<double>(steps_ - metrics.step) * mean_step_s_});
+void Progress::show(const StepReport& report) {
+  const StepMetrics& metrics = report.metrics;
+  const std::string text = progress_line({.step = metrics.step,
+                                          .steps = steps_,
+                                          .loss = metrics.loss,
+                                          .tokens_per_s = metrics.tokens_per_s,
+                                          .mfu = report.mfu,
+                                          .grad_norm = metrics.grad_norm,
+                                          .lr = metrics.lr,
+                                          .eta_s = report.eta_s});
   const bool last = metrics.step == steps_;
   if (last || (!line_.on_terminal() && (metrics.step == 1 || metrics.step % every_ == 0))) {
     line_.print(text);

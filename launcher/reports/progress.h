@@ -3,20 +3,15 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <iosfwd>
 #include <string>
 #include <string_view>
 
-#include "launcher/reports/metrics.h"
+#include "base/quantity.h"
+#include "training/run_report.h"
 
 namespace rondo {
-
-/// "0.4s", "42s", "1m 40s", "2h 05m", "3d 04h"; "?" for what is not finite.
-std::string format_duration(double seconds);
-
-/// Three significant digits at most, with an SI prefix: "950", "8.5k", "1.23M"; "?" for what is not
-/// finite.
-std::string format_si(double value);
 
 struct ProgressState {
   int64_t step = 0;
@@ -56,20 +51,22 @@ class StatusLine {
   int width_;
 };
 
+/// Shows a line of progress in place of the one before: on stderr, on the first rank of a job.
+std::function<void(const std::string&)> status_of_first(int rank);
+
 /// The progress of a training run.
 class Progress {
  public:
   /// `every` = steps between the lines of a log; a terminal shows every step.
   Progress(StatusLine line, int64_t steps, int64_t every);
 
-  /// Shows a finished step. The time left follows a running mean of the step time.
-  void show(const StepMetrics& metrics, double mfu);
+  /// Shows a finished step.
+  void show(const StepReport& report);
 
  private:
   StatusLine line_;
   int64_t steps_;
   int64_t every_;
-  double mean_step_s_ = 0.0;
 };
 
 /// The progress of work that is counted in bytes.

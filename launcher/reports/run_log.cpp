@@ -5,44 +5,88 @@
 
 #include <iostream>
 
+#include "base/run_error.h"
+#include "base/user_error.h"
+#include "launcher/reports/step_trace.h"
+
 namespace rondo {
 
 RunLog::RunLog(const Config& config, int64_t last_step)
-    : metrics_(config.log.dir + "/metrics.jsonl", last_step),
+    : folder_(config.log.dir),
+      metrics_(config.log.dir + "/metrics.jsonl", last_step),
       line_(std::cout, terminal_width(STDOUT_FILENO)),
       progress_(line_, config.train.steps, config.log.every) {
+  if (metrics_.dropped() > 0) {
+    print(fmt::format("{} lines of metrics.jsonl after step {} moved to metrics.dropped.jsonl",
+                      metrics_.dropped(), last_step));
+  }
   if (config.log.tensorboard) events_.emplace(config.log.dir + "/tensorboard", last_step + 1);
   const int64_t warmup = config.optimizer.rate.warmup;
   if (warmup >= config.train.steps) {
-    say(fmt::format(
+    print(fmt::format(
         "optimizer.warmup = {} is not below train.steps = {}: the rate rises to the end "
         "and never follows optimizer.schedule; lower it",
         warmup, config.train.steps));
   }
 }
 
-void RunLog::add(const StepMetrics& metrics, double mfu) {
-  metrics_.append(metrics);
-  progress_.show(metrics, mfu);
-  if (!events_) return;
-  std::vector<Scalar> scalars = {
-      {"train/loss", metrics.loss},
-      {"train/grad_norm", metrics.grad_norm},
-      {"train/lr", metrics.lr},
-      {"speed/tokens_per_s", metrics.tokens_per_s},
-      {"speed/mfu", mfu},
-      {"sent_bytes/activation", static_cast<double>(metrics.sent_bytes.activation)},
-      {"sent_bytes/reduce", static_cast<double>(metrics.sent_bytes.reduce)},
-      {"sent_bytes/gather", static_cast<double>(metrics.sent_bytes.gather)}};
-  if (metrics.divergence) scalars.push_back({"train/divergence", *metrics.divergence});
-  if (metrics.passes) scalars.push_back({"train/passes", static_cast<double>(*metrics.passes)});
-  if (metrics.validation_loss) scalars.push_back({"validation/loss", *metrics.validation_loss});
-  for (const auto& [name, loss] : metrics.validation_losses) {
-    scalars.push_back({"validation/loss/" + name, loss});
-  }
-  events_->add(metrics.step, scalars);
+RunReport RunLog::report() {
+  return {.step = [this](const StepReport& report) { add(report); },
+          .line = [this](const std::string& line) { print(line); },
+          .trace = [this](const StepTrace& step) { trace(step); }};
 }
 
-void RunLog::say(const std::string& line) { line_.print(line); }
+void RunLog::add(const StepReport& report) {
+  const StepMetrics& metrics = report.metrics;
+  bool written = metrics_.append(metrics);
+  progress_.show(report);
+  if (events_) {
+    std::vector<Scalar> scalars = {
+        {"train/loss", metrics.loss},
+        {"train/grad_norm", metrics.grad_norm},
+        {"train/lr", metrics.lr},
+        {"speed/tokens_per_s", metrics.tokens_per_s},
+        {"speed/mfu", report.mfu},
+        {"sent_bytes/activation", static_cast<double>(metrics.sent_bytes.activation)},
+        {"sent_bytes/reduce", static_cast<double>(metrics.sent_bytes.reduce)},
+        {"sent_bytes/gather", static_cast<double>(metrics.sent_bytes.gather)}};
+    if (metrics.divergence) scalars.push_back({"train/divergence", *metrics.divergence});
+    if (metrics.passes) scalars.push_back({"train/passes", static_cast<double>(*metrics.passes)});
+    if (metrics.validation_loss) scalars.push_back({"validation/loss", *metrics.validation_loss});
+    for (const auto& [name, loss] : metrics.validation_losses) {
+      scalars.push_back({"validation/loss/" + name, loss});
+    }
+    written = events_->add(metrics.step, scalars) && written;
+  }
+  if (written != written_) print(written ? "the log is written again, without a gap" : warning());
+  written_ = written;
+}
+
+/// Of the file that could not be written.
+std::string RunLog::warning() {
+  const AppendFile& file =
+      metrics_.file().reason().empty() && events_ ? events_->file() : metrics_.file();
+  return fmt::format(
+      "warning: cannot write {}: {}; the run goes on, and tries again with every step", file.path(),
+      file.reason());
+}
+
+void RunLog::trace(const StepTrace& trace) {
+  try {
+    const std::string file = write_step_trace(folder_, trace);
+    print(fmt::format("timeline of step {} in {} and beside it as .svg", trace.step, file));
+  } catch (const UserError& error) {
+    print(fmt::format("warning: {}; the run goes on without that timeline", error.what()));
+  }
+}
+
+void RunLog::close() {
+  const bool metrics_written = metrics_.file().flush();
+  const bool events_written = !events_ || events_->file().flush();
+  if (metrics_written && events_written) return;
+  const AppendFile& file = metrics_written ? events_->file() : metrics_.file();
+  throw RunError(fmt::format("the run has ended and is saved, but {} lacks its last lines: {}",
+                             file.path(), file.reason()));
+}
 
 }  // namespace rondo

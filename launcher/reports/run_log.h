@@ -4,28 +4,38 @@
 #include <optional>
 #include <string>
 
-#include "launcher/config/config.h"
 #include "launcher/reports/metrics.h"
 #include "launcher/reports/progress.h"
 #include "launcher/reports/tensorboard.h"
+#include "training/config.h"
+#include "training/run_report.h"
 
 namespace rondo {
 
 class RunLog {
  public:
-  /// Opens the files in `log.dir`; steps after `last_step` of an earlier run are dropped from them.
-  /// Says so when the warm-up takes the whole run.
+  /// Opens the files in `log.dir`; lines of steps after `last_step` of an earlier run are moved
+  /// away. Prints a line where that happened, and where the warm-up takes the whole run. Throws
+  /// UserError.
   RunLog(const Config& config, int64_t last_step);
 
-  /// `mfu` = fraction of the devices' peak, by executed layers.
-  void add(const StepMetrics& metrics, double mfu);
+  /// What a run calls; this must outlive it. A file that cannot be written costs a warning: the run
+  /// goes on, and what is not written yet is tried again with every step.
+  RunReport report();
 
-  /// A line of its own between the progress lines.
-  void say(const std::string& line);
+  /// The end of the run. Throws RunError where something is still not written.
+  void close();
 
  private:
+  void add(const StepReport& report);
+  std::string warning();
+  void trace(const StepTrace& trace);
+  void print(const std::string& line) { line_.print(line); }
+
+  std::string folder_;
   MetricsFile metrics_;
   std::optional<EventFile> events_;
+  bool written_ = true;  ///< all that was told so far
   StatusLine line_;
   Progress progress_;
 };

@@ -77,6 +77,13 @@ std::string event_of(int64_t step, const std::string& content) {
          key(2, Wire::varint) + varint(static_cast<uint64_t>(step)) + content;
 }
 
+/// The path of a file that is not there yet; makes the folder.
+std::string made_in(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  return (folder / file_name()).string();
+}
+
 /// Summary.Value: tag = 1, simple_value = 2.
 std::string encode(const Scalar& scalar) {
   const auto bits = std::bit_cast<uint32_t>(static_cast<float>(scalar.value));
@@ -100,30 +107,18 @@ std::string tf_record(std::string_view payload) {
          little_endian(masked(crc32c(payload)), 4);
 }
 
-EventFile::EventFile(const fs::path& folder, int64_t first_step) : path_(folder / file_name()) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  out_.open(path_, std::ios::app | std::ios::binary);
-
-  write(event_of(0, bytes_field(3, "brain.Event:2")));
+EventFile::EventFile(const fs::path& folder, int64_t first_step) : out_(made_in(folder)) {
   const std::string session_start = key(1, Wire::varint) + varint(1);
-  write(event_of(first_step, bytes_field(7, session_start)));
+  out_.append(tf_record(event_of(0, bytes_field(3, "brain.Event:2"))));
+  if (out_.append(tf_record(event_of(first_step, bytes_field(7, session_start))))) return;
+  throw UserError(fmt::format("cannot write {}: {}; make room, or set log.tensorboard=false",
+                              out_.path(), out_.reason()));
 }
 
-void EventFile::add(int64_t step, const std::vector<Scalar>& scalars) {
+bool EventFile::add(int64_t step, const std::vector<Scalar>& scalars) {
   std::string summary;
   for (const Scalar& scalar : scalars) summary += bytes_field(1, encode(scalar));
-  write(event_of(step, bytes_field(5, summary)));
-}
-
-void EventFile::write(const std::string& event) {
-  out_ << tf_record(event) << std::flush;
-  if (!out_) {
-    throw UserError(
-        fmt::format("cannot write {}: check that the folder is writable and the disk "
-                    "is not full, or set log.tensorboard=false",
-                    path_.string()));
-  }
+  return out_.append(tf_record(event_of(step, bytes_field(5, summary))));
 }
 
 }  // namespace rondo

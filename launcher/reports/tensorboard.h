@@ -3,10 +3,11 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/append_file.h"
 
 namespace rondo {
 
@@ -31,16 +32,15 @@ class EventFile {
   /// step once. Throws UserError when the file cannot be written.
   EventFile(const std::filesystem::path& folder, int64_t first_step);
 
-  /// Writes one event with all `scalars` and flushes it. Throws UserError when the disk refuses it.
-  void add(int64_t step, const std::vector<Scalar>& scalars);
+  /// Adds one event with all `scalars`. Returns whether all events so far are with the system; see
+  /// AppendFile.
+  bool add(int64_t step, const std::vector<Scalar>& scalars);
 
-  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path path() const { return out_.path(); }
+  AppendFile& file() { return out_; }
 
  private:
-  void write(const std::string& event);
-
-  std::filesystem::path path_;
-  std::ofstream out_;
+  AppendFile out_;
 };
 
 }  // namespace rondo

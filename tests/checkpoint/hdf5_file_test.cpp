@@ -1,6 +1,9 @@
 #include "checkpoint/format/hdf5_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <functional>
 #include <numeric>
@@ -139,6 +142,19 @@ TEST(Hdf5File, SaysInOneLineWhatIsWrong) {
       error_of<Hdf5Error>([&] { Hdf5File::create(folder.file("no/such/a.h5")); });
   EXPECT_NE(error.find("No such file or directory"), std::string::npos) << error;
   EXPECT_EQ(error.find('\n'), std::string::npos);
+}
+
+TEST(Hdf5File, IsReadAndWrittenWhereAnotherHoldsItsLock) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("a.h5");
+  counting_file(path, {3, 5});
+  const int other = open(path.c_str(), O_RDONLY);
+  ASSERT_EQ(flock(other, LOCK_EX | LOCK_NB), 0);
+  std::vector<double> values(15);
+  Hdf5File::open(path).read("/deep/down/x", 0, 15, Hdf5Type::float64, values.data());
+  EXPECT_EQ(values[14], 14.0);
+  EXPECT_NO_THROW(Hdf5File::create(path).close());
+  close(other);
 }
 
 }  // namespace

@@ -55,15 +55,17 @@ class Resume(RondoTest):
         self.assert_same_datasets(self.checkpoint_file(run, STEPS),
                                   self.checkpoint_file(straight, STEPS))
 
-    def interrupt(self, run, settings, *sent, after, ranks=0):
-        """Starts a run, sends it signals after `after` steps; returns exit code and output."""
+    def interrupt(self, run, settings, *sent, after, ranks=0, pause=0):
+        """Starts a run, sends it signals after `after` steps, with a pause between them; returns
+        exit code and output."""
         process = subprocess.Popen(self.command(*self.train_words(run, settings), ranks=ranks),
                                    cwd=self.folder, env=rondo_runs.ENVIRONMENT, text=True,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         metrics = self.folder / run / "metrics.jsonl"
         while process.poll() is None:
             if metrics.exists() and metrics.read_text().count("\n") >= after:
-                for one in sent:
+                for number, one in enumerate(sent):
+                    time.sleep(pause if number else 0)
                     process.send_signal(one)
                 break
             time.sleep(0.002)
@@ -104,8 +106,10 @@ class Resume(RondoTest):
     def test_sigusr1_stops_two_ranks_after_the_same_step(self):
         self.check_signal(signal.SIGUSR1, {"distributed.zero": 1}, ranks=2)
 
-    def test_a_second_signal_ends_the_run_at_once(self):
-        code, output = self.interrupt("ended", {}, signal.SIGUSR1, signal.SIGTERM, after=3)
+    def test_a_second_signal_that_comes_later_ends_the_run_at_once(self):
+        long = {"train.global_batch": 20000}  # a step of half a minute
+        code, output = self.interrupt("ended", long, signal.SIGUSR1, signal.SIGTERM, after=0,
+                                      pause=1.5)
         self.assertEqual(code, -signal.SIGTERM, output)
 
     def test_a_killed_run_goes_on_from_its_last_checkpoint(self):

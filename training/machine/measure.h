@@ -6,8 +6,8 @@
 #include <string>
 
 #include "distributed/comm/world.h"
-#include "launcher/config/config.h"
 #include "model/definition/model_definition.h"
+#include "training/config.h"
 
 namespace rondo {
 

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "base/quantity.h"
 #include "base/user_error.h"
-#include "launcher/reports/progress.h"
 #include "model/component_store.h"
 #include "model/definition/parameters.h"
 

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "launcher/config/config.h"
 #include "model/definition/model_definition.h"
+#include "training/config.h"
 
 namespace rondo {
 

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "distributed/comm/world.h"
-#include "launcher/config/config.h"
+#include "training/config.h"
 
 namespace rondo {
 

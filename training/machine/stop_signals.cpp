@@ -1,27 +1,32 @@
 #include "training/machine/stop_signals.h"
 
+#include <unistd.h>
+
 #include <ctime>
 
 namespace rondo {
 
-StopSignals::StopSignals() {
+StopSignals::StopSignals(std::chrono::steady_clock::duration grace) {
   sigemptyset(&signals_);
   sigaddset(&signals_, SIGUSR1);
   sigaddset(&signals_, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-  watcher_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
+  watcher_ = std::jthread([this, grace](const std::stop_token& stop) { watch(stop, grace); });
 }
 
-/// After the first signal this is the one thread that the next can be delivered to, with its
-/// default action.
-void StopSignals::watch(const std::stop_token& stop) {
+void StopSignals::watch(const std::stop_token& stop, std::chrono::steady_clock::duration grace) {
+  using Clock = std::chrono::steady_clock;
   const timespec pause{0, 50'000'000};
+  Clock::time_point first;
   while (!stop.stop_requested()) {
-    if (requested_) {
-      nanosleep(&pause, nullptr);
-    } else if (sigtimedwait(&signals_, nullptr, &pause) > 0) {
+    const int signal = sigtimedwait(&signals_, nullptr, &pause);
+    if (signal <= 0) continue;
+    if (!requested_) {
+      first = Clock::now();
       requested_ = true;
+    } else if (Clock::now() - first >= grace) {
       pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
+      kill(getpid(), signal);  // this thread takes it, with its default action
     }
   }
 }

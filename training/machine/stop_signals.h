@@ -3,23 +3,25 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <thread>
 
 namespace rondo {
 
-/// Takes the first of these signals as a request, which can be asked for between two steps. A
-/// second one ends the process at once. Construct before any other thread starts: threads inherit
-/// the mask that keeps signals from them.
+/// Takes the first of these signals as a request, which can be asked for at any time. What follows
+/// within `grace` is the same request: launchers send a signal to a process and to its group, or
+/// two kinds at once. A later one ends the process at once. Construct before any other thread
+/// starts: threads inherit the mask that keeps signals from them.
 class StopSignals {
  public:
-  StopSignals();
+  explicit StopSignals(std::chrono::steady_clock::duration grace = std::chrono::seconds(1));
 
   /// Whether one has arrived since construction.
   bool requested() const { return requested_; }
 
  private:
-  void watch(const std::stop_token& stop);
+  void watch(const std::stop_token& stop, std::chrono::steady_clock::duration grace);
 
   sigset_t signals_;
   std::atomic<bool> requested_ = false;

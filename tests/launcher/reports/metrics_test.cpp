@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/user_error.h"
+#include "tests/checkpoint/full_disk.h"
 
 namespace rondo {
 namespace {
@@ -148,7 +149,43 @@ TEST_F(Metrics, NameTheFileThatCannotBeWritten) {
 
 TEST_F(Metrics, TellOfAFullDisk) {
   MetricsFile file("/dev/full", 0);
-  EXPECT_THROW(file.append({.step = 1}), UserError);
+  EXPECT_FALSE(file.append({.step = 1}));
+  EXPECT_EQ(file.file().reason(), "No space left on device");
+}
+
+TEST_F(Metrics, HoldEveryLineAndNoneTwiceAfterADiskWasFull) {
+  MetricsFile file(path_, 0);
+  EXPECT_TRUE(file.append({.step = 1}));
+  {
+    const FullDisk full;  // the line that does not fit is torn by the system, not by us
+    int64_t step = 1;
+    while (file.append({.step = ++step})) {
+    }
+    EXPECT_EQ(content().back(), '\n');
+    EXPECT_FALSE(file.append({.step = ++step}));
+  }
+  EXPECT_TRUE(file.append({.step = 100}));
+  const std::vector<int64_t> found = steps();
+  for (size_t i = 0; i + 1 < found.size(); ++i) EXPECT_EQ(found[i], static_cast<int64_t>(i) + 1);
+  EXPECT_EQ(found.back(), 100);
+}
+
+TEST_F(Metrics, AreMovedAndNotLostWhereARunBeginsAgain) {
+  run(1, 5);
+  const std::string first = content();
+  run(4, 4);
+  const fs::path dropped = folder_ / "run" / "metrics.dropped.jsonl";
+  const auto moved = [&] {
+    std::ostringstream text;
+    text << std::ifstream(dropped).rdbuf();
+    return text.str();
+  };
+  EXPECT_TRUE(first.ends_with(moved()));
+  EXPECT_EQ(MetricsFile(path_, 2).dropped(), 2) << "steps 3 and 4";
+  EXPECT_EQ(MetricsFile(path_, 2).dropped(), 0);
+  add_raw(R"({"step":3,"lo)");
+  EXPECT_EQ(MetricsFile(path_, 2).dropped(), 1);
+  EXPECT_NE(moved().find(R"({"step":3,"lo)"), std::string::npos);
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ std::string log_of_run(int64_t steps, int64_t every) {
   std::ostringstream out;
   Progress progress(StatusLine(out, 0), steps, every);
   for (int64_t step = 1; step <= steps; ++step) {
-    progress.show({.step = step, .step_s = 2.0}, 0.0);
+    progress.show({{.step = step, .step_s = 2.0}, 0.0, 2.0 * static_cast<double>(steps - step)});
   }
   return out.str();
 }
@@ -113,7 +113,7 @@ TEST(Progress, LogsTheFirstEveryNthAndTheLastStep) {
   EXPECT_EQ(found, "step 1/7;step 3/7;step 6/7;step 7/7;");
 }
 
-TEST(Progress, EstimatesTheTimeLeftFromTheStepTime) {
+TEST(Progress, ShowsTheTimeThatIsLeft) {
   EXPECT_NE(log_of_run(51, 100).find("step 1/51  loss 0.000  0 tok/s  grad 0.00  lr 0.0e+00  "
                                      "ETA 1m 40s"),
             std::string::npos);
@@ -122,9 +122,9 @@ TEST(Progress, EstimatesTheTimeLeftFromTheStepTime) {
 TEST(Progress, RewritesOnATerminalAndLeavesTheLastStepBehind) {
   std::ostringstream out;
   Progress progress(StatusLine(out, 200), 2, 1);
-  progress.show({.step = 1}, 0.0);
+  progress.show({{.step = 1}});
   EXPECT_EQ(out.str().find('\n'), std::string::npos);
-  progress.show({.step = 2}, 0.0);
+  progress.show({{.step = 2}});
   EXPECT_EQ(out.str().back(), '\n');
 }
 

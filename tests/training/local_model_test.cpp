@@ -1,6 +1,6 @@
 // The heart: pipeline × replicas × map × route × schedule × zero is one process, in losses and in
 // every gradient. Each rank computes what one process would and compares what it holds.
-#include "distributed/pipeline.h"
+#include "training/local_model.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -9,8 +9,6 @@
 
 #include "base/user_error.h"
 #include "distributed/comm/mpi_communicator.h"
-#include "distributed/plan/check.h"
-#include "distributed/plan/lower.h"
 #include "distributed/plan/schedule.h"
 #include "tests/model/tiny_model.h"
 
@@ -56,97 +54,43 @@ Microbatch global_microbatch(int replica, int i) {
 
 constexpr double scale = 0.125;
 
-/// This rank's share of the model, built as the launcher builds it.
-class Share {
- public:
-  Share(const Case& c, const Placement& placement, Communicator& world)
-      : model_(definition_of(c)),
-        placement_(placement),
-        layout_{placement.pipeline, world.size() / placement.pipeline},
-        parts_(parts_of(model_.spec, model_.sharing, model_.relaxation_rank)),
-        groups_(buffer_groups(parts_, placement, layout_.replicas)),
-        world_groups_(on_world_ranks(groups_, placement, layout_.replicas)),
-        pipeline_ranks_(own_pipeline(world)),
-        store_(parameters(model_), buffer_plans(world_groups_, world.rank()),
-               Precision::parse("float64"), torch::kCPU),
-        buffers_(store_, world_groups_, {world, world}, c.zero),
-        pipeline_(model_, store_,
-                  {.placement = placement,
-                   .groups = groups_,
-                   .reduced_groups = reduced_groups(),
-                   .sequence = TinyModel::sequence,
-                   .recompute = c.recompute},
-                  *pipeline_ranks_, buffers_) {}
+/// The plan of a case, as the planner makes it.
+Plan plan_of(const Case& c, const ModelDefinition& model, const Placement& placement, int world) {
+  Workload work;
+  work.model = model.spec;
+  work.map = model.sharing;
+  work.relaxation_rank = model.relaxation_rank;
+  work.sequence = TinyModel::sequence;
+  work.micro_batch = 2;
+  work.compute_bytes = work.master_bytes = 8;
+  work.recompute = c.recompute;
+  work.zero = c.zero;
+  return make_plan(CostModel(work, {}), {.placement = placement,
+                                         .schedule = c.schedule,
+                                         .replicas = world / placement.pipeline,
+                                         .microbatches = microbatches});
+}
 
-  /// Takes over the weights of a whole model.
-  void copy_from(const TinyModel& whole) {
-    const torch::NoGradGuard no_grad;
-    for (const ParameterSpec& spec : store_.parameters()) {
-      store_.at(spec.path()).value.copy_(whole.value(spec.path()));
-    }
-    buffers_.adopt_values();
+/// Takes over the weights of a whole model.
+void copy_weights(const TinyModel& whole, LocalModel& local) {
+  const torch::NoGradGuard no_grad;
+  for (const ParameterSpec& spec : local.store().parameters()) {
+    local.store().at(spec.path()).value.copy_(whole.value(spec.path()));
   }
+  local.buffers().adopt_values();
+}
 
-  /// The lowered program of all ranks.
-  Program program(const Case& c) const {
-    const ScheduleOptions options{.kind = c.schedule, .microbatches = microbatches};
-    const auto reduced = reductions(parts_, placement_, layout_.replicas);
-    Program program = lower(generate(options, placement_), placement_, reduced);
-    const StepSpec step{placement_, microbatches, reduced, live_bounds(options, placement_)};
-    for (const std::string& complaint : check(program, step)) ADD_FAILURE() << complaint;
-    return program;
-  }
-
-  Pipeline::Run run(const RankProgram& program, int world_rank) {
-    const int replica = layout_.replica(world_rank);
-    const MicrobatchSource source{[=](int i) { return global_microbatch(replica, i); },
-                                  [](int) { return 2 * TinyModel::sequence; }};
-    return pipeline_.run(program, source, scale);
-  }
-
-  const WorldLayout& layout() const { return layout_; }
-  ComponentStore& store() { return store_; }
-  ReplicaBuffers& buffers() { return buffers_; }
-  int64_t sent_bytes() const { return pipeline_ranks_->traffic().activation; }
-
- private:
-  std::vector<int> reduced_groups() const {
-    std::vector<int> list;
-    for (size_t g = 0; g < groups_.size(); ++g) {
-      if (world_groups_[g].world_ranks.size() > 1) list.push_back(static_cast<int>(g));
-    }
-    return list;
-  }
-
-  std::unique_ptr<Communicator> own_pipeline(Communicator& world) const {
-    std::vector<Group> groups;
-    for (int replica = 0; replica < layout_.replicas; ++replica) {
-      Group group{fmt::format("pipeline {}", replica), {}};
-      for (int p = 0; p < layout_.pipeline; ++p) {
-        group.ranks.push_back(layout_.world_rank(replica, p));
-      }
-      groups.push_back(group);
-    }
-    auto made = world.subgroups(groups);
-    return std::move(made[static_cast<size_t>(layout_.replica(world.rank()))]);
-  }
-
-  ModelDefinition model_;
-  Placement placement_;
-  WorldLayout layout_;
-  ModelParts parts_;
-  std::vector<BufferGroup> groups_;
-  std::vector<ReplicaGroup> world_groups_;
-  std::unique_ptr<Communicator> pipeline_ranks_;
-  ComponentStore store_;
-  ReplicaBuffers buffers_;
-  Pipeline pipeline_;
-};
+Pipeline::Run run_step(LocalModel& local) {
+  const int replica = local.replica();
+  const MicrobatchSource source{[=](int i) { return global_microbatch(replica, i); },
+                                [](int) { return 2 * TinyModel::sequence; }};
+  return local.train(source, {.gradient_scale = scale});
+}
 
 double relative(double a, double b) { return std::abs(a - b) / (1.0 + std::abs(b)); }
 
 /// Largest difference between the summed gradients that this rank has and those of one process.
-double worst_gradient(Share& share, const TinyModel& whole, int zero) {
+double worst_gradient(LocalModel& local, const TinyModel& whole, int zero) {
   double worst = 0.0;
   const auto compare = [&](const ParameterSpec& spec, int64_t begin, const torch::Tensor& mine) {
     const torch::Tensor expected =
@@ -155,15 +99,15 @@ double worst_gradient(Share& share, const TinyModel& whole, int zero) {
     worst = std::max(worst, (mine - expected).abs().max().item<double>() / size);
   };
   if (zero == 0) {
-    for (const ParameterSpec& spec : share.store().parameters()) {
-      compare(spec, 0, share.store().at(spec.path()).gradient.reshape(-1));
+    for (const ParameterSpec& spec : local.store().parameters()) {
+      compare(spec, 0, local.store().at(spec.path()).gradient.reshape(-1));
     }
     return worst;
   }
   // Only the owned shard is summed; its gradient lies where its optimizer state lies.
-  for (const OwnedSlice& slice : share.buffers().needed_slices()) {
+  for (const OwnedSlice& slice : local.buffers().needed_slices()) {
     compare(slice.parameter, slice.begin,
-            share.store()
+            local.store()
                 .at(slice.parameter.path())
                 .gradient.reshape(-1)
                 .narrow(0, slice.begin, slice.master.numel()));
@@ -185,33 +129,37 @@ bool agrees_with_one_process(const Case& c, int pipeline, Communicator& world) {
   }
   TinyModel whole(model);
   whole.randomise();
-  Share share(c, placement, world);
-  share.copy_from(whole);
+  const Plan plan = plan_of(c, model, placement, world.size());
+  LocalModel local(model, plan,
+                   {.precision = Precision::parse("float64"),
+                    .sequence = TinyModel::sequence,
+                    .recompute = c.recompute,
+                    .zero = c.zero},
+                   {world, world});
+  copy_weights(whole, local);
   double expected = 0.0;
-  for (int replica = 0; replica < share.layout().replicas; ++replica) {
+  for (int replica = 0; replica < local.layout().replicas; ++replica) {
     for (int i = 0; i < microbatches; ++i) {
       expected += whole.step(global_microbatch(replica, i), scale);
     }
   }
-  const Program program = share.program(c);
-  const int own = share.layout().pipeline_rank(world.rank());
-  const Pipeline::Run run = share.run(program[static_cast<size_t>(own)], world.rank());
-  const double norm = share.buffers().gradient_norm();
+  const int own = local.layout().pipeline_rank(world.rank());
+  const Pipeline::Run run = run_step(local);
+  const double norm = local.buffers().gradient_norm();
   double loss = run.losses.contains(cross_entropy) ? run.losses.at(cross_entropy) : 0.0;
   world.all_reduce_sum({&loss, 1, ElementType::float64});
   EXPECT_LT(relative(loss, expected), 1e-10);
-  EXPECT_LT(worst_gradient(share, whole, c.zero), 1e-10);
+  EXPECT_LT(worst_gradient(local, whole, c.zero), 1e-10);
   double squares = 0.0;
   for (const ParameterSpec& spec : whole.parameters()) {
     squares += whole.gradient(spec.path()).square().sum().item<double>();
   }
   EXPECT_LT(relative(norm, std::sqrt(squares)), 1e-10);
-  const Simulation simulated = simulate(
-      program, placement,
-      reductions(parts_of(model.spec, model.sharing, c.rank), placement, share.layout().replicas),
-      {.message_bytes = 2 * TinyModel::sequence * model.spec.hidden * 8});
+  const Simulation simulated =
+      simulate(plan.program, placement, plan.reductions,
+               {.message_bytes = 2 * TinyModel::sequence * model.spec.hidden * 8});
   EXPECT_EQ(run.peak_live, simulated.peak_live[static_cast<size_t>(own)]);
-  EXPECT_EQ(share.sent_bytes(), simulated.activation_sent_bytes[static_cast<size_t>(own)]);
+  EXPECT_EQ(local.traffic().activation, simulated.activation_sent_bytes[static_cast<size_t>(own)]);
   return true;
 }
 
@@ -239,7 +187,7 @@ const std::vector<ScheduleKind> schedules = {ScheduleKind::gpipe,
                                              ScheduleKind::interleaved, ScheduleKind::zero_bubble};
 
 /// Every combination with RONDO_SWEEP=all; else a part, the smaller the more ranks share the cores.
-TEST(Pipeline, IsOneProcessForEveryMapRouteAndSchedule) {
+TEST(LocalModel, IsOneProcessForEveryMapRouteAndSchedule) {
   const auto world = make_mpi_world(120);
   const char* sweep = std::getenv("RONDO_SWEEP");
   const bool all = sweep != nullptr && std::string(sweep) == "all";
@@ -270,7 +218,7 @@ TEST(Pipeline, IsOneProcessForEveryMapRouteAndSchedule) {
   EXPECT_GT(ran, 100);
 }
 
-TEST(Pipeline, IsOneProcessInEveryFamily) {
+TEST(LocalModel, IsOneProcessInEveryFamily) {
   const auto world = make_mpi_world(120);
   for (const std::string& family : model_families()) {
     Case c{.sharing = {.strategy = "cycle", .unique = 4}, .tied = true, .family = family};
@@ -278,6 +226,34 @@ TEST(Pipeline, IsOneProcessInEveryFamily) {
     c.passes = 2;
     EXPECT_TRUE(agrees_with_one_process(c, world->size() > 4 ? 4 : world->size(), *world));
   }
+}
+
+TEST(LocalModel, EvaluatesWhatItTrainsOnWithoutATrace) {
+  const auto world = make_mpi_world(120);
+  Case c{.sharing = {.strategy = "cycle", .unique = 4}};
+  c.route = "loop";
+  c.passes = 2;
+  const ModelDefinition model = definition_of(c);
+  const Placement placement = make_placement(
+      {.pipeline = world->size(), .route = c.route, .passes = c.passes, .half_layers = false},
+      parts_of(model.spec, model.sharing, c.rank));
+  TinyModel whole(model);
+  whole.randomise();
+  LocalModel local(model, plan_of(c, model, placement, world->size()),
+                   {.precision = Precision::parse("float64"), .sequence = TinyModel::sequence},
+                   {*world, *world});
+  copy_weights(whole, local);
+  const MicrobatchSource source{[](int i) { return global_microbatch(0, i); },
+                                [](int) { return 2 * TinyModel::sequence; }};
+  double loss = local.evaluate(source, 3);
+  world->all_reduce_sum({&loss, 1, ElementType::float64});
+  double expected = 0.0;
+  for (int i = 0; i < 3; ++i) expected += whole.step(global_microbatch(0, i));
+  EXPECT_LT(relative(loss, expected), 1e-10);
+  for (const FlatBuffer& buffer : local.store().buffers()) {
+    EXPECT_EQ(buffer.gradients.count_nonzero().item<int64_t>(), 0);
+  }
+  EXPECT_EQ(local.evaluate(source, 0), 0.0);
 }
 
 }  // namespace

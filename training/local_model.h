@@ -1,5 +1,5 @@
-// One process' share of the model: the weights that the plan gives it, their reduction, and the
-// pipeline that runs on them.
+// One process' part of the model: the weights that the plan gives it, their reduction, and the
+// pipelines that run on them.
 #pragma once
 
 #include <torch/torch.h>
@@ -8,9 +8,6 @@
 #include <memory>
 #include <vector>
 
-#include "checkpoint/format/background_save.h"
-#include "checkpoint/format/checkpoint.h"
-#include "checkpoint/format/checkpoint_reader.h"
 #include "distributed/comm/world.h"
 #include "distributed/pipeline.h"
 #include "distributed/plan/depth.h"
@@ -21,7 +18,7 @@
 
 namespace rondo {
 
-struct ReplicaOptions {
+struct LocalModelOptions {
   Precision precision;
   int64_t sequence = 0;
   bool recompute = false;
@@ -30,20 +27,25 @@ struct ReplicaOptions {
   Teach teach = {};  ///< on the ranks of the last chunk
 };
 
-class Replica {
+class LocalModel {
  public:
   /// Weights are zero until they are drawn or loaded. Collective. Throws std::runtime_error where
   /// another rank has another plan.
-  Replica(const ModelDefinition& model, const Plan& plan, const ReplicaOptions& options,
-          World world);
+  LocalModel(const ModelDefinition& model, const Plan& plan, const LocalModelOptions& options,
+             World world);
 
   const ModelDefinition& model() const { return model_; }
   torch::Device device() const { return store_.device(); }
+  Precision precision() const { return store_.precision(); }
+  ComponentStore& store() { return store_; }
   ReplicaBuffers& buffers() { return buffers_; }
+
+  /// Of the whole model, in one order on every rank.
+  const std::vector<ParameterSpec>& parameters() const { return parameters_; }
 
   /// Where this rank stands among the ranks.
   const WorldLayout& layout() const { return layout_; }
-  int index() const { return layout_.replica(world_rank_); }
+  int replica() const { return layout_.replica(world_rank_); }
 
   /// How a step runs.
   struct TrainOptions {
@@ -55,11 +57,8 @@ class Replica {
   /// over this replica's ranks.
   Pipeline::Run train(const MicrobatchSource& source, const TrainOptions& options);
 
-  /// Of a step of `depth`.
-  const Placement& placement(const StepDepth& depth) { return engine(depth).step.placement; }
-
-  /// Layers that a step of `depth` executes, as a share of all.
-  double executed_share(const StepDepth& depth) const;
+  /// What a step of `depth` executes.
+  const StepPlan& step(const StepDepth& depth) { return engine(depth).step; }
 
   /// Loss summed over the target tokens of `count` microbatches, on the rank of the last chunk; 0
   /// on the others. Collective over this replica's ranks.
@@ -71,17 +70,9 @@ class Replica {
   /// Starts from the numbers that `seed` draws. Collective.
   void draw(uint64_t seed);
 
-  struct LoadOptions {
-    bool optimizer = true;  ///< with what AdamW knows of the weights
-    bool verify = true;     ///< compare the checksums of all that is read
-  };
-  /// Reads the weights. Each byte of the file is read once, but for what replicas hold alike.
-  /// Collective over `host`, all ranks. Throws AgreedError; another load may follow.
-  void load(const CheckpointReader& reader, const LoadOptions& options, Communicator& host);
-
-  /// Everything that `load` reads, as views of this rank's share; proves first that the replicas
-  /// are equal and the ties hold. Collective.
-  Save snapshot(const std::string& file, const CheckpointHeader& header);
+  /// Throws std::runtime_error where two uses of a component have come apart, on this rank or
+  /// between the members of a group. Collective.
+  void check_whole();
 
  private:
   /// The engine for one depth, over the same weights.
@@ -90,12 +81,11 @@ class Replica {
     std::unique_ptr<Pipeline> pipeline;
   };
   Engine& engine(const StepDepth& depth);
-  std::map<std::string, uint64_t> read(const CheckpointReader& reader, bool optimizer);
   const RankProgram& own(const Program& program) const;
   const RankProgram& forward_program(int microbatches);
 
   ModelDefinition model_;
-  ReplicaOptions options_;
+  LocalModelOptions options_;
   Plan plan_;
   int world_rank_;
   WorldLayout layout_;

@@ -1,0 +1,97 @@
+#include "training/accounting.h"
+
+#include <c10/core/CachingDeviceAllocator.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <type_traits>
+
+#include "distributed/comm/gather.h"
+#include "model/definition/parameters.h"
+
+namespace rondo {
+namespace {
+
+/// Numbers of one action on the wire: operation, chunk, microbatch, start, end.
+constexpr int64_t fields = 5;
+
+int64_t longest(int64_t count, Communicator& host) {
+  std::vector<int64_t> counts(static_cast<size_t>(host.size()), 0);
+  counts[static_cast<size_t>(host.rank())] = count;
+  host.all_reduce_sum({counts.data(), host.size(), ElementType::int64});
+  return *std::max_element(counts.begin(), counts.end());
+}
+
+}  // namespace
+
+SentBytes operator-(const Communicator::Traffic& after, const Communicator::Traffic& before) {
+  return {after.activation - before.activation, after.reduce - before.reduce,
+          after.gather - before.gather};
+}
+
+int64_t peak_memory_bytes(torch::Device device) {
+  if (!device.is_cpu()) {
+    const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+    return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)]
+        .peak;
+  }
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss * 1024;
+}
+
+std::vector<RankMetrics> gather_ranks(RankMetrics mine, Communicator& host) {
+  static_assert(std::is_trivially_copyable_v<RankMetrics>);
+  constexpr int64_t words = sizeof(RankMetrics) / sizeof(int64_t);
+  std::vector<RankMetrics> ranks(host.rank() == 0 ? static_cast<size_t>(host.size()) : 0);
+  gather_on_first(host, {&mine, words, ElementType::int64}, ranks.data());
+  return ranks;
+}
+
+std::vector<std::vector<TimedAction>> gather_timelines(const std::vector<TimedAction>& mine,
+                                                       Communicator& host) {
+  const int64_t part = (longest(static_cast<int64_t>(mine.size()), host) + 1) * fields;
+  std::vector<double> row(static_cast<size_t>(part), -1.0);  // behind the actions, one of -1
+  auto to = row.begin();
+  for (const auto& [action, start, end] : mine) {
+    const double numbers[fields] = {static_cast<double>(action.op),
+                                    static_cast<double>(action.chunk),
+                                    static_cast<double>(action.microbatch), start, end};
+    to = std::copy(std::begin(numbers), std::end(numbers), to);
+  }
+  std::vector<double> all(host.rank() == 0 ? row.size() * static_cast<size_t>(host.size()) : 0);
+  gather_on_first(host, {row.data(), part, ElementType::float64}, all.data());
+  std::vector<std::vector<TimedAction>> lists;
+  for (int rank = 0; host.rank() == 0 && rank < host.size(); ++rank) {
+    lists.emplace_back();
+    for (const double* from = all.data() + part * rank; from[0] >= 0.0; from += fields) {
+      const Action action{static_cast<Op>(static_cast<int>(from[0])), static_cast<int>(from[1]),
+                          static_cast<int>(from[2])};
+      lists.back().push_back({action, from[3], from[4]});
+    }
+  }
+  return lists;
+}
+
+double flops_per_token(const ModelDefinition& model, const StepPlan& step, int64_t sequence) {
+  ModelDefinition executed = model;
+  executed.executed = step.layers;
+  const int begin = step.placement.chunk(step.placement.trained_from).begin;
+  ModelDefinition trained = executed;
+  std::erase_if(trained.executed,
+                [first = half_layer(executed, begin).layer](int layer) { return layer < first; });
+  constexpr double forward = 1.0 / 3.0;  // backward computes two gradients for each product
+  return forward * flops_per_token(executed, sequence) +
+         (1.0 - forward) * flops_per_token(trained, sequence);
+}
+
+std::string compare_step_time(double predicted_s, std::vector<double> measured_s) {
+  const auto middle = measured_s.begin() + static_cast<std::ptrdiff_t>(measured_s.size() / 2);
+  std::nth_element(measured_s.begin(), middle, measured_s.end());
+  return fmt::format("predicted {:.4g} ms a step, measured {:.4g} (median of {}): {:+.0f} %",
+                     1e3 * predicted_s, 1e3 * *middle, measured_s.size(),
+                     100.0 * (predicted_s / *middle - 1.0));
+}
+
+}  // namespace rondo

@@ -1,0 +1,54 @@
+// When a run saves, and what becomes of it.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/user_error.h"
+#include "checkpoint/format/background_save.h"
+#include "distributed/comm/world.h"
+#include "training/config.h"
+#include "training/time_left.h"
+
+namespace rondo {
+
+/// The saves of one run: after every `checkpoint.every`-th step, after the last one and when the
+/// run is asked to stop; behind the training where it goes on. Files that have served are pruned
+/// after each. All calls but `due` and `ended` are collective and throw AgreedError where a save
+/// failed that the run cannot do without (see `checkpoint.on_error`), AgreedRunError where the
+/// model is not finite: such a model is never saved.
+class Saver {
+ public:
+  /// `folder` is where the files go; `tell` takes a line for each save.
+  Saver(const CheckpointConfig& config, std::string folder, int64_t last_step, World world,
+        std::function<void(const std::string&)> tell);
+
+  bool due(int64_t step, bool stopping) const;
+
+  /// Whether the save under way is over on this rank; `finish` once it is on every rank.
+  bool ended() const { return saves_.ended(); }
+
+  /// Waits for the save under way and tells what became of it.
+  void finish();
+
+  /// `stopping`: nothing is computed after it.
+  void save(const Save& save, bool stopping);
+
+  /// The run comes apart: waits for the save under way, then throws AgreedRunError with `what` and
+  /// the checkpoint that is left.
+  void give_up(const std::string& what);
+
+ private:
+  void tell_saved(const Saved& saved) const;
+  void tell_failed(const UserError& error, bool last) const;
+  void check_finite(const Save& save);
+
+  CheckpointConfig config_;
+  std::string folder_;
+  Occasion occasion_;
+  World world_;
+  std::function<void(const std::string&)> tell_;
+  BackgroundSave saves_;
+};
+
+}  // namespace rondo

@@ -1,0 +1,42 @@
+// What a step measured.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace rondo {
+
+/// Bytes handed to the network in one step, summed over ranks, by kind.
+struct SentBytes {
+  int64_t activation = 0;
+  int64_t reduce = 0;
+  int64_t gather = 0;
+};
+
+/// The same of each rank, and the most memory that it has had.
+struct RankMetrics {
+  SentBytes sent_bytes = {};
+  int64_t peak_memory_bytes = 0;
+};
+
+struct StepMetrics {
+  int64_t step = 0;                       ///< from 1
+  double loss = 0.0;                      ///< mean nats per target token of the global batch
+  std::optional<double> divergence = {};  ///< from the teacher, in the same mean; without one: none
+  double grad_norm = 0.0;                 ///< global, before clipping
+  double lr = 0.0;
+  int64_t tokens = 0;  ///< target tokens seen since the start of training
+  double tokens_per_s = 0.0;
+  double step_s = 0.0;
+  SentBytes sent_bytes = {};
+  std::optional<int> passes = {};              ///< over the recurring layers, where they vary
+  std::vector<RankMetrics> ranks = {};         ///< by world rank; only now and then
+  std::optional<double> validation_loss = {};  ///< only after a step that was evaluated
+  /// Of each corpus of a blend, by name, in its order.
+  std::vector<std::pair<std::string, double>> validation_losses = {};
+};
+
+}  // namespace rondo
