@@ -52,8 +52,10 @@ namespace {
 
 /// The definition as far as it decides which components there are between the ends of the model.
 ModelDefinition middle_of(const ModelParts& model) {
-  ModelDefinition middle{
-      .sharing = model.map, .relaxation_rank = model.adapters ? 1 : 0, .executed = model.layers};
+  ModelDefinition middle;
+  middle.sharing = model.map;
+  middle.relaxation_rank = model.adapters ? 1 : 0;
+  middle.executed = model.layers;
   middle.spec.pass_norm = model.pass_norm;
   middle.spec.pass_encoding = model.pass_encoding;
   middle.spec.branch_scales = model.branch_scales;

@@ -107,7 +107,6 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
   ModelDefinition model;
   Evaluation evaluation{.micro_batch = words.micro_batch};
   std::optional<SampleSource> source;
-  int64_t samples = 0;
   torch::Device device = torch::kCPU;
   agree(host, [&] {
     device = choose_device(words.device, rank_on_node(), "--device cuda", "leave --device out");

@@ -180,7 +180,7 @@ std::string describe_plan(const Plan& plan) {
                      counted(placement.pipeline, "rank"), counted(replicas, "replica"),
                      plan.chosen.route, counted(placement.passes(), "pass", "passes"),
                      schedule_name(schedule), counted(microbatches, "microbatch", "microbatches"),
-                     counted(static_cast<int64_t>(plan.chosen.copies.size()), "component"));
+                     counted(int64_t{plan.chosen.copies}, "component"));
 }
 
 std::string describe_run(const Config& config, const Start& start, const Plan& plan,
