@@ -8,6 +8,7 @@
 
 #include "base/run_error.h"
 #include "base/user_error.h"
+#include "checkpoint/format/checkpoint_writer.h"
 #include "distributed/comm/mpi_communicator.h"
 #include "tests/checkpoint/example_checkpoint.h"
 #include "tests/checkpoint/temporary_folder.h"
@@ -46,18 +47,18 @@ class SaverTest : public testing::Test {
 };
 
 TEST_F(SaverTest, IsDueAfterEveryNthStepTheLastAndARequestToStop) {
-  const Saver often = saver({.every = 3}, 10);
+  const Saver often = saver({.dir = "", .every = 3}, 10);
   std::vector<int64_t> due;
   for (int64_t step = 1; step <= 10; ++step) {
     if (often.due(step, /*stopping=*/false)) due.push_back(step);
   }
   EXPECT_EQ(due, std::vector<int64_t>({3, 6, 9, 10}));
   EXPECT_TRUE(often.due(4, /*stopping=*/true));
-  EXPECT_FALSE(saver({.every = 0}, 10).due(9, false));
+  EXPECT_FALSE(saver({.dir = "", .every = 0}, 10).due(9, false));
 }
 
 TEST_F(SaverTest, KeepsTheNewestFilesInTheBackgroundAndAtTheEnd) {
-  Saver saves = saver({.every = 1, .keep = 2, .keep_every = 4}, 7);
+  Saver saves = saver({.dir = "", .every = 1, .keep = 2, .keep_every = 4}, 7);
   for (int64_t step = 1; step <= 7; ++step) saves.save(save_of(step), /*stopping=*/false);
   EXPECT_EQ(steps(), std::vector<int64_t>({4, 6, 7}));
   ASSERT_EQ(told_.size(), 7U);
@@ -68,7 +69,7 @@ TEST_F(SaverTest, WritesNoModelThatIsNotFiniteAndNamesTheOneThatIs) {
   for (const double wrong :
        {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     for (const size_t slice : {size_t{0}, size_t{1}, size_t{5}}) {
-      Saver saves = saver({.every = 1, .keep = 1});
+      Saver saves = saver({.dir = "", .every = 1, .keep = 1});
       saves.save(save_of(1), false);
       Save wrecked = save_of(2);
       wrecked.mine[slice].values[1] = wrong;
@@ -87,7 +88,7 @@ TEST_F(SaverTest, WritesNoModelThatIsNotFiniteAndNamesTheOneThatIs) {
 }
 
 TEST_F(SaverTest, NamesAnEarlierFileWhereTheNewestIsWrecked) {
-  Saver saves = saver({.every = 1, .keep = 3});
+  Saver saves = saver({.dir = "", .every = 1, .keep = 3});
   saves.save(save_of(1), false);
   saves.finish();
   Save wrecked = save_of(2);  // as a program wrote it that did not look
@@ -104,13 +105,13 @@ TEST_F(SaverTest, GoesOnWithoutAFileWhereItMayAndNeverWithoutTheLast) {
   const auto block = [&](int64_t step) { std::filesystem::create_directories(file(step) + "/x"); };
   block(1);
   block(2);
-  Saver going_on = saver({.every = 1, .on_error = "continue"}, 2);
+  Saver going_on = saver({.dir = "", .every = 1, .on_error = "continue"}, 2);
   going_on.save(save_of(1), false);
   going_on.finish();
   ASSERT_EQ(told_.size(), 1U);
   EXPECT_NE(told_[0].find("training goes on without it"), std::string::npos) << told_[0];
   EXPECT_NE(error_of<UserError>([&] { going_on.save(save_of(2), false); }), "");
-  Saver stopping = saver({.every = 1}, 2);
+  Saver stopping = saver({.dir = "", .every = 1}, 2);
   stopping.save(save_of(1), false);
   EXPECT_NE(error_of<UserError>([&] { stopping.finish(); }), "");
 }

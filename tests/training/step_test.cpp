@@ -114,7 +114,8 @@ Weights random_weights(const ModelDefinition& model) {
 
 std::string save_weights(const Weights& weights, const ModelDefinition& model,
                          const std::string& file) {
-  CheckpointHeader header{.model = model};
+  CheckpointHeader header;
+  header.model = model;
   std::vector<DatasetSpec> all;
   std::vector<DatasetSlice> mine;
   for (const auto& [path, value] : weights) {
@@ -172,9 +173,9 @@ TEST(Step, IsWhatLibTorchComputes) {
   const Config config = config_of(folder.file("run"));
   Ranks ranks(config.distributed, *host);
   const SampleSource corpus({{IndexedDataset(folder.file("corpus")), 1.0}},
-                            {.sequence = tokens, .global_batch = 2, .shuffle = false});
+                            {.sequence = tokens, .shuffle = false});
   const StopSignals signals;
-  Trainer trainer({config, "", model, plan_for(config, model, 1), {corpus, std::nullopt}}, ranks,
+  Trainer trainer({config, "", model, plan_for(config, model, 1), {corpus, {}, {}}}, ranks,
                   signals);
   trainer.begin({.model = model, .reader = std::make_shared<const CheckpointReader>(start)});
   StepMetrics seen;
