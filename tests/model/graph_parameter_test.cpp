@@ -99,6 +99,7 @@ void expect_gradients_of_autograd(int uses, int64_t rank, const std::string& pol
   PlainMixer plain(tiny);
   const std::vector<Half>& halves = tiny.stage.halves();
   const RotaryTable table(model.spec, TinyModel::sequence, torch::kFloat64);
+  const AttentionMasks masks(0, 0, TinyModel::sequence, torch::kCPU);
   LossTerms terms;
   torch::manual_seed(3);
   Tensor x = torch::randn({TinyModel::sequence, model.spec.hidden}, torch::kFloat64);
@@ -106,7 +107,7 @@ void expect_gradients_of_autograd(int uses, int64_t rank, const std::string& pol
   Tensor y = x;
   for (int layer = 0; layer < uses; ++layer) {
     const Half& half = halves[static_cast<size_t>(2 * layer + 1)];
-    y = half.run({.x = y}, {{model.spec, table}, terms}).x;
+    y = half.run({.x = y}, {{model.spec, table, masks}, terms}).x;
     expected = plain.branch(expected, layer);
   }
   EXPECT_TRUE(y.allclose(expected, 1e-13, 1e-13));

@@ -127,7 +127,7 @@ TEST(StepOf, AllPassesIsThePlanItself) {
   EXPECT_EQ(all.placement.cuts, whole.placement.cuts);
   EXPECT_EQ(all.groups, whole.groups);
   EXPECT_EQ(all.reduced_groups, whole.reduced_groups);
-  EXPECT_EQ(all.map, whole.map);
+  EXPECT_EQ(all.layers, whole.layers);
 }
 
 TEST(StepOf, RefusesPassesThatTheMapDoesNotHave) {
