@@ -291,7 +291,8 @@ Sweep plan_sweep(const TrainWords& words, int world_size) {
     const std::string number = fmt::format("/{}", sweep.runs.size());
     run.config.log.dir = folder + number;
     if (!run.config.checkpoint.dir.empty()) {
-      run.config.checkpoint.dir += (chosen ? "" : "/" + leaf_of_path(own)) + number;
+      run.config.checkpoint.dir +=
+          chosen ? number : fmt::format("/{}{}", leaf_of_path(own), number);
     }
     sweep.runs.push_back(std::move(run));
   }
