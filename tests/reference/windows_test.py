@@ -11,7 +11,7 @@ import transformers
 import hf_models
 import rondo_runs
 from hf_models import GQA, VOCAB
-from rondo_runs import RondoTest, random_tokens, write_corpus
+from rondo_runs import RondoTest, random_tokens, read_checkpoint, write_corpus
 
 LAYERS, SEQUENCE, BATCH, STEPS, WINDOW = 6, 16, 4, 4, 5
 KINDS = ("full_attention", "sliding_attention")
@@ -151,6 +151,7 @@ class Windows(RondoTest):
         self.rondo("convert", "--from", "shared.h5", "--to", "hf:layers", "--precision", "float64")
         exact = hf_models.load_exact(self.folder / "layers")
         self.assertAlmostEqual(all_passes[0]["loss"], next(self.expected(exact))[0], delta=1e-10)
+        exact = hf_models.load_exact(self.folder / "layers")  # the other has made a step
         exact.model.layers = exact.model.layers[:2]
         exact.config.num_hidden_layers = 2
         self.assertAlmostEqual(first_pass[0]["loss"], next(self.expected(exact))[0], delta=1e-10)
@@ -176,8 +177,10 @@ class Windows(RondoTest):
                                  for f in (family, f"{family}-out"))
                 for key in after:
                     self.assertTrue(torch.equal(before[key], after[key]), key)
-                self.assert_same_datasets(self.folder / f"{family}-2.h5",
-                                          self.folder / f"{family}.h5")
+                first, again = (read_checkpoint(self.folder / f"{family}{n}.h5") for n in ("", "-2"))
+                for key in first:
+                    if key.startswith("parameters/"):
+                        self.assertEqual(first[key].tobytes(), again[key].tobytes(), key)
                 ours, theirs = (transformers.AutoConfig.from_pretrained(self.folder / f)
                                 for f in (f"{family}-out", family))
                 self.assertEqual(ours.model_type, theirs.model_type)
