@@ -26,7 +26,7 @@ def configs():
         "mistral": transformers.MistralConfig(**SIZES, sliding_window=WINDOW),
         "qwen2": transformers.Qwen2Config(**qwen, max_window_layers=2, tie_word_embeddings=True),
         "qwen3": transformers.Qwen3Config(**qwen, head_dim=12, layer_types=listed),
-        "ministral": transformers.MinistralConfig(**SIZES, sliding_window=WINDOW,
+        "ministral": transformers.MinistralConfig(**SIZES, head_dim=8, sliding_window=WINDOW,
                                                   layer_types=[*KINDS] * (LAYERS // 2))}
 
 
