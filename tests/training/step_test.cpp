@@ -136,10 +136,7 @@ Config config_of(const std::string& folder) {
   config.train.micro_batch = 1;
   config.train.precision = "float64";
   config.optimizer = {.rate = {.schedule = "constant", .lr = lr},
-                      .beta1 = beta1,
-                      .beta2 = beta2,
-                      .eps = 1e-8,
-                      .weight_decay = decay,
+                      .adamw = {.beta1 = beta1, .beta2 = beta2, .eps = 1e-8, .weight_decay = decay},
                       .clip = clip};
   config.log.dir = folder;
   return config;

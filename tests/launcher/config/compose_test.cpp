@@ -88,7 +88,7 @@ TEST(Compose, AWholeValueReferenceKeepsTheTypeAndOneInsideTextIsText) {
                          "optimizer.betas=[0.5,${data.validation}]", "data.validation=0.25"});
   EXPECT_EQ(config.model.ffn, 64);
   EXPECT_EQ(config.log.dir, "runs/llama-5-10");
-  EXPECT_EQ(config.optimizer.beta2, 0.25);
+  EXPECT_EQ(config.optimizer.adamw.beta2, 0.25);
 }
 
 TEST(Compose, ReferencesReachThroughReferencesAndSeeOverridesAndDefaults) {

@@ -56,8 +56,8 @@ TEST(ParseConfig, FillsEveryKeyOfTheContractFromOverrides) {
   EXPECT_EQ(c.data.blend[1].path, "b");
   EXPECT_EQ(c.data.blend[0].weight, 0.7);
   EXPECT_EQ(c.train.seed, 9u);
-  EXPECT_EQ(c.optimizer.beta1, 0.8);
-  EXPECT_EQ(c.optimizer.beta2, 0.99);
+  EXPECT_EQ(c.optimizer.adamw.beta1, 0.8);
+  EXPECT_EQ(c.optimizer.adamw.beta2, 0.99);
   EXPECT_EQ(c.optimizer.rate.lr, 1.0);
   EXPECT_EQ(c.optimizer.rate.schedule, "constant");
   EXPECT_EQ(c.optimizer.rate.steps, 12) << "the schedule ends with the run";
@@ -330,7 +330,7 @@ TEST(ToToml, ReadsBackToTheSameConfigWithEveryKeySet) {
   EXPECT_EQ(config.data.blend[1].weight, 0.30000000000000004);
   EXPECT_EQ(config.log.dir, "tab\there ünï \"q\"");
   EXPECT_EQ(config.train.init, "line\nbreak");
-  EXPECT_EQ(config.optimizer.beta2, 0.123456789012345678);
+  EXPECT_EQ(config.optimizer.adamw.beta2, 0.123456789012345678);
   for (const ConfigField& field : config_schema()) {
     EXPECT_TRUE(again.entries.contains(field.key)) << field.key << " is not printed";
   }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "launcher/config/compose.h"
+#include "launcher/config/config.h"
 #include "launcher/reports/timeline.h"
 #include "training/plan_request.h"
 
