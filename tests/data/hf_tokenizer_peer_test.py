@@ -324,7 +324,7 @@ class HfTokenizers(unittest.TestCase):
             for pattern in [{"Regex": r"\s"}, {"Regex": r"e|\b"}, {"String": "the"}]:
                 for invert in (False, True):
                     split = {"type": "Split", "pattern": pattern, "behavior": behavior}
-                        steps = [{**split, "invert": invert}, BYTES]
+                    steps = [{**split, "invert": invert}, BYTES]
                     root["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": steps}
                     with self.subTest(split, invert=invert):
                         self.check_model(root)
