@@ -13,8 +13,11 @@ function(rondo_read_version variable file pattern)
   set(${variable} "${found}" PARENT_SCOPE)
 endfunction()
 
-rondo_read_version(RONDO_TORCH_VERSION "${RONDO_LIBTORCH}/include/torch/headeronly/version.h"
-  "define TORCH_VERSION \"([^\"]+)\"")
+foreach(part MAJOR MINOR PATCH)
+  rondo_read_version(torch_${part} "${RONDO_LIBTORCH}/include/torch/headeronly/version.h"
+    "define TORCH_VERSION_${part} ([0-9]+)")
+endforeach()
+set(RONDO_TORCH_VERSION "${torch_MAJOR}.${torch_MINOR}.${torch_PATCH}")
 rondo_read_version(RONDO_TORCH_CUDA "${RONDO_LIBTORCH}/version.py" "^cuda.*= *'([^']+)'")
 foreach(part MAJOR MINOR PATCH)
   rondo_read_version(nccl_${part} "${RONDO_NCCL_INCLUDE}/nccl.h" "define NCCL_${part} ([0-9]+)")

@@ -22,7 +22,7 @@ nlohmann::json report(const CheckpointReader& reader, const std::vector<Paramete
   for (const ParameterSpec& spec : parameters) {
     components[to_string(spec.component)][spec.name] = spec.shape;
   }
-  return {{"file", reader.file(), {.path = true}},
+  return {{"file", reader.file()},
           {"step", header.step},
           {"tokens", header.tokens},
           {"model", nlohmann::json::parse(model_to_json(header.model.spec))},
@@ -62,7 +62,7 @@ int inspect_command(const Arguments& arguments) {
   int64_t sequence = 0;
   const CommandLine line{"inspect",
                          "Shows a checkpoint's sharing map, components, sizes and step.",
-                         {{"file", &file, "FILE.h5", {.required = true}},
+                         {{"file", &file, "FILE.h5", {.required = true, .path = true}},
                           {"--json", &as_json, "one JSON object"},
                           {"--sequence",
                            &sequence,
