@@ -44,7 +44,7 @@ Complaint unknown_strategy(const ConfigValue& value) {
   const bool exists = std::any_of(known.begin(), known.end(), [&](const std::string& candidate) {
     return until_colon(candidate) == until_colon(text);
   });
-  return exists ? std::nullopt : Complaint(choice_among(text, known));
+  return exists ? std::nullopt : Complaint(choice_among(until_colon(text), known));
 }
 
 /// One of `names`, or a text for which `other` holds, described by `or_what`.

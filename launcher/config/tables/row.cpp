@@ -22,15 +22,4 @@ void refuse_value(const ConfigField& field, const ConfigEntry& entry,
   throw UserError(fmt::format("{}: {} = {}: {}", entry.where, field.key, value, complaint));
 }
 
-std::string explained(const ConfigField& field, const std::string& complaint) {
-  const std::string limits = field.allowed.empty() ? "" : ", " + field.allowed;
-  return fmt::format("{}{} ({})", complaint, limits, first_sentence(field.about));
-}
-
-std::string first_sentence(const std::string& text) {
-  const size_t end = text.find(". ");
-  return end == std::string::npos && text.ends_with('.') ? text.substr(0, text.size() - 1)
-                                                         : text.substr(0, end);
-}
-
 }  // namespace rondo

@@ -79,12 +79,6 @@ struct Row {
 [[noreturn]] void refuse_value(const ConfigField& field, const ConfigEntry& entry,
                                const std::string& complaint);
 
-/// `complaint` about a type, with what else holds for the key and what the key does.
-std::string explained(const ConfigField& field, const std::string& complaint);
-
-/// Without its full stop.
-std::string first_sentence(const std::string& text);
-
 /// The fields of a TOML table, or of a part of it, whose members lie in the struct that `find`, a
 /// member pointer or a function, finds in a Config.
 template <typename Owner, typename Find>
@@ -99,7 +93,7 @@ std::vector<ConfigField> table(const std::string& name, Find find,
     };
     field.read = [=, described = field](const ConfigEntry& entry, Config& config) {
       if (const Complaint found = row.binding.read(entry.value, std::invoke(find, config))) {
-        refuse_value(described, entry, explained(described, *found));
+        refuse_value(described, entry, *found);
       }
       if (const Complaint found = row.allowed.complaint(entry.value)) {
         refuse_value(described, entry, *found);

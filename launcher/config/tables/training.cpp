@@ -32,6 +32,18 @@ Binding<DataConfig> blend() {
   return {"a list of prefixes and weights in turn", read, write};
 }
 
+/// The prefixes in between may be numbers, too.
+Allowed weights() {
+  const auto complaint = [](const ConfigValue& value) -> Complaint {
+    const auto& list = std::get<ConfigValue::List>(value.data);
+    for (size_t i = 1; i < list.size(); i += 2) {
+      if (const Complaint found = more_than_zero().complaint(list[i])) return found;
+    }
+    return std::nullopt;
+  };
+  return {"weights " + more_than_zero().words, complaint};
+}
+
 /// Two members, one key.
 Binding<AdamWOptions> betas() {
   const auto read = [](const ConfigValue& value, AdamWOptions& options) -> Complaint {
@@ -54,7 +66,7 @@ std::vector<ConfigField> data_table() {
       {
           {"path", path(&DataConfig::path), anything(), "",
            "Prefix of the corpus' .bin and .idx, which rondo prepare writes."},
-          {"blend", blend(), more_than_zero(), "",
+          {"blend", blend(), weights(), "",
            "Several corpora instead of data.path: [\"PREFIX\", weight, \"PREFIX\", weight, ...]."},
           {"sequence", &DataConfig::sequence, count(), "tokens", "Length of a sample."},
           {"shuffle", &DataConfig::shuffle, anything(), "",

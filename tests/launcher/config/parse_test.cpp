@@ -80,8 +80,8 @@ TEST(ParseConfig, AWrongTypeSaysWhatWasExpected) {
             "override 'train.steps=1.5': train.steps = 1.5: expected an integer");
   EXPECT_EQ(refusal({"optimizer.lr=fast"}),
             "override 'optimizer.lr=fast': optimizer.lr = \"fast\": expected a number");
-  EXPECT_EQ(refusal({"log.dir=3"}),
-            "override 'log.dir=3': log.dir = 3: expected text in \"quotes\"");
+  EXPECT_EQ(refusal({"log.dir=[3]"}),
+            "override 'log.dir=[3]': log.dir = [3]: expected text in \"quotes\"");
   EXPECT_EQ(refusal({"data.shuffle=1"}),
             "override 'data.shuffle=1': data.shuffle = 1: expected true or false");
   EXPECT_EQ(refusal({"optimizer.betas=0.9"}),
@@ -241,13 +241,6 @@ TEST(ParseConfig, PathsMayBeginAtHomeAndHaveNamesThatFileSystemsTake) {
   std::string deep;
   for (int i = 0; i < 30; ++i) deep += std::string(150, 'x') + "/";
   EXPECT_NE(refusal({"log.dir=" + deep}).find("the path has 4530 bytes"), std::string::npos);
-}
-
-TEST(ParseConfig, AWrongTypeIsAnsweredWithWhatTheKeyIsAndTakes) {
-  const std::string message = refusal({"train.steps=many"});
-  EXPECT_NE(message.find("expected an integer, at least 1 (Updates of the whole run"),
-            std::string::npos)
-      << message;
 }
 
 TEST(ParseConfig, ASharingMapThatDoesNotExistIsPlaced) {
