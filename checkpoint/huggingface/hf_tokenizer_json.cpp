@@ -67,6 +67,25 @@ std::map<int64_t, json> named_tokens(const TokenizerSettings& settings, const js
   return tokens;
 }
 
+/// Special tokens that no file gives an id follow the vocabulary, as in transformers.
+void append_absent(const TokenizerSettings& settings, const json& vocab,
+                   std::map<int64_t, json>& tokens) {
+  int64_t next = static_cast<int64_t>(vocab.size());
+  if (!tokens.empty()) next = std::max(next, tokens.rbegin()->first + 1);
+  const auto append = [&](const std::string& content) {
+    const bool known = std::any_of(tokens.begin(), tokens.end(), [&](const auto& token) {
+      return token.second.at("content") == content;
+    });
+    if (content.empty() || known || vocab.contains(content)) return;
+    tokens[next] = plain_token(content, next);
+    ++next;
+  };
+  for (const json* from : {&settings.special, &settings.config}) {
+    for (const std::string& content : special_contents(*from)) append(content);
+  }
+  append(default_special);
+}
+
 template <typename Make>
 std::string naming(const std::string& where, Make make) {
   try {
@@ -116,6 +135,7 @@ std::string tokenizer_json_of(std::string_view vocab_text, std::string_view merg
     if (const auto found = vocab.find(default_special); found != vocab.end()) {
       tokens.emplace(found->get<int64_t>(), plain_token(default_special, found->get<int64_t>()));
     }
+    append_absent(settings, vocab, tokens);
     json added = json::array();
     for (const auto& [id, token] : tokens) added.push_back(token);
     const std::string type = settings.config.value("tokenizer_class", "");

@@ -2,6 +2,7 @@
 #include <oniguruma.h>
 
 #include <memory>
+#include <regex>
 #include <stdexcept>
 #include <string>
 
@@ -14,8 +15,26 @@ const OnigUChar* bytes(std::string_view text) {
   return reinterpret_cast<const OnigUChar*>(text.data());
 }
 
+/// Classes that hold other letters from one version of Oniguruma to the next: the ids would depend
+/// on the one that is installed. Throws std::invalid_argument.
+void refuse_shifting_classes(std::string_view expression) {
+  static const std::regex shifting(
+      R"(\[:\^?(alpha|alnum|punct|lower):\]|\\[pP]\{\^?(alpha(betic)?|alnum|lower(case)?)\})",
+      std::regex::icase);
+  std::cmatch match;
+  if (!std::regex_search(expression.data(), expression.data() + expression.size(), match,
+                         shifting)) {
+    return;
+  }
+  throw std::invalid_argument(
+      fmt::format("the regular expression {}: {} holds other letters in other versions of "
+                  "Oniguruma; write categories such as \\p{{L}} in its place",
+                  expression, match.str()));
+}
+
 struct Code {
   explicit Code(std::string_view expression) {
+    refuse_shifting_classes(expression);
     OnigErrorInfo info{};
     const OnigUChar* first = bytes(expression);
     const int error = onig_new(&code, first, first + expression.size(), ONIG_OPTION_NONE,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/user_error.h"
 #include "data/tokenizers/nfc.h"
 #include "data/tokenizers/replaced.h"
 
@@ -62,6 +63,19 @@ std::vector<Stretch> contiguous(const std::vector<Stretch>& stretches) {
   return joined;
 }
 
+/// What becomes of a match of no letters depends on its neighbours. Throws UserError.
+void refuse_empty_matches(const std::vector<Stretch>& stretches) {
+  const bool empty = std::any_of(stretches.begin(), stretches.end(), [](const Stretch& stretch) {
+    return stretch.begin == stretch.end;
+  });
+  if (!empty) return;
+  throw UserError(
+      "the tokenizer has a Split that merges matches with their neighbours, and its pattern "
+      "matches "
+      "between letters too; rondo reads such a pattern with the behaviors Isolated, Removed and "
+      "Contiguous alone");
+}
+
 std::vector<Stretch> behave(Behavior behavior, std::vector<Stretch> stretches) {
   switch (behavior) {
     case Behavior::isolated:
@@ -72,8 +86,10 @@ std::vector<Stretch> behave(Behavior behavior, std::vector<Stretch> stretches) {
     case Behavior::contiguous:
       return contiguous(stretches);
     case Behavior::merged_with_previous:
+      refuse_empty_matches(stretches);
       return merged_with_previous(stretches);
     case Behavior::merged_with_next:
+      refuse_empty_matches(stretches);
       return mirrored(merged_with_previous(mirrored(std::move(stretches))));
   }
   return stretches;
