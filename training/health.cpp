@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 
 #include "base/run_error.h"
 #include "base/user_error.h"
@@ -19,6 +20,17 @@ bool has_finite_weights(const std::string& file) {
   }
 }
 
+/// Whether a layer can compute with the weights `values`. Norms and products take squares: weights
+/// of 1e38 are finite, and yet every output is zero or infinite.
+bool are_usable(const torch::Tensor& values) {
+  if (values.numel() == 0) return true;
+  const bool wide = values.scalar_type() == torch::kFloat64;
+  const double most = std::sqrt(wide ? std::numeric_limits<double>::max()
+                                     : static_cast<double>(std::numeric_limits<float>::max()));
+  const auto [low, high] = values.aminmax();  // NaN travels through both
+  return low.item<double>() > -most && high.item<double>() < most;
+}
+
 }  // namespace
 
 bool all_finite(const torch::Tensor& values) {
@@ -29,7 +41,8 @@ bool all_finite(const torch::Tensor& values) {
 
 std::string first_not_finite(const std::vector<DatasetSlice>& slices) {
   for (const DatasetSlice& slice : slices) {
-    if (!all_finite(slice.values)) return slice.path;
+    const bool weights = slice.path.starts_with(all_parameters);
+    if (!(weights ? are_usable(slice.values) : all_finite(slice.values))) return slice.path;
   }
   return "";
 }
@@ -37,7 +50,7 @@ std::string first_not_finite(const std::vector<DatasetSlice>& slices) {
 std::string first_not_finite(const CheckpointReader& reader) {
   for (const ParameterSpec& parameter : parameters(reader.header().model)) {
     const std::string path = parameter_dataset(parameter);
-    if (!all_finite(reader.read(path))) return path;
+    if (!are_usable(reader.read(path))) return path;
   }
   return "";
 }

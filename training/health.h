@@ -15,7 +15,8 @@ namespace rondo {
 /// Whether all of `values`, of any shape and device, are finite.
 bool all_finite(const torch::Tensor& values);
 
-/// The dataset of the first of `slices` that holds a number that is not finite; empty for none.
+/// The dataset of the first of `slices` that holds a number that is not finite, or a weight whose
+/// square is not; empty for none.
 std::string first_not_finite(const std::vector<DatasetSlice>& slices);
 
 /// The same of a checkpoint's weights. Throws UserError where they cannot be read.

@@ -124,9 +124,9 @@ struct Trainer::Step {
 
 Trainer::Step Trainer::train_step(int64_t step) {
   model_.buffers().clear_gradients();
-  Step done{.run = model_.train(next_batch(), {.gradient_scale = 1.0 / tokens_per_step(),
-                                               .depth = depth_of(step),
-                                               .timed = step == config_.log.trace_step})};
+  Step done{.run = model_.train(batch_at(samples_), {.gradient_scale = 1.0 / tokens_per_step(),
+                                                     .depth = depth_of(step),
+                                                     .timed = step == config_.log.trace_step})};
   const Clock::time_point computed = Clock::now();
   done.norm = model_.buffers().gradient_norm();
   if (!std::isfinite(done.norm)) return done;  // the weights stay as they are
@@ -137,12 +137,12 @@ Trainer::Step Trainer::train_step(int64_t step) {
   return done;
 }
 
-/// The rows of this replica of the global batch that begins at the position in the data.
-MicrobatchSource Trainer::next_batch() const {
+/// The rows of this replica of the global batch that begins after so many samples.
+MicrobatchSource Trainer::batch_at(int64_t position) const {
   const int64_t own = config_.train.global_batch / model_.layout().replicas;
   const int64_t first = model_.replica() * own;
   return microbatches_of(corpora_.train,
-                         {.position = samples_,
+                         {.position = position,
                           .first = first,
                           .stride = config_.train.micro_batch,
                           .end = first + own,
@@ -296,7 +296,7 @@ void Trainer::save(int64_t step, const StepMetrics& metrics, Saver& saver) {
 /// The loss of the step was that of the weights before it: one microbatch shows what the new ones
 /// are worth. Collective.
 void Trainer::check_loss(int64_t step, Saver& saver) {
-  double loss = model_.evaluate(next_batch(), 1);
+  double loss = model_.evaluate(batch_at(samples_ - config_.train.global_batch), 1);
   world_.host.all_reduce_sum({&loss, 1, ElementType::float64});
   if (std::isfinite(loss)) return;
   saver.give_up(fmt::format("the loss after step {} is not finite, and it is not saved", step));

@@ -60,7 +60,7 @@ class Trainer {
   struct Step;
 
   Step train_step(int64_t step);
-  MicrobatchSource next_batch() const;
+  MicrobatchSource batch_at(int64_t position) const;
   StepDepth depth_of(int64_t step) const;
   StepMetrics measured_step(int64_t step, Saver& saver);
   void evaluate_after(StepMetrics& metrics, Saver& saver);

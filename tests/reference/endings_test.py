@@ -110,12 +110,13 @@ class Endings(RondoTest):
 
     def test_a_folder_of_checkpoints_has_one_owner(self):
         shared = {"checkpoint.dir": "shared"}
-        self.train("p0", TRAINS | shared)
+        self.assertEqual(self.run_train(shared | {"log.dir": "p0"}).returncode, 0)
         done = self.run_train(shared | {"log.dir": "p1", "train.steps": 6})
         self.assertEqual(done.returncode, 2, done.stdout)
         self.assertRegex(done.stderr, r"shared.* holds the checkpoints of the run in .*p0; choose")
         self.assertFalse((self.folder / "p1").exists())
-        self.train("p0", TRAINS | shared | {"train.steps": 6})
+        again = self.run_train(shared | {"log.dir": "p0", "train.steps": 6})
+        self.assertEqual(again.returncode, 0, again.stderr)
 
     def test_two_runs_at_once_never_share_a_folder_of_checkpoints(self):
         long = words(TRAINS | {"checkpoint.dir": "shared", "train.steps": 100000, "log.dir": "p0"})
