@@ -19,7 +19,7 @@ struct Rule {
   std::vector<std::string> words = {};  ///< one of these
   std::optional<double> least = {};     ///< of a number
   double most = std::numeric_limits<double>::infinity();
-  bool path = false;  ///< `~/` is the user's home
+  bool path = false;            ///< `~/` is the user's home
   bool bytes = false;           ///< 5GB, 200MB or a plain number
   bool value_optional = false;  ///< `--name` alone is given, and leaves the variable as it is
 };
