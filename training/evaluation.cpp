@@ -30,7 +30,7 @@ std::optional<double> evaluate(LocalModel& model, const SampleSource& source,
                                                          .sequence = sequence},
                                                         model.device());
   // So many at a time fill the pipeline, and bound what the first rank may run ahead.
-  const int64_t at_a_time = 4 * model.layout().pipeline;
+  const int64_t at_a_time = int64_t{4} * model.layout().pipeline;
   const int64_t most = (all + replicas - 1) / replicas;
   double loss = 0.0;
   for (int64_t first = 0; first < most; first += at_a_time) {

@@ -12,6 +12,7 @@
 #include "checkpoint/format/checkpoint_reader.h"
 #include "checkpoint/format/model_json.h"
 #include "checkpoint/huggingface/hf_config.h"
+#include "model/definition/recurrence.h"
 
 namespace rondo {
 namespace {
@@ -187,6 +188,28 @@ std::vector<ConversionNote> notes_on(const ConvertOptions& options, const Conver
   return notes;
 }
 
+/// A folder holds layers alone: without what tells passes and uses apart it would be another model.
+void check_plain_layers(const UntiedModel& source) {
+  const ModelSpec& spec = source.header.model.spec;
+  if (spec.pass_norm == "none" && !spec.pass_encoding && !spec.branch_scales) return;
+  throw UserError(
+      fmt::format("{} has norms, encodings or scales of passes (model.pass_norm, "
+                  "model.pass_encoding, model.branch_scales), which no Hugging Face folder holds; "
+                  "keep it as a FILE.h5",
+                  source.name));
+}
+
+/// Norms and encodings belong to the passes of one map.
+void check_passes_stay(const Conversion& plan) {
+  const ModelDefinition& base = plan.base.header.model;
+  if (base.spec.pass_norm == "none" && !base.spec.pass_encoding) return;
+  if (recurrence(plan.map) == recurrence(base.sharing)) return;
+  throw UserError(
+      fmt::format("{} has norms or encodings of its passes (model.pass_norm, model.pass_encoding), "
+                  "and the new map has other passes; choose a map with the same ones",
+                  plan.base.name));
+}
+
 ConversionPlan plan_folder(const ConvertOptions& options) {
   refuse(options.sharing || options.relaxation_rank || options.norms != NormHandling::as_mapped ||
              options.strict || options.init || !options.original.empty(),
@@ -195,6 +218,7 @@ ConversionPlan plan_folder(const ConvertOptions& options) {
   check_new_folder(folder);
   FolderTarget target{.model = open(options.from, options.peft ? OwnTerms::vectors : OwnTerms::all),
                       .options = {options.dtype, options.shard_bytes, options.peft}};
+  check_plain_layers(target.model);
   check_exportable(target.model.header.model.spec);
   refuse(options.peft && target.model.header.model.relaxation_rank == 0,
          Refusal::no_terms_to_export, fmt::format("{} has no low-rank terms", options.from));
@@ -211,6 +235,7 @@ ConversionPlan plan_folder(const ConvertOptions& options) {
 
 ConversionPlan plan_checkpoint(const ConvertOptions& options) {
   const Conversion conversion = decide(options);
+  check_passes_stay(conversion);
   refuse_lost_terms(options, conversion);
   const bool moments = keeps_optimizer(conversion);
   ConversionPlan plan{.to = options.to,

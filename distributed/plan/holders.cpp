@@ -87,7 +87,7 @@ std::vector<Holding> holdings(const Uses& uses, const Placement& placement, int 
   for (size_t b = 0; b < uses.bundles.size(); ++b) {
     chunks.clear();
     for (int half : uses.bundles[b].halves) {
-      const int k = chunk_of[static_cast<size_t>(half + 1)];
+      const int k = chunk_of[static_cast<size_t>(half) + 1];
       if (chunks.empty() || chunks.back() != k) chunks.push_back(k);
     }
     grouping.add(static_cast<int>(b), chunks);

@@ -206,7 +206,7 @@ class ListScheduler {
     const auto held = [&](int i) {
       return i < next ? visit(rank, i).forward - visit(rank, i).weight : 0;
     };
-    admitted_.assign(static_cast<size_t>(next - oldest + 1), false);
+    admitted_.assign(static_cast<size_t>(next - oldest) + 1, false);
     int free = room;  // when all older ones have finished
     bool older = true;
     for (int i = oldest; i <= next; ++i) {

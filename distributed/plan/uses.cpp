@@ -80,7 +80,7 @@ int count_copies(const Uses& uses, const Placement& placement) {
   for (int& chunk : ranks) chunk = placement.rank_of(chunk);
   size_t copies = 0;
   for (const Uses::Bundle& bundle : uses.bundles) {
-    const auto rank = [&](int half) { return ranks[static_cast<size_t>(half + 1)]; };
+    const auto rank = [&](int half) { return ranks[static_cast<size_t>(half) + 1]; };
     const int first = rank(bundle.halves.front());
     const bool held_once = std::all_of(bundle.halves.begin(), bundle.halves.end(),
                                        [&](int half) { return rank(half) == first; });
