@@ -70,7 +70,8 @@ LocalModel::Engine& LocalModel::engine(const StepDepth& depth) {
                                                 .reduced_groups = engine.step.reduced_groups,
                                                 .sequence = options_.sequence,
                                                 .recompute = options_.recompute,
-                                                .teach = options_.teach},
+                                                .teach = options_.teach,
+                                                .builders = options_.builders},
                                  *pipeline_ranks_, buffers_);
   return engine;
 }

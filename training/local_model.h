@@ -25,6 +25,7 @@ struct LocalModelOptions {
   int zero = 0;
   torch::Device device = torch::kCPU;
   Teach teach = {};  ///< on the ranks of the last chunk
+  HalfBuilders builders = built_in_halves();
 };
 
 class LocalModel {
