@@ -153,8 +153,6 @@ class Endings(RondoTest):
         self.assertIn("resumes after step 4\n", done.stdout)
 
     def test_a_file_system_without_locks_is_one_to_save_to(self):
-        if shutil.which("strace") is None:
-            return
         no_locks = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=flock",
                     "-e", "inject=flock:error=ENOLCK"]
         for steps in (2, 4):
