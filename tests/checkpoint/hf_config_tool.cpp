@@ -1,8 +1,8 @@
-// hf_config_tool read DIR…: the model that each config.json describes, or why it is refused;
-// export DIR…: the config.json that rondo writes for it; table: the rows of all families. JSON, a
-// line each.
-#include <cstdio>
+// hf_config_tool: answers the lines of its input, one line of JSON each. `read DIR`: the model that
+// config.json describes, or why it is refused; `export DIR`: the config.json that rondo writes for
+// it; `table`: the rows of all families. One process answers all: LibTorch takes its time to load.
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -16,8 +16,6 @@ namespace {
 
 using namespace rondo;
 using Json = nlohmann::json;
-
-void print(const Json& json) { std::printf("%s\n", json.dump().c_str()); }
 
 Json row_json(const ForeignModel& row) {
   Json keys = Json::array();
@@ -48,15 +46,25 @@ Json answer(const std::string& way, const std::string& dir) {
   }
 }
 
+Json table() {
+  Json rows = Json::array();
+  for (const Family& family : families()) {
+    for (const ForeignModel& row : family.foreign) rows.push_back(row_json(row));
+  }
+  return rows;
+}
+
 }  // namespace
 
-int main(int count, char** words) {
-  const std::string way = words[1];
-  for (const Family& family : families()) {
-    for (const ForeignModel& row : family.foreign) {
-      if (way == "table") print(row_json(row));
+int main() {
+  std::string way, dir;
+  while (std::cin >> way) {
+    if (way == "table") {
+      std::cout << table() << std::endl;
+    } else {
+      std::cin >> dir;
+      std::cout << answer(way, dir) << std::endl;
     }
   }
-  for (int i = 2; i < count; ++i) print(answer(way, words[i]));
   return 0;
 }
