@@ -35,6 +35,8 @@ add_library(libtorch INTERFACE)
 target_include_directories(libtorch SYSTEM INTERFACE
   "${RONDO_LIBTORCH}/include" "${RONDO_LIBTORCH}/include/torch/csrc/api/include")
 # torch_global_deps is not linked; its CUDA libraries are found through these folders at run time.
+# ATen's headers then include the operators that they call and not all of them.
+target_compile_definitions(libtorch INTERFACE AT_PER_OPERATOR_HEADERS)
 target_link_libraries(libtorch INTERFACE "${RONDO_LIBTORCH}/lib/libtorch_cpu.so"
   "${RONDO_LIBTORCH}/lib/libc10.so")
 target_link_options(libtorch INTERFACE "-Wl,-rpath,${RONDO_LIBTORCH}/lib"

@@ -15,7 +15,7 @@
 namespace rondo {
 namespace {
 
-using torch::Tensor;
+using at::Tensor;
 using Clock = std::chrono::steady_clock;
 
 /// What flows into a computation of a chunk: its input, or the gradient of its output.
@@ -106,7 +106,7 @@ Pipeline::Pipeline(const ModelDefinition& model, const ComponentStore& store,
       ranks_(ranks),
       buffers_(buffers),
       reduced_groups_(layout.reduced_groups),
-      pool_(torch::dtype(store.precision().compute).device(store.device())) {
+      pool_(at::dtype(store.precision().compute).device(store.device())) {
   for (int k : placement_.chunks_of(ranks.rank())) {
     const Chunk chunk = placement_.chunk(k);
     stages_.emplace(k, Stage(model, store,

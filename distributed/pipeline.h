@@ -1,7 +1,7 @@
 // Executes one rank's program: what the simulator timed, action by action.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <functional>
 #include <map>

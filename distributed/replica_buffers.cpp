@@ -1,5 +1,13 @@
 #include "distributed/replica_buffers.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,18 +20,18 @@
 namespace rondo {
 namespace {
 
-using torch::Tensor;
+using at::Tensor;
 
 /// Two numbers, [2] int64, that change when a bit of `values` does: its words (of 8 bytes) summed,
 /// and summed with weights, exact modulo 2^64. In pieces, so that no copy of the buffer exists.
 Tensor fingerprint(const Tensor& values) {
   constexpr int64_t piece = int64_t{1} << 20;
-  const Tensor words = values.view(torch::kInt64);
-  Tensor sums = torch::zeros({2}, words.options());
+  const Tensor words = values.view(at::kLong);
+  Tensor sums = at::zeros({2}, words.options());
   for (int64_t begin = 0; begin < words.numel(); begin += piece) {
     const Tensor part = words.narrow(0, begin, std::min(piece, words.numel() - begin));
-    const Tensor weight = torch::arange(begin + 1, begin + 1 + part.numel(), words.options());
-    sums += torch::stack({part.sum(), (part * weight).sum()});
+    const Tensor weight = at::arange(begin + 1, begin + 1 + part.numel(), words.options());
+    sums += at::stack({part.sum(), (part * weight).sum()});
   }
   return sums;
 }
@@ -67,11 +75,11 @@ ReplicaBuffers::Member ReplicaBuffers::make_member(int index, FlatBuffer& buffer
   const Range owned = sharded_ ? shard : Range{0, size};
   AdamWRun run;
   run.gradient = buffer.gradients.narrow(0, owned.begin, owned.count);
-  run.exp_avg = torch::zeros_like(run.gradient);
-  run.exp_avg_sq = torch::zeros_like(run.gradient);
+  run.exp_avg = at::zeros_like(run.gradient);
+  run.exp_avg_sq = at::zeros_like(run.gradient);
   const Tensor values = buffer.values.narrow(0, owned.begin, owned.count);
   const bool same_type = values.scalar_type() == run.gradient.scalar_type();
-  run.master = same_type ? values : torch::empty_like(run.gradient);
+  run.master = same_type ? values : at::empty_like(run.gradient);
   for (const auto& [spec, begin] : buffer.entries) {
     const int64_t first = std::max(begin, owned.begin) - owned.begin;
     const int64_t last = std::min(begin + spec.count(), owned.begin + owned.count) - owned.begin;
@@ -124,10 +132,10 @@ void ReplicaBuffers::wait_for_values() {
 
 double ReplicaBuffers::gradient_norm() {
   wait_for_sums();
-  Tensor squares = torch::zeros({1}, torch::kFloat64);
+  Tensor squares = at::zeros({1}, at::kDouble);
   for (const Member& member : members_) {
     const Tensor part = member.buffer->gradients.narrow(0, member.shard.begin, member.shard.count);
-    squares += at::linalg_vector_norm(part, 2, std::nullopt, false, torch::kFloat64).square().cpu();
+    squares += at::linalg_vector_norm(part, 2, std::nullopt, false, at::kDouble).square().cpu();
   }
   world_.host.all_reduce_sum(buffer_of(squares));
   return std::sqrt(squares.item<double>());
@@ -207,7 +215,7 @@ void ReplicaBuffers::check_replicas_equal() {
         world_.rank(), member.group->name(),
         to_string(member.buffer->entries.front().spec.component));
   }
-  Tensor count = torch::full({1}, differing.empty() ? 0 : 1, torch::kInt64);
+  Tensor count = at::full({1}, differing.empty() ? 0 : 1, at::kLong);
   world_.host.all_reduce_sum(buffer_of(count));
   if (count.item<int64_t>() == 0) return;
   throw std::runtime_error(differing.empty() ? "replicas differ on another rank" : differing);

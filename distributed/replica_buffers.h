@@ -1,7 +1,7 @@
 // The one reduction: gradients of every replica group are summed, its weights updated, once.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <memory>
 #include <string>
@@ -26,9 +26,9 @@ struct OwnedSlice {
   /// checkpoint, and no other rank does.
   int64_t saved_begin = 0;
   int64_t saved_end = 0;
-  torch::Tensor master;  ///< [n] views
-  torch::Tensor exp_avg;
-  torch::Tensor exp_avg_sq;
+  at::Tensor master;  ///< [n] views
+  at::Tensor exp_avg;
+  at::Tensor exp_avg_sq;
 };
 
 /// Reduction, optimizer and gather over the flat buffers of one process. Data-parallel replicas

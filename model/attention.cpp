@@ -1,5 +1,16 @@
 #include "model/attention.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mul.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/outer.h>
+#include <ATen/ops/pow.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <torch/csrc/autograd/custom_function.h>
+
 #include <tuple>
 #include <utility>
 
@@ -8,7 +19,7 @@
 namespace rondo {
 namespace {
 
-using torch::Tensor;
+using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
@@ -93,12 +104,12 @@ Tensor mix(const Tensor& queries, const Tensor& keys, const Tensor& values, cons
 
 }  // namespace
 
-RotaryTable::RotaryTable(const ModelSpec& model, int64_t sequence, torch::TensorOptions options) {
-  const auto wide = torch::dtype(torch::kFloat64);
+RotaryTable::RotaryTable(const ModelSpec& model, int64_t sequence, at::TensorOptions options) {
+  const auto wide = at::dtype(at::kDouble);
   const int64_t turned = rotary_size(model);
-  const Tensor pair = torch::arange(0, turned, 2, wide);  // [turned/2]
-  const Tensor frequency = torch::pow(model.rope_theta, -pair / static_cast<double>(turned));
-  const Tensor angle = torch::outer(torch::arange(sequence, wide), frequency);
+  const Tensor pair = at::arange(0, turned, 2, wide);  // [turned/2]
+  const Tensor frequency = at::pow(model.rope_theta, -pair / static_cast<double>(turned));
+  const Tensor angle = at::outer(at::arange(sequence, wide), frequency);
   const auto shaped = [&](const Tensor& t) {
     return t.view({1, sequence, 1, turned / 2}).to(options);
   };
@@ -113,12 +124,11 @@ RotaryTable RotaryTable::positions(int64_t begin, int64_t count) const {
   return part;
 }
 
-AttentionMasks::AttentionMasks(int64_t window, int64_t begin, int64_t count, torch::Device device) {
+AttentionMasks::AttentionMasks(int64_t window, int64_t begin, int64_t count, at::Device device) {
   const int64_t end = begin + count;
   const bool hides = window > 0 && window < end;
   if (begin == 0 && !hides) return;
-  const Tensor causal =
-      at::ones({count, end}, torch::dtype(torch::kBool).device(device)).tril(begin);
+  const Tensor causal = at::ones({count, end}, at::dtype(at::kBool).device(device)).tril(begin);
   if (begin > 0) whole = causal;
   this->window = hides ? causal.triu(begin - window + 1) : whole;
 }

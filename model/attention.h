@@ -1,7 +1,7 @@
 // Causal self-attention with grouped queries and, where the family has them, rotary positions.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <optional>
 
@@ -16,10 +16,10 @@ namespace rondo {
 /// of transformers: of the first r = rotary_size elements of each head, pair i is (i, i + r/2),
 /// turned by position · theta^(−2i/r). The others stay as they are.
 struct RotaryTable {
-  torch::Tensor cosine;  ///< [1, sequence, 1, r/2], compute type
-  torch::Tensor sine;    ///< likewise
+  at::Tensor cosine;  ///< [1, sequence, 1, r/2], compute type
+  at::Tensor sine;    ///< likewise
 
-  RotaryTable(const ModelSpec& model, int64_t sequence, torch::TensorOptions options);
+  RotaryTable(const ModelSpec& model, int64_t sequence, at::TensorOptions options);
 
   /// Of positions [begin, begin + count) alone.
   RotaryTable positions(int64_t begin, int64_t count) const;
@@ -29,24 +29,24 @@ struct RotaryTable {
 /// see.
 struct AttentionMasks {
   /// [count, begin + count] bool: all before them. Undefined where begin is 0.
-  torch::Tensor whole;
+  at::Tensor whole;
   /// The same of a layer that slides: the last `window` alone. `whole` where that hides nothing.
-  torch::Tensor window;
+  at::Tensor window;
 
   /// A window of 0 hides nothing.
-  AttentionMasks(int64_t window, int64_t begin, int64_t count, torch::Device device);
+  AttentionMasks(int64_t window, int64_t begin, int64_t count, at::Device device);
 };
 
 /// Queries and keys turned by position, and values: [batch, sequence, heads, head_dim] each.
 struct TurnedHeads {
-  torch::Tensor queries;
-  torch::Tensor keys;
-  torch::Tensor values;
+  at::Tensor queries;
+  at::Tensor keys;
+  at::Tensor values;
 };
 
 /// qkv [batch, sequence, heads + 2·kv_heads, head_dim] taken apart; nothing of it is kept for
 /// backward, which turns back.
-TurnedHeads turn_heads(const torch::Tensor& qkv, const ModelSpec& model, const RotaryTable& table);
+TurnedHeads turn_heads(const at::Tensor& qkv, const ModelSpec& model, const RotaryTable& table);
 
 /// One layer's use of an attention component.
 struct Attention {
@@ -60,10 +60,10 @@ struct Attention {
 /// What one executed layer has seen of a sequence that goes on. Layers that share weights have one
 /// each: what they see differs.
 struct KeyValueCache {
-  int64_t capacity = 0;       ///< positions that it can hold
-  int64_t filled = 0;         ///< positions that count
-  torch::Tensor keys = {};    ///< [1, kv_heads, capacity, head_dim], turned; made when first needed
-  torch::Tensor values = {};  ///< likewise
+  int64_t capacity = 0;    ///< positions that it can hold
+  int64_t filled = 0;      ///< positions that count
+  at::Tensor keys = {};    ///< [1, kv_heads, capacity, head_dim], turned; made when first needed
+  at::Tensor values = {};  ///< likewise
 };
 
 /// What attention reads besides its weights.
@@ -77,7 +77,7 @@ struct LayerContext {
 /// The branch added to the stream: x, residual [batch·sequence, hidden] → [batch·sequence, hidden].
 /// The batch is the number of rows divided by the table's sequence. With a cache, the batch is one
 /// sequence, which also sees the positions of the cache; its own are put behind them.
-torch::Tensor attend(const torch::Tensor& x, const torch::Tensor& residual, const Attention& use,
-                     const LayerContext& context);
+at::Tensor attend(const at::Tensor& x, const at::Tensor& residual, const Attention& use,
+                  const LayerContext& context);
 
 }  // namespace rondo

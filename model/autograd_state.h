@@ -1,7 +1,8 @@
 // One value in the context of an autograd function.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <utility>
 
@@ -18,7 +19,7 @@ struct Kept : torch::CustomClassHolder {
 template <typename Value>
 void keep(torch::autograd::AutogradContext* context, Value value) {
   context->saved_data["kept"] =
-      torch::IValue::make_capsule(c10::make_intrusive<Kept<Value>>(std::move(value)));
+      at::IValue::make_capsule(c10::make_intrusive<Kept<Value>>(std::move(value)));
 }
 
 /// What keep() was given. Lives as long as the context.

@@ -19,7 +19,7 @@ HalfFunction attention_half(HalfWeights& weights) {
   }
   return [norm, use, parallel = parts.parallel_residual](const Stream& stream,
                                                          const HalfContext& context) -> Stream {
-    const torch::Tensor& x = stream.x;
+    const at::Tensor& x = stream.x;
     Stream after{.x = attend(normalise(x, norm), x, use, context.attention)};
     if (parallel) after.carried = {x};  // the feed-forward reads it too
     return after;
@@ -37,7 +37,7 @@ HalfFunction feed_forward_half(HalfWeights& weights) {
                         .gated = parts.gated};
   return [norm, use, parallel = parts.parallel_residual](const Stream& stream,
                                                          const HalfContext&) -> Stream {
-    const torch::Tensor& read = parallel ? stream.carried.front() : stream.x;
+    const at::Tensor& read = parallel ? stream.carried.front() : stream.x;
     return {.x = feed_forward(normalise(read, norm), stream.x, use)};
   };
 }

@@ -1,5 +1,7 @@
 #include "model/component_store.h"
 
+#include <ATen/ops/zeros.h>
+
 #include <stdexcept>
 
 #include "model/element_type.h"
@@ -21,7 +23,7 @@ Precision Precision::parse(const std::string& name) {
 
 ComponentStore::ComponentStore(const std::vector<ParameterSpec>& parameters,
                                const std::vector<BufferPlan>& plans, Precision precision,
-                               torch::Device device)
+                               at::Device device)
     : precision_(precision), device_(device) {
   for (const BufferPlan& plan : plans) allocate(plan, parameters);
 }
@@ -39,12 +41,12 @@ void ComponentStore::allocate(const BufferPlan& plan,
     }
   }
   size = round_up(size, alignment * plan.shards);
-  buffer.values = torch::zeros({size}, torch::dtype(precision_.compute).device(device_));
+  buffer.values = at::zeros({size}, at::dtype(precision_.compute).device(device_));
   if (plan.trained) {
-    buffer.gradients = torch::zeros({size}, torch::dtype(precision_.master).device(device_));
+    buffer.gradients = at::zeros({size}, at::dtype(precision_.master).device(device_));
   }
   for (const auto& [spec, begin] : buffer.entries) {
-    const auto view = [&, &spec = spec, &begin = begin](const torch::Tensor& whole) {
+    const auto view = [&, &spec = spec, &begin = begin](const at::Tensor& whole) {
       return whole.defined() ? whole.narrow(0, begin, spec.count()).view(spec.shape) : whole;
     };
     const Parameter parameter{view(buffer.values), view(buffer.gradients)};
@@ -78,7 +80,7 @@ Parameter ComponentStore::stacked(const Component& component,
     }
     shape[0] += next.value.size(0);
   }
-  const auto whole = [&](const torch::Tensor& view) {
+  const auto whole = [&](const at::Tensor& view) {
     return view.defined() ? view.as_strided(shape, view.strides(), view.storage_offset()) : view;
   };
   return {whole(first.value), whole(first.gradient)};

@@ -1,7 +1,8 @@
 // The one owner of every weight.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/promote_types.h>
 
 #include <cstdint>
 #include <string>
@@ -14,23 +15,23 @@ namespace rondo {
 
 /// Element types of a run. Gradients, optimizer state and master weights have type `master`.
 struct Precision {
-  torch::Dtype compute;  ///< of weights in use and activations
-  torch::Dtype master;
+  at::ScalarType compute;  ///< of weights in use and activations
+  at::ScalarType master;
 
   /// "float32", "float64" or "bfloat16" (bfloat16 compute with float32 masters). Throws UserError.
   static Precision parse(const std::string& name);
 };
 
 /// What sums over tensors of type `compute` are kept in.
-inline torch::Dtype master_of(torch::Dtype compute) {
-  return torch::promote_types(compute, torch::kFloat32);
+inline at::ScalarType master_of(at::ScalarType compute) {
+  return at::promote_types(compute, at::kFloat);
 }
 
 /// One weight tensor: two views into a flat buffer. A value, not an owner; never an autograd leaf:
 /// the operations in this folder add weight gradients straight into `gradient`.
 struct Parameter {
-  torch::Tensor value;     ///< [shape], compute type
-  torch::Tensor gradient;  ///< [shape], master type; undefined where nothing is trained
+  at::Tensor value;     ///< [shape], compute type
+  at::Tensor gradient;  ///< [shape], master type; undefined where nothing is trained
 };
 
 /// Which components share a flat buffer, and into how many equal shards it must divide.
@@ -48,8 +49,8 @@ struct FlatBuffer {
     int64_t begin;  ///< first element in the buffer
   };
   std::vector<Entry> entries;
-  torch::Tensor values;     ///< [n], compute type
-  torch::Tensor gradients;  ///< [n], master type; undefined where nothing is trained
+  at::Tensor values;     ///< [n], compute type
+  at::Tensor gradients;  ///< [n], master type; undefined where nothing is trained
 };
 
 /// Owns the components that one process holds. Layers refer to them by index or view; nothing is
@@ -59,7 +60,7 @@ class ComponentStore {
   /// Allocates one buffer per plan, zero-filled. Parameters whose component is in no plan are not
   /// held by this process.
   ComponentStore(const std::vector<ParameterSpec>& parameters, const std::vector<BufferPlan>& plans,
-                 Precision precision, torch::Device device);
+                 Precision precision, at::Device device);
 
   /// The parameter of that path ("attention/3/q_proj/weight"); it must be held.
   const Parameter& at(const std::string& path) const;
@@ -73,7 +74,7 @@ class ComponentStore {
   std::vector<FlatBuffer>& buffers() { return buffers_; }
   const std::vector<FlatBuffer>& buffers() const { return buffers_; }
   Precision precision() const { return precision_; }
-  torch::Device device() const { return device_; }
+  at::Device device() const { return device_; }
 
   /// Every parameter once, in buffer order.
   std::vector<ParameterSpec> parameters() const;
@@ -82,7 +83,7 @@ class ComponentStore {
   void allocate(const BufferPlan& plan, const std::vector<ParameterSpec>& parameters);
 
   Precision precision_;
-  torch::Device device_;
+  at::Device device_;
   std::vector<FlatBuffer> buffers_;
   std::unordered_map<std::string, Parameter> by_path_;
 };

@@ -1,7 +1,7 @@
 // LibTorch's types of elements by our names.
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <stdexcept>
 
@@ -9,16 +9,16 @@
 
 namespace rondo {
 
-inline torch::Dtype dtype_of(Element element) {
+inline at::ScalarType dtype_of(Element element) {
   switch (element) {
     case Element::float32:
-      return torch::kFloat32;
+      return at::kFloat;
     case Element::float64:
-      return torch::kFloat64;
+      return at::kDouble;
     case Element::bfloat16:
-      return torch::kBFloat16;
+      return at::kBFloat16;
     case Element::float16:
-      return torch::kFloat16;
+      return at::kHalf;
   }
   throw std::logic_error("no such element type");
 }

@@ -1,8 +1,10 @@
 #include "model/embedding.h"
 
+#include <ATen/ops/index_select.h>
+
 namespace rondo {
 
-using torch::Tensor;
+using at::Tensor;
 
 Tensor embed(const Tensor& tokens, int64_t sequence, const Embedding& embedding, int64_t begin) {
   Tensor x = at::index_select(embedding.tokens.value, 0, tokens);  // [batch·sequence, hidden]

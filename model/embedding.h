@@ -2,7 +2,7 @@
 // the last thing backward.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <optional>
 
@@ -18,11 +18,11 @@ struct Embedding {
 
 /// tokens [batch·sequence] int64, each sequence from position `begin` on → [batch·sequence,
 /// hidden].
-torch::Tensor embed(const torch::Tensor& tokens, int64_t sequence, const Embedding& embedding,
-                    int64_t begin = 0);
+at::Tensor embed(const at::Tensor& tokens, int64_t sequence, const Embedding& embedding,
+                 int64_t begin = 0);
 
 /// Adds `gradient` [batch·sequence, hidden] of the result to the gradients of the rows used.
-void embed_backward(const torch::Tensor& tokens, int64_t sequence, const torch::Tensor& gradient,
+void embed_backward(const at::Tensor& tokens, int64_t sequence, const at::Tensor& gradient,
                     const Embedding& embedding);
 
 }  // namespace rondo

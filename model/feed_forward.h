@@ -1,7 +1,7 @@
 // The feed-forward branch, gated (Shazeer, arXiv 2002.05202) or not.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include "model/definition/families.h"
 #include "model/join.h"
@@ -18,10 +18,9 @@ struct FeedForward {
 };
 
 /// gate_up [tokens, 2·ffn] → activation(gate)·up, [tokens, ffn]. Keeps only its input for backward.
-torch::Tensor gated_unit(const torch::Tensor& gate_up, Activation activation);
+at::Tensor gated_unit(const at::Tensor& gate_up, Activation activation);
 
 /// The branch added to the stream: x, residual [tokens, hidden] → [tokens, hidden].
-torch::Tensor feed_forward(const torch::Tensor& x, const torch::Tensor& residual,
-                           const FeedForward& use);
+at::Tensor feed_forward(const at::Tensor& x, const at::Tensor& residual, const FeedForward& use);
 
 }  // namespace rondo

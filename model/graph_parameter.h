@@ -1,7 +1,8 @@
 // A parameter in ordinary LibTorch code.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 
 #include <optional>
 
@@ -23,11 +24,11 @@ struct GraphParameter {
   /// their gradients to the flat buffers, in master precision, whatever the graph does with the
   /// tensor and however often tensor() is called. Without gradients (NoGradGuard) it is the values
   /// alone.
-  torch::Tensor tensor() const;
+  at::Tensor tensor() const;
 };
 
 /// A single parameter in the same way: its values as a node of the graph; backward adds
 /// gradient_weight times their gradient to the flat buffer.
-torch::Tensor in_graph(const Parameter& parameter, double gradient_weight = 1.0);
+at::Tensor in_graph(const Parameter& parameter, double gradient_weight = 1.0);
 
 }  // namespace rondo

@@ -1,5 +1,6 @@
 #include "model/half.h"
 
+#include <ATen/TensorOperators.h>
 #include <fmt/format.h>
 
 #include <stdexcept>
@@ -207,7 +208,7 @@ class TieCheck {
     std::map<std::string, std::pair<const void*, int>> by_path;  ///< memory and layer
   };
 
-  static void compare(const torch::Tensor& tensor, const Place& place, Seen& seen) {
+  static void compare(const at::Tensor& tensor, const Place& place, Seen& seen) {
     const void* memory = tensor.data_ptr();
     const auto [other, new_memory] = seen.by_memory.emplace(memory, place);
     if (!new_memory && other->second.path != place.path) {

@@ -1,7 +1,7 @@
 // One residual branch of one executed layer: the unit of computation. A stage is a list of them.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <functional>
 #include <map>

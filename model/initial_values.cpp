@@ -1,6 +1,9 @@
 #include "model/initial_values.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 
 namespace rondo {
 namespace {
@@ -17,18 +20,18 @@ uint64_t stream_of(uint64_t seed, const std::string& path) {
 
 }  // namespace
 
-torch::Tensor initial_value(const ParameterSpec& spec, uint64_t seed) {
+at::Tensor initial_value(const ParameterSpec& spec, uint64_t seed) {
   const auto [mean, deviation] = spec.start;
-  const auto wide = torch::dtype(torch::kFloat64);
-  if (deviation == 0.0) return torch::full(spec.shape, mean, wide);
+  const auto wide = at::dtype(at::kDouble);
+  if (deviation == 0.0) return at::full(spec.shape, mean, wide);
   const at::Generator generator = at::detail::createCPUGenerator(stream_of(seed, spec.path()));
-  return torch::empty(spec.shape, wide).normal_(mean, deviation, generator);
+  return at::empty(spec.shape, wide).normal_(mean, deviation, generator);
 }
 
 void draw_initial_values(ComponentStore& store, uint64_t seed) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   for (const ParameterSpec& spec : store.parameters()) {
-    torch::Tensor value = store.at(spec.path()).value;
+    at::Tensor value = store.at(spec.path()).value;
     value.copy_(initial_value(spec, seed));
   }
 }

@@ -1,7 +1,7 @@
 // The start of a training run from nothing.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 
@@ -12,7 +12,7 @@ namespace rondo {
 
 /// One parameter as its specification says, in double precision on the host, drawn from (seed, its
 /// path): every holder of a component draws the same numbers whatever else it holds.
-torch::Tensor initial_value(const ParameterSpec& spec, uint64_t seed);
+at::Tensor initial_value(const ParameterSpec& spec, uint64_t seed);
 
 /// All parameters that `store` holds.
 void draw_initial_values(ComponentStore& store, uint64_t seed);

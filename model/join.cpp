@@ -4,7 +4,7 @@
 
 namespace rondo {
 
-torch::Tensor Join::operator()(const torch::Tensor& y, const torch::Tensor& x) const {
+at::Tensor Join::operator()(const at::Tensor& y, const at::Tensor& x) const {
   if (!scales) return linear(y, last, x);  // one pass over memory less than a sum of its own
   return in_graph(scales->residual) * x + in_graph(scales->branch) * linear(y, last);
 }

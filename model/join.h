@@ -1,7 +1,7 @@
 // How a branch joins the residual stream.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <optional>
 
@@ -22,7 +22,7 @@ struct Join {
   std::optional<BranchScales> scales = {};  ///< without them both factors are one
 
   /// y [rows, in], x [rows, hidden] → residual·x + branch·last(y), [rows, hidden].
-  torch::Tensor operator()(const torch::Tensor& y, const torch::Tensor& x) const;
+  at::Tensor operator()(const at::Tensor& y, const at::Tensor& x) const;
 };
 
 }  // namespace rondo

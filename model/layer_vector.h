@@ -1,7 +1,8 @@
 // A vector of a component, a bias or a gain, as one layer uses it.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 
 #include <optional>
 #include <vector>
@@ -16,11 +17,11 @@ struct LayerVector {
   Parameter shared;                   ///< [n]
   std::optional<Parameter> own = {};  ///< [n]
 
-  torch::Tensor value() const { return own ? shared.value + own->value : shared.value; }
+  at::Tensor value() const { return own ? shared.value + own->value : shared.value; }
 
   /// Of the component and of the layer's own, for add_gradient().
-  std::vector<torch::Tensor> gradients() const {
-    std::vector<torch::Tensor> list = {shared.gradient};
+  std::vector<at::Tensor> gradients() const {
+    std::vector<at::Tensor> list = {shared.gradient};
     if (own) list.push_back(own->gradient);
     return list;
   }
@@ -28,7 +29,7 @@ struct LayerVector {
 
 /// Adds `gradient` [n] to LayerVector::gradients(): `weight` of it to the component's, as in
 /// Linear, and all of it to the layer's own.
-inline void add_gradient(const std::vector<torch::Tensor>& gradients, const torch::Tensor& gradient,
+inline void add_gradient(const std::vector<at::Tensor>& gradients, const at::Tensor& gradient,
                          double weight) {
   gradients[0].add_(gradient, weight);
   if (gradients.size() > 1) gradients[1].add_(gradient);

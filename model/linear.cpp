@@ -1,5 +1,8 @@
 #include "model/linear.h"
 
+#include <ATen/ops/empty.h>
+#include <torch/csrc/autograd/custom_function.h>
+
 #include <functional>
 #include <utility>
 
@@ -9,7 +12,7 @@
 namespace rondo {
 namespace {
 
-using torch::Tensor;
+using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 

@@ -1,7 +1,7 @@
 // y = x·Wᵀ + b, with the weight gradient added straight into the flat gradient buffer.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <optional>
 #include <vector>
@@ -35,11 +35,11 @@ struct Linear {
 /// x [tokens, in] → [tokens, out]; with `residual` [tokens, out] the sum of both. Differentiable in
 /// x and residual; backward adds to the gradients of the parameters, in master precision and
 /// without a temporary of the weight's size.
-torch::Tensor linear(const torch::Tensor& x, const Linear& use,
-                     const std::optional<torch::Tensor>& residual = std::nullopt);
+at::Tensor linear(const at::Tensor& x, const Linear& use,
+                  const std::optional<at::Tensor>& residual = std::nullopt);
 
 /// gradient [m, n] += weight · aᵀ·b for a [tokens, m], b [tokens, n].
-void accumulate_product(const torch::Tensor& gradient, const torch::Tensor& a,
-                        const torch::Tensor& b, double weight);
+void accumulate_product(const at::Tensor& gradient, const at::Tensor& a, const at::Tensor& b,
+                        double weight);
 
 }  // namespace rondo

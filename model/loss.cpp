@@ -1,5 +1,12 @@
 #include "model/loss.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/logsumexp.h>
+#include <ATen/ops/zeros.h>
+
 #include <algorithm>
 
 #include "model/linear.h"
@@ -8,7 +15,7 @@
 namespace rondo {
 namespace {
 
-using torch::Tensor;
+using at::Tensor;
 
 /// Logits held at a time: enough rows for an efficient product, few enough to stay near the caches;
 /// on a device enough to keep it busy while the host launches the next kernel.
@@ -41,7 +48,7 @@ void add_at(const Tensor& values, const Tensor& columns, double amount) {
 
 /// log softmax of x·headᵀ / temperature, [rows, vocab], in `type`.
 Tensor log_probabilities(const Tensor& x, const Tensor& head, double temperature,
-                         torch::Dtype type) {
+                         at::ScalarType type) {
   return at::log_softmax(matrix_product(x, head.t()).to(type).div_(temperature), 1);
 }
 
@@ -53,7 +60,7 @@ Tensor diverge(const Tensor& logits, const Tensor& teacher_x, const SoftTargets&
       log_probabilities(teacher_x, soft.head, soft.temperature, logits.scalar_type());
   const Tensor log_q = at::log_softmax(logits / soft.temperature, 1);
   const Tensor p = log_p.exp();
-  losses[1].add_((p * (log_p - log_q)).sum(torch::kFloat64));
+  losses[1].add_((p * (log_p - log_q)).sum(at::kDouble));
   return log_q.exp().sub_(p).mul_(soft.weight * soft.temperature);
 }
 
@@ -61,12 +68,12 @@ Tensor diverge(const Tensor& logits, const Tensor& teacher_x, const SoftTargets&
 
 HeadResult head_loss(const Tensor& x, const Parameter& head, const HeadTargets& targets,
                      double gradient_scale) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   const int64_t tokens = x.size(0);
   const int64_t rows = chunk_rows(x, head.value.size(0));
   const auto wide = master_of(x.scalar_type());
   const double hard = targets.soft ? 1.0 - targets.soft->weight : 1.0;
-  HeadResult result{torch::zeros({2}, x.options().dtype(torch::kFloat64)), {}};
+  HeadResult result{at::zeros({2}, x.options().dtype(at::kDouble)), {}};
   if (gradient_scale != 0.0) result.gradient_x = at::empty_like(x);
   for (int64_t begin = 0; begin < tokens; begin += rows) {
     const int64_t count = std::min(rows, tokens - begin);
@@ -74,7 +81,7 @@ HeadResult head_loss(const Tensor& x, const Parameter& head, const HeadTargets& 
     const Tensor target = targets.tokens.narrow(0, begin, count).unsqueeze(1);  // [count, 1]
     Tensor logits = matrix_product(part, head.value.t()).to(wide);              // [count, vocab]
     const Tensor total = at::logsumexp(logits, 1, /*keepdim=*/true);            // [count, 1]
-    result.losses[0].add_((total - logits.gather(1, target)).sum(torch::kFloat64));
+    result.losses[0].add_((total - logits.gather(1, target)).sum(at::kDouble));
     Tensor from_teacher;  // [count, vocab]
     if (targets.soft) {
       const Tensor teacher_x = targets.soft->x.narrow(0, begin, count);

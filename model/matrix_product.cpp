@@ -1,5 +1,8 @@
 #include "model/matrix_product.h"
 
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
 #include <dnnl.h>
 
 #include <optional>
@@ -8,7 +11,7 @@
 namespace rondo {
 namespace {
 
-using torch::Tensor;
+using at::Tensor;
 
 /// A float32 matrix as BLAS wants it: rows or columns contiguous.
 struct Operand {
@@ -18,7 +21,7 @@ struct Operand {
 };
 
 std::optional<Operand> operand(const Tensor& t) {
-  if (t.scalar_type() != torch::kFloat32 || !t.is_cpu()) return std::nullopt;
+  if (t.scalar_type() != at::kFloat || !t.is_cpu()) return std::nullopt;
   if (t.stride(1) == 1) return Operand{t.const_data_ptr<float>(), 'N', t.stride(0)};
   if (t.stride(0) == 1) return Operand{t.const_data_ptr<float>(), 'T', t.stride(1)};
   return std::nullopt;

@@ -1,7 +1,7 @@
 // The matrix products of the model: where nearly all of its arithmetic is.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 namespace rondo {
 
@@ -12,10 +12,10 @@ namespace rondo {
 /// float32 on the CPU goes to oneDNN, which generates code for the processor it finds; the BLAS
 /// inside LibTorch falls back to AVX2 on processors that are not Intel's, at half the speed on one
 /// with AVX-512. Everything else goes to LibTorch.
-void matrix_product_into(torch::Tensor& out, const torch::Tensor& a, const torch::Tensor& b,
-                         double beta, double alpha = 1.0);
+void matrix_product_into(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, double beta,
+                         double alpha = 1.0);
 
 /// a·b as a new tensor [m, n].
-torch::Tensor matrix_product(const torch::Tensor& a, const torch::Tensor& b);
+at::Tensor matrix_product(const at::Tensor& a, const at::Tensor& b);
 
 }  // namespace rondo

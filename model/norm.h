@@ -2,7 +2,7 @@
 // variance (Ba et al., arXiv 1607.06450).
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <optional>
 
@@ -24,6 +24,6 @@ struct Norm {
 
 /// x [rows, width] → x / rms(x) · (offset + gain), or (x − mean) / deviation · gain + bias;
 /// statistics in master precision. Backward adds to the gradients of gain and bias.
-torch::Tensor normalise(const torch::Tensor& x, const Norm& use);
+at::Tensor normalise(const at::Tensor& x, const Norm& use);
 
 }  // namespace rondo

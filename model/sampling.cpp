@@ -1,11 +1,15 @@
 #include "model/sampling.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/searchsorted.h>
+#include <ATen/ops/softmax.h>
+
 #include <algorithm>
 
 namespace rondo {
 namespace {
 
-using torch::Tensor;
+using at::Tensor;
 
 /// In [0, 1), from the upper 53 bits: std::uniform_real_distribution differs between libraries.
 double uniform(std::mt19937_64& generator) {
@@ -16,7 +20,7 @@ double uniform(std::mt19937_64& generator) {
 
 int64_t choose_token(const Tensor& logits, const Sampling& sampling, std::mt19937_64& generator) {
   if (sampling.temperature == 0.0) return logits.argmax().item<int64_t>();
-  const Tensor wide = logits.to(torch::kCPU, torch::kFloat64);
+  const Tensor wide = logits.to(at::kCPU, at::kDouble);
   const Tensor probabilities = at::softmax(wide / sampling.temperature, 0);  // [vocab]
   auto [sorted, order] = probabilities.sort(/*stable=*/true, /*dim=*/0, /*descending=*/true);
   const Tensor up_to = sorted.cumsum(0);  // [vocab]

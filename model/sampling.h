@@ -1,7 +1,7 @@
 // Which token comes next.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <random>
@@ -16,7 +16,7 @@ struct Sampling {
 };
 
 /// logits [vocab] → a token id; the same for the same state of `generator` on every machine.
-int64_t choose_token(const torch::Tensor& logits, const Sampling& sampling,
+int64_t choose_token(const at::Tensor& logits, const Sampling& sampling,
                      std::mt19937_64& generator);
 
 }  // namespace rondo

@@ -1,5 +1,10 @@
 #include "model/stage.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/full_like.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+
 #include <cmath>
 #include <utility>
 
@@ -8,7 +13,7 @@
 namespace rondo {
 namespace {
 
-using torch::Tensor;
+using at::Tensor;
 
 Tensor leaf(const Tensor& x) { return x.detach().requires_grad_(true); }
 
@@ -39,7 +44,7 @@ std::vector<Tensor> values_of(const LossTerms& terms) {
 LossSums sums_of(const LossTerms& terms) {
   LossSums sums;
   for (const auto& [name, value] : terms) {
-    add(sums, {{name, value.detach().to(torch::kFloat64)}});
+    add(sums, {{name, value.detach().to(at::kDouble)}});
   }
   return sums;
 }
@@ -56,7 +61,7 @@ Stage::Stage(const ModelDefinition& model, const ComponentStore& store, const St
     : model_(model),
       options_(options),
       table_(model.spec, options.sequence,
-             torch::dtype(store.precision().compute).device(store.device())),
+             at::dtype(store.precision().compute).device(store.device())),
       masks_(model.spec.window, 0, options.sequence, store.device()),
       gradients_(c10::make_intrusive<WeightGradients>()),
       halves_(make_halves(model_, store, options.halves, options.builders, gradients_)) {
@@ -101,7 +106,7 @@ StageResult Stage::forward(const Microbatch& batch, const Stream& stream, double
   for (const Run layer : layers_) {
     Segment segment{.input = each(result.stream, leaf)};
     LossTerms losses;
-    const torch::AutoGradMode mode(!options_.recompute);
+    const at::AutoGradMode mode(!options_.recompute);
     const Stream output = run(layer, segment.input, losses);
     if (!options_.recompute) {
       segment.output = output;
@@ -167,18 +172,18 @@ Stream Stage::backward_input(const Stream& gradient, Tape& tape) const {
 }
 
 void Stage::backward_weight(Tape& tape) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   for (const auto& work : tape.waiting) work();
   tape = {};
 }
 
 Stream Stage::run_without_gradients(const Stream& stream, LossTerms& losses) const {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   return run({0, halves_.size()}, stream, losses);
 }
 
 StageResult Stage::evaluate(const Microbatch& batch, const Stream& stream) const {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   LossTerms terms;
   StageResult result{.stream = run_without_gradients(start(batch, stream), terms)};
   result.losses = sums_of(terms);
@@ -191,13 +196,13 @@ StageResult Stage::evaluate(const Microbatch& batch, const Stream& stream) const
 }
 
 Tensor Stage::features(const Microbatch& batch) const {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   LossTerms losses;
   return normalise(run_without_gradients(start(batch, {}), losses).x, *final_norm_);
 }
 
 Tensor Stage::next_features(const Tensor& tokens, SequenceMemory& memory) const {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   const int64_t count = tokens.size(0);
   const RotaryTable table = table_.positions(memory.positions, count);
   const AttentionMasks masks(model_.spec.window, memory.positions, count, table.cosine.device());

@@ -1,7 +1,7 @@
 // Consecutive halves of one process: forward and backward of one microbatch at a time.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <functional>
 #include <optional>
@@ -17,8 +17,8 @@ namespace rondo {
 
 /// One microbatch of token ids.
 struct Microbatch {
-  torch::Tensor inputs;   ///< [batch·sequence] int64; only the stage with the embedding reads them
-  torch::Tensor targets;  ///< [batch·sequence] int64, the inputs shifted by one; only the head
+  at::Tensor inputs;   ///< [batch·sequence] int64; only the stage with the embedding reads them
+  at::Tensor targets;  ///< [batch·sequence] int64, the inputs shifted by one; only the head
 };
 
 /// What a teacher says of a microbatch; called in forward by the stage with the head.
@@ -50,9 +50,9 @@ class Stage {
  public:
   /// What forward keeps of the halves of one layer: one graph of autograd.
   struct Segment {
-    Stream input = {};                       ///< leaves
-    Stream output = {};                      ///< undefined under recompute
-    std::vector<torch::Tensor> losses = {};  ///< the halves' own terms; likewise
+    Stream input = {};                    ///< leaves
+    Stream output = {};                   ///< undefined under recompute
+    std::vector<at::Tensor> losses = {};  ///< the halves' own terms; likewise
   };
 
   /// What forward keeps for backward.
@@ -60,9 +60,9 @@ class Stage {
     Microbatch batch;
     double gradient_scale = 0.0;
     std::vector<Segment> segments;
-    torch::Tensor norm_input;  ///< leaf before the final norm
-    torch::Tensor norm_output;
-    torch::Tensor head_gradient;    ///< ∂loss / ∂norm_output
+    at::Tensor norm_input;  ///< leaf before the final norm
+    at::Tensor norm_output;
+    at::Tensor head_gradient;       ///< ∂loss / ∂norm_output
     WeightGradients::Work waiting;  ///< weight gradients, between backward_input and _weight
   };
 
@@ -86,11 +86,11 @@ class Stage {
   StageResult evaluate(const Microbatch& batch, const Stream& stream) const;
 
   /// What the head would read, [batch·sequence, hidden], of a stage that holds the whole model.
-  torch::Tensor features(const Microbatch& batch) const;
+  at::Tensor features(const Microbatch& batch) const;
 
   /// Goes on with one sequence: tokens [n] int64 after the positions of `memory`, at most
   /// `sequence` in all → what `features` would say of them, [n, hidden].
-  torch::Tensor next_features(const torch::Tensor& tokens, SequenceMemory& memory) const;
+  at::Tensor next_features(const at::Tensor& tokens, SequenceMemory& memory) const;
   SequenceMemory empty_memory() const;
 
   /// Of a stage with the head: [vocab, hidden].

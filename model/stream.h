@@ -1,7 +1,8 @@
 // What flows through the halves of a model, and what they add to the loss.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 
 #include <map>
 #include <string>
@@ -13,16 +14,16 @@ namespace rondo {
 /// What crosses from one half to the next, within a chunk or between ranks. Its widths are a
 /// function of the definition: stream_widths().
 struct Stream {
-  torch::Tensor x = {};                     ///< the residual stream, [rows, hidden]
-  std::vector<torch::Tensor> carried = {};  ///< [rows, width] each
+  at::Tensor x = {};                     ///< the residual stream, [rows, hidden]
+  std::vector<at::Tensor> carried = {};  ///< [rows, width] each
 
   /// x and what is carried, in the order in which messages bring them.
-  std::vector<torch::Tensor> tensors() const {
-    std::vector<torch::Tensor> list = {x};
+  std::vector<at::Tensor> tensors() const {
+    std::vector<at::Tensor> list = {x};
     list.insert(list.end(), carried.begin(), carried.end());
     return list;
   }
-  static Stream of(std::vector<torch::Tensor> tensors) {
+  static Stream of(std::vector<at::Tensor> tensors) {
     Stream stream{.x = std::move(tensors.front())};
     stream.carried.assign(std::make_move_iterator(tensors.begin() + 1),
                           std::make_move_iterator(tensors.end()));
@@ -31,7 +32,7 @@ struct Stream {
 };
 
 /// Sums over the target tokens of one microbatch or of several, by name: 0-d float64.
-using LossSums = std::map<std::string, torch::Tensor>;
+using LossSums = std::map<std::string, at::Tensor>;
 
 /// The names of the sums that the head makes.
 inline constexpr const char* cross_entropy = "cross_entropy";  ///< −log p(target), in nats
@@ -49,7 +50,7 @@ inline void add(LossSums& sums, const LossSums& more) {
 /// head's loss is; backward differentiates it with the head's loss, and its sum is reported.
 struct LossTerm {
   std::string name;
-  torch::Tensor value;
+  at::Tensor value;
 };
 using LossTerms = std::vector<LossTerm>;
 

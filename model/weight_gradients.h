@@ -1,7 +1,7 @@
 // Weight gradients now or later.
 #pragma once
 
-#include <torch/custom_class.h>
+#include <ATen/core/ivalue.h>
 
 #include <functional>
 #include <utility>

@@ -30,7 +30,7 @@ SentBytes operator-(const Communicator::Traffic& after, const Communicator::Traf
           after.gather - before.gather};
 }
 
-int64_t peak_memory_bytes(torch::Device device) {
+int64_t peak_memory_bytes(at::Device device) {
   if (!device.is_cpu()) {
     const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
     return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)]

@@ -1,7 +1,7 @@
 // What a step cost: operations, bytes, memory and time of every rank.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <string>
 #include <vector>
@@ -17,7 +17,7 @@ namespace rondo {
 SentBytes operator-(const Communicator::Traffic& after, const Communicator::Traffic& before);
 
 /// The most memory of its device that this process has had so far, in bytes.
-int64_t peak_memory_bytes(torch::Device device);
+int64_t peak_memory_bytes(at::Device device);
 
 /// What each rank reports of itself, by rank, on the first rank; empty on the others. Collective.
 std::vector<RankMetrics> gather_ranks(RankMetrics mine, Communicator& host);

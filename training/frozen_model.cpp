@@ -1,5 +1,6 @@
 #include "training/frozen_model.h"
 
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include "base/user_error.h"
@@ -35,15 +36,15 @@ void check_positions(const CheckpointReader& reader, int64_t sequence) {
 }
 
 FrozenModel::FrozenModel(const CheckpointReader& reader, Precision precision, int64_t sequence,
-                         torch::Device device)
+                         at::Device device)
     : spec_(checked_spec(reader, sequence)),
       store_(parameters(reader.header().model), everything_frozen(reader.header().model), precision,
              device),
       stage_(reader.header().model, store_,
              {.halves = {0, half_layers(reader.header().model)}, .sequence = sequence}) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   for (const ParameterSpec& spec : store_.parameters()) {
-    torch::Tensor value = store_.at(spec.path()).value;
+    at::Tensor value = store_.at(spec.path()).value;
     value.copy_(reader.read(parameter_dataset(spec)));
   }
 }

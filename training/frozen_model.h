@@ -1,7 +1,7 @@
 // A checkpoint's whole model in this process, to be asked and not to be trained.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include "checkpoint/format/checkpoint_reader.h"
 #include "model/stage.h"
@@ -16,7 +16,7 @@ class FrozenModel {
   /// Weights alone, without gradients. Throws UserError where the file does not hold its model, or
   /// the model learned fewer than `sequence` positions.
   FrozenModel(const CheckpointReader& reader, Precision precision, int64_t sequence,
-              torch::Device device);
+              at::Device device);
 
   const ModelSpec& spec() const { return spec_; }
   const Stage& stage() const { return stage_; }

@@ -22,9 +22,9 @@ bool has_finite_weights(const std::string& file) {
 
 /// Whether a layer can compute with the weights `values`. Norms and products take squares: weights
 /// of 1e38 are finite, and yet every output is zero or infinite.
-bool are_usable(const torch::Tensor& values) {
+bool are_usable(const at::Tensor& values) {
   if (values.numel() == 0) return true;
-  const bool wide = values.scalar_type() == torch::kFloat64;
+  const bool wide = values.scalar_type() == at::kDouble;
   const double most = std::sqrt(wide ? std::numeric_limits<double>::max()
                                      : static_cast<double>(std::numeric_limits<float>::max()));
   const auto [low, high] = values.aminmax();  // NaN travels through both
@@ -33,7 +33,7 @@ bool are_usable(const torch::Tensor& values) {
 
 }  // namespace
 
-bool all_finite(const torch::Tensor& values) {
+bool all_finite(const at::Tensor& values) {
   if (values.numel() == 0) return true;
   const auto [low, high] = values.aminmax();  // NaN travels through both
   return std::isfinite(low.item<double>()) && std::isfinite(high.item<double>());

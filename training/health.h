@@ -1,7 +1,7 @@
 // Whether a model is still one: numbers that are not finite, and the way back from them.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <string>
 #include <vector>
@@ -13,7 +13,7 @@
 namespace rondo {
 
 /// Whether all of `values`, of any shape and device, are finite.
-bool all_finite(const torch::Tensor& values);
+bool all_finite(const at::Tensor& values);
 
 /// The dataset of the first of `slices` that holds a number that is not finite, or a weight whose
 /// square is not; empty for none.

@@ -2,7 +2,7 @@
 // pipelines that run on them.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <map>
 #include <memory>
@@ -23,7 +23,7 @@ struct LocalModelOptions {
   int64_t sequence = 0;
   bool recompute = false;
   int zero = 0;
-  torch::Device device = torch::kCPU;
+  at::Device device = at::kCPU;
   Teach teach = {};  ///< on the ranks of the last chunk
   HalfBuilders builders = built_in_halves();
 };
@@ -36,7 +36,7 @@ class LocalModel {
              World world);
 
   const ModelDefinition& model() const { return model_; }
-  torch::Device device() const { return store_.device(); }
+  at::Device device() const { return store_.device(); }
   Precision precision() const { return store_.precision(); }
   ComponentStore& store() { return store_; }
   ReplicaBuffers& buffers() { return buffers_; }

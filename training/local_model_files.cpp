@@ -11,7 +11,7 @@ namespace {
 /// A dataset, and the run of its elements that a slice holds.
 struct SliceValues {
   std::string dataset;
-  torch::Tensor values;  ///< [n], master type
+  at::Tensor values;  ///< [n], master type
 };
 
 /// The weights, and with `optimizer` their two moments.

@@ -1,20 +1,22 @@
 #include "training/microbatches.h"
 
+#include <ATen/ops/tensor.h>
+
 #include <algorithm>
 
 namespace rondo {
 namespace {
 
 /// Inputs and targets, both [rows·sequence] int64.
-Microbatch to_microbatch(const Batch& batch, torch::Device device) {
-  return {torch::tensor(batch.inputs, torch::kInt64).to(device),
-          torch::tensor(batch.targets, torch::kInt64).to(device)};
+Microbatch to_microbatch(const Batch& batch, at::Device device) {
+  return {at::tensor(batch.inputs, at::kLong).to(device),
+          at::tensor(batch.targets, at::kLong).to(device)};
 }
 
 }  // namespace
 
 MicrobatchSource microbatches_of(const SampleSource& source, const SampleRange& range,
-                                 torch::Device device) {
+                                 at::Device device) {
   const auto first = [range](int i) { return range.first + i * range.stride; };
   const auto samples = [range, first](int i) {
     return std::min(range.micro_batch, range.end - first(i));

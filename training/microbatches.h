@@ -1,7 +1,7 @@
 // Tokens of a corpus as the pipeline takes them.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include "data/dataset/batches.h"
 #include "distributed/pipeline.h"
@@ -20,7 +20,7 @@ struct SampleRange {
 
 /// Microbatch i holds the samples first + i·stride … of `range`. `source` must outlive it.
 MicrobatchSource microbatches_of(const SampleSource& source, const SampleRange& range,
-                                 torch::Device device);
+                                 at::Device device);
 
 /// The same microbatches from number `first` on. `source` must outlive it.
 MicrobatchSource microbatches_from(const MicrobatchSource& source, int first);

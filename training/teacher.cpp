@@ -38,7 +38,7 @@ int64_t check_teacher(const Config& config, const ModelSpec& student) {
   return count_parameters(header.model).unique;
 }
 
-Teach load_teacher(const Config& config, torch::Device device) {
+Teach load_teacher(const Config& config, at::Device device) {
   const TrainConfig& train = config.train;
   if (train.distill.empty()) return {};
   const auto teacher = std::make_shared<const FrozenModel>(

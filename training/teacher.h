@@ -1,7 +1,7 @@
 // train.distill: another checkpoint's model teaches.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include "model/stage.h"
 #include "training/config.h"
@@ -13,7 +13,7 @@ namespace rondo {
 int64_t check_teacher(const Config& config, const ModelSpec& student);
 
 /// What the model of `train.distill` says of each microbatch; null without one.
-Teach load_teacher(const Config& config, torch::Device device);
+Teach load_teacher(const Config& config, at::Device device);
 
 /// Forward floating-point operations that the teacher adds to each token; 0 without one.
 double teacher_flops_per_token(const Config& config);

@@ -1,6 +1,8 @@
 #include "checkpoint/conversion/conversion.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/linalg_svd.h>
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 #include <tuple>
@@ -12,9 +14,9 @@
 namespace rondo {
 namespace {
 
-using torch::Tensor;
+using at::Tensor;
 
-double squares(const Tensor& t) { return t.to(torch::kFloat64).square().sum().item<double>(); }
+double squares(const Tensor& t) { return t.to(at::kDouble).square().sum().item<double>(); }
 
 /// "q_proj" of "q_proj/a"
 std::string module_of(const ParameterSpec& parameter) {
@@ -47,7 +49,7 @@ Tensor Converter::combined(const TensorSource& source, const ParameterSpec& para
   if (kind != Kind::slot) return source(parameter);
   const std::vector<int> layers = source_layers(conversion_.map, slot, id, init_of(slot));
   const Tensor first = source(in_component(parameter, layers.front()));
-  Tensor sum = first.to(torch::kFloat64);
+  Tensor sum = first.to(at::kDouble);
   bool equal = true;
   for (size_t i = 1; i < layers.size(); ++i) {
     const Tensor next = source(in_component(parameter, layers[i]));
@@ -75,9 +77,9 @@ ParameterSpec Converter::target(const ParameterSpec& adapter) const {
 
 Tensor Converter::residual(const ParameterSpec& adapter) const {
   const ParameterSpec layer = target(adapter);
-  if (conversion_.adapter == AdapterInit::zero) return torch::zeros(layer.shape, torch::kFloat64);
-  return conversion_.original.parameters(layer).to(torch::kFloat64) -
-         shared(in_map(layer, conversion_.map)).to(torch::kFloat64);
+  if (conversion_.adapter == AdapterInit::zero) return at::zeros(layer.shape, at::kDouble);
+  return conversion_.original.parameters(layer).to(at::kDouble) -
+         shared(in_map(layer, conversion_.map)).to(at::kDouble);
 }
 
 /// Both tensors of a linear's adapter come from one decomposition, so the second is kept.
@@ -114,7 +116,7 @@ void Converter::note_distance(const ParameterSpec& parameter, const Tensor& made
   Distance distance;
   for (size_t i = 0; layers.size() > 1 && i < layers.size(); ++i) {
     const Tensor layer = conversion_.original.parameters(in_component(parameter, layers[i]));
-    distance.squares += squares(layer.to(torch::kFloat64) - made.to(torch::kFloat64));
+    distance.squares += squares(layer.to(at::kDouble) - made.to(at::kDouble));
     distance.of += squares(layer);
   }
   if (distance.squares > 0.0) distances_[parameter.path()] = distance;
@@ -139,7 +141,7 @@ Tensor Converter::exp_avg_sq(const ParameterSpec& parameter) const {
 }
 
 void write_converted(const std::string& file, const CheckpointHeader& header, Converter& converter,
-                     torch::Dtype dtype, bool optimizer,
+                     at::ScalarType dtype, bool optimizer,
                      const std::function<void(int64_t, int64_t)>& progress) {
   const std::vector<ParameterSpec> all = parameters(header.model);
   CheckpointWriter writer(file, header, datasets_of(all, dtype, optimizer), Writers::alone());

@@ -1,6 +1,8 @@
 // One model made of another: shared, relaxed, untied, or under another map.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -39,12 +41,12 @@ class Converter {
   explicit Converter(Conversion conversion);
 
   /// Of the new model, adapters included; float64 where something was computed.
-  torch::Tensor parameter(const ParameterSpec& parameter);
+  at::Tensor parameter(const ParameterSpec& parameter);
 
   /// Optimizer moments, made like the weights; only where `base` has them, and meaningful only
   /// without adapters.
-  torch::Tensor exp_avg(const ParameterSpec& parameter) const;
-  torch::Tensor exp_avg_sq(const ParameterSpec& parameter) const;
+  at::Tensor exp_avg(const ParameterSpec& parameter) const;
+  at::Tensor exp_avg_sq(const ParameterSpec& parameter) const;
 
   /// Of every tensor whose layers differed from it: of the layers in `original`.
   const std::map<std::string, Distance>& distances() const { return distances_; }
@@ -53,26 +55,26 @@ class Converter {
   /// A slot whose map stays keeps its components (the mean of equal layers), whatever becomes of
   /// the others.
   SharingInit init_of(Slot slot) const;
-  torch::Tensor combined(const TensorSource& source, const ParameterSpec& parameter) const;
-  torch::Tensor shared(const ParameterSpec& parameter) const;
+  at::Tensor combined(const TensorSource& source, const ParameterSpec& parameter) const;
+  at::Tensor shared(const ParameterSpec& parameter) const;
   /// What a tensor of an adapter is added to, in the layer: "attention/7", "q_proj/weight".
   ParameterSpec target(const ParameterSpec& adapter) const;
   /// What the target lacks of the original, in its shape; zeros where none is asked for.
-  torch::Tensor residual(const ParameterSpec& adapter) const;
-  const torch::Tensor& low_rank(const ParameterSpec& parameter);
-  void note_distance(const ParameterSpec& parameter, const torch::Tensor& made);
+  at::Tensor residual(const ParameterSpec& adapter) const;
+  const at::Tensor& low_rank(const ParameterSpec& parameter);
+  void note_distance(const ParameterSpec& parameter, const at::Tensor& made);
 
   Conversion conversion_;
   std::map<std::string, ParameterSpec> specs_;  ///< of the new model, by path
   std::map<std::string, Distance> distances_;
-  std::map<std::string, torch::Tensor> adapters_;  ///< of the linear made last, by path
+  std::map<std::string, at::Tensor> adapters_;  ///< of the linear made last, by path
 };
 
 /// Writes a checkpoint, one tensor after the other, in `dtype` (float32 or float64); with
 /// `optimizer` its moments too. Serial. `progress` hears of each parameter: number and all. Nothing
 /// is left of the file when something throws.
 void write_converted(const std::string& file, const CheckpointHeader& header, Converter& converter,
-                     torch::Dtype dtype, bool optimizer,
+                     at::ScalarType dtype, bool optimizer,
                      const std::function<void(int64_t, int64_t)>& progress);
 
 }  // namespace rondo

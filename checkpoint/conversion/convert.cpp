@@ -161,10 +161,10 @@ std::set<int> replaced_layers(const Conversion& plan) {
 }
 
 /// Those on what a reader of `source` passed over, and on values that lose digits.
-std::vector<ConversionNote> notes_on(const UntiedModel& source, torch::Dtype to) {
+std::vector<ConversionNote> notes_on(const UntiedModel& source, at::ScalarType to) {
   std::vector<ConversionNote> notes;
   for (const std::string& note : source.notes) notes.push_back({Note::of_source, note});
-  if (source.dtype == torch::kFloat64 && to != torch::kFloat64) notes.push_back({Note::rounded});
+  if (source.dtype == at::kDouble && to != at::kDouble) notes.push_back({Note::rounded});
   return notes;
 }
 

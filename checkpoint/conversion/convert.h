@@ -3,7 +3,7 @@
 // words.
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <functional>
@@ -39,7 +39,7 @@ struct ConvertOptions {
   bool strict = false;        ///< fold the mean of the adapters of each component into it
   bool untie = false;         ///< every layer by itself
   uint64_t seed = 1;
-  torch::Dtype dtype = torch::kFloat32;
+  at::ScalarType dtype = at::kFloat;
   int64_t shard_bytes = 5'000'000'000;  ///< of hf:, the most that one file of tensors takes
   bool peft = false;                    ///< to hf:, the shared base, and its adapters beside it
 };
@@ -102,7 +102,7 @@ struct FolderTarget {
 struct ConversionPlan {
   std::string to;           ///< path of the file or the folder
   CheckpointHeader header;  ///< of the result
-  torch::Dtype dtype = torch::kFloat32;
+  at::ScalarType dtype = at::kFloat;
   int64_t bytes = 0;  ///< of all tensors
   std::vector<ConversionNote> notes;
   std::variant<CheckpointTarget, FolderTarget> target;

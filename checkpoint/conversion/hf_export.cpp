@@ -1,6 +1,5 @@
 #include "checkpoint/conversion/hf_export.h"
 
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -29,7 +28,7 @@ std::vector<TensorToWrite> model_tensors(const UntiedModel& model) {
   for (const HfStack& stack : hf_stacks(model.header.model.spec)) {
     tensors.push_back(
         {stack.tensor.name, hf_shape(stack.tensor, stack.parts.front().shape), [&model, stack] {
-           std::vector<torch::Tensor> parts;
+           std::vector<at::Tensor> parts;
            for (const ParameterSpec& part : stack.parts) {
              parts.push_back(model.parameters(part));
            }

@@ -1,7 +1,7 @@
 // Writes a Hugging Face model folder that transformers, vLLM and llama.cpp load as it is.
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <functional>
@@ -15,7 +15,7 @@ namespace rondo {
 void check_new_folder(const std::string& dir);
 
 struct HfExportOptions {
-  torch::Dtype dtype = torch::kFloat32;
+  at::ScalarType dtype = at::kFloat;
   int64_t shard_bytes = 5'000'000'000;  ///< the most that one file of tensors takes
   /// Also DIR/adapter, a PEFT folder of the low-rank terms; the model is then one that was opened
   /// without them, the base that all layers share.

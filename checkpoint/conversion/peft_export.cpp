@@ -1,6 +1,7 @@
 #include "checkpoint/conversion/peft_export.h"
 
-#include <ATen/ATen.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -66,19 +67,19 @@ std::vector<Module> modules_of(const UntiedModel& model) {
 }
 
 /// [sum of r, in]
-torch::Tensor stacked_a(const UntiedModel& model, const Module& module) {
-  std::vector<torch::Tensor> parts;
+at::Tensor stacked_a(const UntiedModel& model, const Module& module) {
+  std::vector<at::Tensor> parts;
   for (const Factors& part : module.parts) parts.push_back(model.parameters(part.a));
-  return torch::cat(parts);
+  return at::cat(parts);
 }
 
 /// [out of all parts, sum of r]
-torch::Tensor stacked_b(const UntiedModel& model, const Module& module) {
-  std::vector<torch::Tensor> parts;
+at::Tensor stacked_b(const UntiedModel& model, const Module& module) {
+  std::vector<at::Tensor> parts;
   int64_t column = 0;
   for (const Factors& part : module.parts) {
-    const torch::Tensor b = model.parameters(part.b);  // [out, r]
-    torch::Tensor wide = torch::zeros({b.size(0), module.rank()}, b.options());
+    const at::Tensor b = model.parameters(part.b);  // [out, r]
+    at::Tensor wide = at::zeros({b.size(0), module.rank()}, b.options());
     wide.slice(1, column, column + part.rank()).copy_(b);
     column += part.rank();
     parts.push_back(wide);

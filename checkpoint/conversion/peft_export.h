@@ -1,7 +1,7 @@
 // The low-rank terms of a relaxed model as a PEFT adapter (github.com/huggingface/peft, LoRA).
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <string>
 #include <vector>

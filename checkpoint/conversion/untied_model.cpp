@@ -1,6 +1,8 @@
 #include "checkpoint/conversion/untied_model.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -40,7 +42,7 @@ void check_tensor(const SafetensorsFolder& folder, const std::string& dir, const
 }
 
 /// Values that are not finite would spread over all that is made of them.
-torch::Tensor finite(torch::Tensor values, const std::string& file, const std::string& name) {
+at::Tensor finite(at::Tensor values, const std::string& file, const std::string& name) {
   const int64_t wrong = values.isfinite().logical_not().sum().item<int64_t>();
   if (wrong == 0) return values;
   throw UserError(fmt::format(
@@ -51,7 +53,7 @@ torch::Tensor finite(torch::Tensor values, const std::string& file, const std::s
 /// A checkpoint holds tied embeddings once.
 void check_tied_head(const SafetensorsFolder& folder, const std::string& dir,
                      const std::string& embedding, const std::string& head) {
-  if (torch::equal(folder.read(embedding), folder.read(head))) return;
+  if (at::equal(folder.read(embedding), folder.read(head))) return;
   throw UserError(fmt::format(
       "{}: tensor {} differs from {}, although config.json says that they are tied: set "
       "tie_word_embeddings to false there to keep both, or delete {}",
@@ -128,14 +130,13 @@ std::vector<std::string> notes_on(const SafetensorsFolder& folder, const std::st
 
 /// What the layer's adapters add to the parameter, float64 and in its shape: B·A of a matrix, its
 /// own of a vector. Undefined where they have nothing for it, or `own` leaves it out.
-torch::Tensor own_term(const CheckpointReader& reader, const ParameterSpec& parameter,
-                       OwnTerms own) {
+at::Tensor own_term(const CheckpointReader& reader, const ParameterSpec& parameter, OwnTerms own) {
   const Component& layer = parameter.component;
   if (layer.kind != Kind::slot || own == OwnTerms::none) return {};
   const std::string adapters =
       fmt::format("{}{}/", all_parameters, to_string({Kind::adapter, layer.slot, layer.id}));
   const auto read = [&](const std::string& name) {
-    return finite(reader.read(adapters + name), reader.file(), adapters + name).to(torch::kFloat64);
+    return finite(reader.read(adapters + name), reader.file(), adapters + name).to(at::kDouble);
   };
   const auto linear = linear_of(parameter);
   const bool counts = !linear || own == OwnTerms::all;
@@ -182,7 +183,7 @@ UntiedModel open_hugging_face(const std::string& dir) {
   model.notes = notes_on(*folder, dir);
   model.parameters = [=](const ParameterSpec& parameter) {
     const ForeignTensor from = hf_tensor(spec, parameter);
-    const torch::Tensor theirs = folder->read(from.name);
+    const at::Tensor theirs = folder->read(from.name);
     return take_part(from, finite(theirs, folder->file_of(from.name), from.name), spec);
   };
   return model;
@@ -200,9 +201,9 @@ UntiedModel open_checkpoint(const std::string& file, OwnTerms own) {
     return finite(reader->read(dataset), file, dataset);
   };
   model.parameters = [=](const ParameterSpec& parameter) {
-    torch::Tensor values = read(parameter_dataset(in_map(parameter, map)));
-    const torch::Tensor term = own_term(*reader, parameter, own);
-    return term.defined() ? values.to(torch::kFloat64) + term : values;
+    at::Tensor values = read(parameter_dataset(in_map(parameter, map)));
+    const at::Tensor term = own_term(*reader, parameter, own);
+    return term.defined() ? values.to(at::kDouble) + term : values;
   };
   if (!reader->has(exp_avg_dataset(all.front()))) return model;
   const auto moments = [=](auto dataset_of) {
@@ -219,26 +220,26 @@ UntiedModel with_folded_norms(UntiedModel model) {
   const int64_t hidden = model.header.model.spec.hidden;
   const auto of_norm = [=](Slot norm, int layer, const std::string& name) {
     return plain({.component = {Kind::slot, norm, layer}, .name = name, .shape = {hidden}})
-        .to(torch::kFloat64);
+        .to(at::kDouble);
   };
   model.parameters = [=](const ParameterSpec& parameter) {
     const Component& layer = parameter.component;
     if (layer.kind == Kind::slot && is_layer_norm(layer.slot)) {
       const bool gain = parameter.role == Role::gain;
-      return torch::full({hidden}, gain ? 1.0 - parts.gain_offset : 0.0, torch::kFloat64);
+      return at::full({hidden}, gain ? 1.0 - parts.gain_offset : 0.0, at::kDouble);
     }
-    const torch::Tensor values = plain(parameter);
+    const at::Tensor values = plain(parameter);
     const auto norm = norm_before(parameter);
     if (!norm) return values;
     if (parameter.role == Role::matrix) {
-      return values.to(torch::kFloat64) * (of_norm(*norm, layer.id, "weight") + parts.gain_offset);
+      return values.to(at::kDouble) * (of_norm(*norm, layer.id, "weight") + parts.gain_offset);
     }
     if (parts.norm != NormKind::layer) return values;
     ParameterSpec weight = parameter;
     weight.name.replace(weight.name.rfind('/'), std::string::npos, "/weight");
     weight.shape.push_back(hidden);
-    return values.to(torch::kFloat64) +
-           plain(weight).to(torch::kFloat64).mv(of_norm(*norm, layer.id, "bias"));
+    return values.to(at::kDouble) +
+           plain(weight).to(at::kDouble).mv(of_norm(*norm, layer.id, "bias"));
   };
   model.exp_avg = model.exp_avg_sq = nullptr;
   return model;

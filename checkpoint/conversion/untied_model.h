@@ -1,7 +1,7 @@
 // Any model as one whose layers share nothing: what a conversion starts from.
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <functional>
@@ -16,7 +16,7 @@
 namespace rondo {
 
 /// The tensor of one parameter, in its shape, on the CPU. Throws UserError.
-using TensorSource = std::function<torch::Tensor(const ParameterSpec&)>;
+using TensorSource = std::function<at::Tensor(const ParameterSpec&)>;
 
 /// Sources take the parameters of the untied model, whose component ids are layers, and read them
 /// when they are asked; nothing is kept in memory.
@@ -24,10 +24,10 @@ struct UntiedModel {
   std::string name = {};         ///< of the file or folder, for messages
   CheckpointHeader header = {};  ///< of the file: map and adapters are how it stores the layers
   TensorSource parameters = {};  ///< in the stored dtype; float64 where something was computed
-  torch::Dtype dtype = torch::kFloat32;  ///< of a checkpoint's values
-  TensorSource exp_avg = {};             ///< null without optimizer state
-  TensorSource exp_avg_sq = {};          ///< likewise
-  std::vector<std::string> notes = {};   ///< on what was passed over in reading
+  at::ScalarType dtype = at::kFloat;    ///< of a checkpoint's values
+  TensorSource exp_avg = {};            ///< null without optimizer state
+  TensorSource exp_avg_sq = {};         ///< likewise
+  std::vector<std::string> notes = {};  ///< on what was passed over in reading
 };
 
 /// DIR with config.json and safetensors. Throws UserError, also for a tensor that the model of the

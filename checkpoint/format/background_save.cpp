@@ -1,6 +1,7 @@
 #include "checkpoint/format/background_save.h"
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 
 #include <utility>
 
@@ -11,10 +12,9 @@ namespace rondo {
 namespace {
 
 /// Page-locked where the values come from a device, which then fills it at the bus's full rate.
-torch::Tensor host_room(const torch::Tensor& values) {
-  return torch::empty(
-      values.sizes(),
-      values.options().device(torch::kCPU).pinned_memory(!values.device().is_cpu()));
+at::Tensor host_room(const at::Tensor& values) {
+  return at::empty(values.sizes(),
+                   values.options().device(at::kCPU).pinned_memory(!values.device().is_cpu()));
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ void BackgroundSave::start(const Save& save) {
   Save copy{save.file, save.header, save.all, {}};
   for (size_t i = 0; i < save.mine.size(); ++i) {
     const DatasetSlice& slice = save.mine[i];
-    torch::Tensor& kept = copies_[i];
+    at::Tensor& kept = copies_[i];
     const bool reusable = kept.defined() && kept.numel() == slice.values.numel() &&
                           kept.scalar_type() == slice.values.scalar_type();
     if (!reusable) kept = host_room(slice.values);

@@ -1,6 +1,8 @@
 // Saves while training goes on.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <chrono>
 #include <functional>
 #include <future>
@@ -61,7 +63,7 @@ class BackgroundSave {
 
   Writers writers_;
   std::function<void(int64_t)> behind_;
-  std::vector<torch::Tensor> copies_;  ///< of the slices; kept from save to save
+  std::vector<at::Tensor> copies_;  ///< of the slices; kept from save to save
   std::future<Saved> under_way_;
 };
 

@@ -51,7 +51,7 @@ std::map<std::string, std::string> texts_of(const CheckpointHeader& header) {
 }
 
 std::vector<DatasetSpec> datasets_of(const std::vector<ParameterSpec>& parameters,
-                                     torch::Dtype dtype, bool optimizer) {
+                                     at::ScalarType dtype, bool optimizer) {
   std::vector<DatasetSpec> list;
   for (const ParameterSpec& parameter : parameters) {
     list.push_back({parameter_dataset(parameter), parameter.shape, dtype});
@@ -65,7 +65,7 @@ std::vector<DatasetSpec> datasets_of(const std::vector<ParameterSpec>& parameter
 int64_t bytes_of(const std::vector<DatasetSpec>& datasets) {
   int64_t sum = 0;
   for (const DatasetSpec& spec : datasets) {
-    sum += spec.count() * static_cast<int64_t>(torch::elementSize(spec.dtype));
+    sum += spec.count() * static_cast<int64_t>(at::elementSize(spec.dtype));
   }
   return sum;
 }

@@ -14,7 +14,7 @@
 // changed has none.
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <map>
@@ -55,9 +55,9 @@ struct CheckpointHeader {
 
 /// One whole tensor in the file.
 struct DatasetSpec {
-  std::string path;                      ///< absolute: "/parameters/embedding/weight"
-  std::vector<int64_t> shape;            ///< at least one axis, none of size 0
-  torch::Dtype dtype = torch::kFloat32;  ///< float32, float64 or uint8
+  std::string path;                   ///< absolute: "/parameters/embedding/weight"
+  std::vector<int64_t> shape;         ///< at least one axis, none of size 0
+  at::ScalarType dtype = at::kFloat;  ///< float32, float64 or uint8
 
   int64_t count() const;
 };
@@ -66,7 +66,7 @@ struct DatasetSpec {
 struct DatasetSlice {
   std::string path;
   int64_t begin = 0;
-  torch::Tensor values;  ///< 1-d, contiguous, on the CPU, of the dataset's dtype
+  at::Tensor values;  ///< 1-d, contiguous, on the CPU, of the dataset's dtype
 };
 
 /// Where each corpus was read to.
@@ -90,7 +90,7 @@ std::string exp_avg_sq_dataset(const ParameterSpec& parameter);
 
 /// Each weight and, with `optimizer`, its two moments behind it.
 std::vector<DatasetSpec> datasets_of(const std::vector<ParameterSpec>& parameters,
-                                     torch::Dtype dtype, bool optimizer);
+                                     at::ScalarType dtype, bool optimizer);
 
 /// Of the values of all of them.
 int64_t bytes_of(const std::vector<DatasetSpec>& datasets);

@@ -1,5 +1,6 @@
 #include "checkpoint/format/checkpoint_reader.h"
 
+#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -66,14 +67,14 @@ Hdf5File open_hdf5(const std::string& file, bool& sealed) {
 /// Elements that are read at a time.
 constexpr int64_t piece = int64_t{1} << 20;
 
-torch::Dtype dtype_of(Hdf5Type type) {
+at::ScalarType dtype_of(Hdf5Type type) {
   switch (type) {
     case Hdf5Type::float64:
-      return torch::kFloat64;
+      return at::kDouble;
     case Hdf5Type::float32:
-      return torch::kFloat32;
+      return at::kFloat;
     case Hdf5Type::uint8:
-      return torch::kUInt8;
+      return at::kByte;
   }
   throw std::logic_error("no such type");
 }
@@ -110,7 +111,7 @@ DatasetSpec CheckpointReader::describe(const std::string& path) const {
     DatasetSpec spec = {path, hdf5_.shape(path), dtype_of(hdf5_.type(path))};
     const bool is_text =
         path == position_dataset || path == tokenizer_dataset || path.starts_with(hf_files_group);
-    if (spec.dtype == torch::kUInt8 && !is_text) {
+    if (spec.dtype == at::kByte && !is_text) {
       throw Hdf5Error(path + " holds bytes, expected float32 or float64: store it as one of them");
     }
     if (!spec.shape.empty()) return spec;
@@ -176,7 +177,7 @@ void CheckpointReader::read_hf_files() {
 }
 
 std::string CheckpointReader::contents(const std::string& path) const {
-  const torch::Tensor bytes = read(path);
+  const at::Tensor bytes = read(path);
   return {static_cast<const char*>(bytes.data_ptr()), static_cast<size_t>(bytes.nbytes())};
 }
 
@@ -210,20 +211,20 @@ const DatasetSpec& CheckpointReader::dataset(const std::string& path) const {
 }
 
 /// In pieces of the size of a processor's cache, where the checksum finds them.
-uint64_t CheckpointReader::read_range(const std::string& path, int64_t begin, torch::Tensor values,
+uint64_t CheckpointReader::read_range(const std::string& path, int64_t begin, at::Tensor values,
                                       int64_t from, int64_t to) const {
   const DatasetSpec& spec = dataset(path);
   const bool as_stored =
       values.scalar_type() == spec.dtype && values.device().is_cpu() && values.is_contiguous();
   const Hdf5Type type = naming(file_, [&] { return hdf5_.type(path); });
-  torch::Tensor block;
+  at::Tensor block;
   uint64_t sum = 0;
   for (int64_t at = 0; at < values.numel(); at += piece) {
-    const torch::Tensor target = values.narrow(0, at, std::min(piece, values.numel() - at));
+    const at::Tensor target = values.narrow(0, at, std::min(piece, values.numel() - at));
     if (!as_stored && !block.defined()) {
-      block = torch::empty({target.numel()}, torch::dtype(spec.dtype));
+      block = at::empty({target.numel()}, at::dtype(spec.dtype));
     }
-    const torch::Tensor stored = as_stored ? target : block.narrow(0, 0, target.numel());
+    const at::Tensor stored = as_stored ? target : block.narrow(0, 0, target.numel());
     const int64_t first = begin + at;
     naming(file_, [&] { hdf5_.read(path, first, stored.numel(), type, stored.data_ptr()); });
     if (!as_stored) target.copy_(stored);
@@ -236,9 +237,9 @@ uint64_t CheckpointReader::read_range(const std::string& path, int64_t begin, to
   return sum;
 }
 
-torch::Tensor CheckpointReader::read(const std::string& path) const {
+at::Tensor CheckpointReader::read(const std::string& path) const {
   const DatasetSpec& spec = dataset(path);
-  const torch::Tensor values = torch::empty({spec.count()}, torch::dtype(spec.dtype));
+  const at::Tensor values = at::empty({spec.count()}, at::dtype(spec.dtype));
   compare_checksum(path, read_range(path, 0, values, 0, spec.count()));
   return values.view(spec.shape);
 }
@@ -250,7 +251,7 @@ void CheckpointReader::verify(const std::string& below, Share share) const {
   }
   const auto elements = [](int64_t sum, const DatasetSpec& spec) { return sum + spec.count(); };
   const int64_t all = std::accumulate(list.begin(), list.end(), int64_t{0}, elements);
-  std::map<torch::Dtype, torch::Tensor> blocks;  // memory, used again and again
+  std::map<at::ScalarType, at::Tensor> blocks;  // memory, used again and again
   int64_t before = 0;
   for (const DatasetSpec& spec : list) {
     const int64_t middle = before + spec.count() / 2;
@@ -261,11 +262,11 @@ void CheckpointReader::verify(const std::string& below, Share share) const {
 }
 
 /// Read through `block`.
-uint64_t CheckpointReader::checksum_of(const DatasetSpec& spec, torch::Tensor& block) const {
-  if (!block.defined()) block = torch::empty({piece}, torch::dtype(spec.dtype));
+uint64_t CheckpointReader::checksum_of(const DatasetSpec& spec, at::Tensor& block) const {
+  if (!block.defined()) block = at::empty({piece}, at::dtype(spec.dtype));
   uint64_t sum = 0;
   for (int64_t begin = 0; begin < spec.count(); begin += piece) {
-    const torch::Tensor values = block.narrow(0, 0, std::min(piece, spec.count() - begin));
+    const at::Tensor values = block.narrow(0, 0, std::min(piece, spec.count() - begin));
     sum += read_range(spec.path, begin, values, begin, begin + values.numel());
   }
   return sum;

@@ -1,6 +1,8 @@
 // Reads a checkpoint, whole tensors or flat ranges of them, from any world size.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <map>
 #include <string>
@@ -43,10 +45,10 @@ class CheckpointReader {
   const DatasetSpec& dataset(const std::string& path) const;
 
   /// The whole dataset in its own shape and dtype, on the CPU; its checksum is verified.
-  torch::Tensor read(const std::string& path) const;
+  at::Tensor read(const std::string& path) const;
   /// The flat elements from `begin` on into `values`, 1-d of any type and device. Returns the
   /// checksum of those of them that are elements [from, to) of the dataset.
-  uint64_t read_range(const std::string& path, int64_t begin, torch::Tensor values, int64_t from,
+  uint64_t read_range(const std::string& path, int64_t begin, at::Tensor values, int64_t from,
                       int64_t to) const;
   /// Throws where the dataset has a checksum that is not `found`. One without was written by
   /// another program and is taken as it is.
@@ -65,7 +67,7 @@ class CheckpointReader {
   int64_t number(const std::string& name) const;
   int64_t natural(const std::string& name) const;
   DatasetSpec describe(const std::string& path) const;
-  uint64_t checksum_of(const DatasetSpec& spec, torch::Tensor& block) const;
+  uint64_t checksum_of(const DatasetSpec& spec, at::Tensor& block) const;
 
   std::string file_;
   bool sealed_ = false;

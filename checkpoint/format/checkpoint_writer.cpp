@@ -1,5 +1,6 @@
 #include "checkpoint/format/checkpoint_writer.h"
 
+#include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -19,11 +20,11 @@ namespace {
 namespace fs = std::filesystem;
 
 Hdf5Type stored_type(const DatasetSpec& spec) {
-  if (spec.dtype == torch::kFloat32) return Hdf5Type::float32;
-  if (spec.dtype == torch::kFloat64) return Hdf5Type::float64;
-  if (spec.dtype == torch::kUInt8) return Hdf5Type::uint8;
+  if (spec.dtype == at::kFloat) return Hdf5Type::float32;
+  if (spec.dtype == at::kDouble) return Hdf5Type::float64;
+  if (spec.dtype == at::kByte) return Hdf5Type::uint8;
   throw std::invalid_argument(fmt::format("{}: {} is not stored, only float32, float64 and uint8",
-                                          spec.path, torch::toString(spec.dtype)));
+                                          spec.path, at::toString(spec.dtype)));
 }
 
 fs::path folder_of(const std::string& file) {
@@ -41,7 +42,7 @@ CheckpointWriter::CheckpointWriter(std::string file, const CheckpointHeader& hea
   for (const DatasetSpec& spec : datasets) progress_[spec.path].spec = spec;
   const std::map<std::string, std::string> texts = texts_of(header);
   for (const auto& [path, contents] : texts) {
-    progress_[path].spec = {path, {static_cast<int64_t>(contents.size())}, torch::kUInt8};
+    progress_[path].spec = {path, {static_cast<int64_t>(contents.size())}, at::kByte};
   }
   together([&] {
     if (writers_.rank() == 0) lay_out(header);
@@ -57,7 +58,7 @@ CheckpointWriter::CheckpointWriter(std::string file, const CheckpointHeader& hea
   for (const auto& [path, contents] : texts) {
     if (writers_.rank() > 0) break;
     const c10::ArrayRef bytes(reinterpret_cast<const uint8_t*>(contents.data()), contents.size());
-    write({path, 0, torch::tensor(bytes, torch::kUInt8)});
+    write({path, 0, at::tensor(bytes, at::kByte)});
   }
 }
 
@@ -66,7 +67,7 @@ CheckpointWriter::~CheckpointWriter() {
 }
 
 int64_t CheckpointWriter::Progress::bytes() const {
-  return spec.count() * static_cast<int64_t>(torch::elementSize(spec.dtype));
+  return spec.count() * static_cast<int64_t>(at::elementSize(spec.dtype));
 }
 
 /// The first error of this rank is kept; after one, steps are skipped until the ranks agree.
@@ -134,11 +135,11 @@ void CheckpointWriter::lay_out(const CheckpointHeader& header) {
 void CheckpointWriter::check_slice(const DatasetSlice& slice) const {
   const auto found = progress_.find(slice.path);
   if (found == progress_.end()) throw std::invalid_argument(slice.path + ": no such dataset");
-  const torch::Tensor& values = slice.values;
+  const at::Tensor& values = slice.values;
   if (values.dim() != 1 || !values.is_contiguous() || !values.device().is_cpu() ||
       values.scalar_type() != found->second.spec.dtype) {
     throw std::invalid_argument(slice.path + ": a slice is 1-d, contiguous, on the CPU and " +
-                                torch::toString(found->second.spec.dtype));
+                                at::toString(found->second.spec.dtype));
   }
   const int64_t count = found->second.spec.count();
   if (slice.begin < 0 || slice.begin > count - values.numel()) {
@@ -151,7 +152,7 @@ void CheckpointWriter::write(const DatasetSlice& slice) {
   attempt([&] {
     check_slice(slice);
     Progress& progress = progress_.at(slice.path);
-    const torch::Tensor& values = slice.values;
+    const at::Tensor& values = slice.values;
     const int64_t bytes = values.element_size();
     values_->write(progress.offset + slice.begin * bytes, values.data_ptr(),
                    values.numel() * bytes);

@@ -1,7 +1,7 @@
 // The config.json of a Hugging Face model.
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <optional>
@@ -25,7 +25,7 @@ void check_exportable(const ModelSpec& model);
 /// ends a text, where that is known. What `origin`, the text of the folder that the model came
 /// from, says besides is kept: more tokens of a meaning, the longest text. Throws UserError where
 /// that is no JSON.
-std::string hugging_face_config(const ModelSpec& model, torch::Dtype dtype,
+std::string hugging_face_config(const ModelSpec& model, at::ScalarType dtype,
                                 std::optional<int64_t> end, const std::string& origin);
 
 }  // namespace rondo

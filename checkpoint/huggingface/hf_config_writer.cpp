@@ -121,7 +121,7 @@ Json value_of(const ModelSpec& model, const SpecMember& member) {
 
 void check_exportable(const ModelSpec& model) { row_for(model, Json::object()); }
 
-std::string hugging_face_config(const ModelSpec& model, torch::Dtype dtype,
+std::string hugging_face_config(const ModelSpec& model, at::ScalarType dtype,
                                 std::optional<int64_t> end, const std::string& origin) {
   const std::string fault = origin.empty() ? "" : json_fault(origin);
   if (!fault.empty()) throw UserError("/hugging_face/config.json: " + fault);
@@ -129,10 +129,10 @@ std::string hugging_face_config(const ModelSpec& model, torch::Dtype dtype,
   Json json = model_json(model, row_for(model, before));
   if (end) json["eos_token_id"] = *end;
   // transformers 5 reads the first, earlier versions the second.
-  json["dtype"] = json["torch_dtype"] = dtype == torch::kFloat64    ? "float64"
-                                        : dtype == torch::kBFloat16 ? "bfloat16"
-                                        : dtype == torch::kFloat16  ? "float16"
-                                                                    : "float32";
+  json["dtype"] = json["torch_dtype"] = dtype == at::kDouble     ? "float64"
+                                        : dtype == at::kBFloat16 ? "bfloat16"
+                                        : dtype == at::kHalf     ? "float16"
+                                                                 : "float32";
   return merged(before, json, family_of(model)).dump(2) + "\n";
 }
 

@@ -1,6 +1,7 @@
 #include "checkpoint/huggingface/hf_names.h"
 
-#include <ATen/ATen.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/stack.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -48,28 +49,26 @@ std::vector<int64_t> hf_shape(const ForeignTensor& from, const std::vector<int64
   return theirs;
 }
 
-torch::Tensor take_part(const ForeignTensor& from, const torch::Tensor& theirs,
-                        const ModelSpec& model) {
-  const torch::Tensor stacked = from.transposed && theirs.dim() == 2 ? theirs.t() : theirs;
+at::Tensor take_part(const ForeignTensor& from, const at::Tensor& theirs, const ModelSpec& model) {
+  const at::Tensor stacked = from.transposed && theirs.dim() == 2 ? theirs.t() : theirs;
   if (from.parts == 1) return stacked;
   if (!from.by_head) return stacked.chunk(from.parts)[static_cast<size_t>(from.part)];
   // [heads, parts, head_dim, …]
-  const torch::Tensor heads =
-      stacked.unflatten(0, {model.heads, int64_t{from.parts}, model.head_dim});
+  const at::Tensor heads = stacked.unflatten(0, {model.heads, int64_t{from.parts}, model.head_dim});
   return heads.select(1, from.part).flatten(0, 1);
 }
 
-torch::Tensor put_parts(const ForeignTensor& to, const std::vector<torch::Tensor>& ours,
-                        const ModelSpec& model) {
-  torch::Tensor stacked = ours.front();
+at::Tensor put_parts(const ForeignTensor& to, const std::vector<at::Tensor>& ours,
+                     const ModelSpec& model) {
+  at::Tensor stacked = ours.front();
   if (to.parts > 1 && to.by_head) {
-    std::vector<torch::Tensor> heads;
-    for (const torch::Tensor& part : ours) {
+    std::vector<at::Tensor> heads;
+    for (const at::Tensor& part : ours) {
       heads.push_back(part.unflatten(0, {model.heads, model.head_dim}));
     }
-    stacked = torch::stack(heads, 1).flatten(0, 2);  // [heads · parts · head_dim, …]
+    stacked = at::stack(heads, 1).flatten(0, 2);  // [heads · parts · head_dim, …]
   } else if (to.parts > 1) {
-    stacked = torch::cat(ours);
+    stacked = at::cat(ours);
   }
   return to.transposed && stacked.dim() == 2 ? stacked.t() : stacked;
 }

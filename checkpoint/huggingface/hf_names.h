@@ -1,7 +1,7 @@
 // Where transformers keeps each tensor of each family.
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <string>
 #include <vector>
@@ -19,12 +19,11 @@ ForeignTensor hf_tensor(const ModelSpec& model, const ParameterSpec& parameter);
 std::vector<int64_t> hf_shape(const ForeignTensor& from, const std::vector<int64_t>& shape);
 
 /// Ours, in its shape, from theirs in the shape above.
-torch::Tensor take_part(const ForeignTensor& from, const torch::Tensor& theirs,
-                        const ModelSpec& model);
+at::Tensor take_part(const ForeignTensor& from, const at::Tensor& theirs, const ModelSpec& model);
 
 /// The inverse: theirs, from ours in the order of the parameter list.
-torch::Tensor put_parts(const ForeignTensor& to, const std::vector<torch::Tensor>& ours,
-                        const ModelSpec& model);
+at::Tensor put_parts(const ForeignTensor& to, const std::vector<at::Tensor>& ours,
+                     const ModelSpec& model);
 
 /// One of their tensors, and ours that it is stacked of.
 struct HfStack {

@@ -1,5 +1,6 @@
 #include "checkpoint/huggingface/safetensors.h"
 
+#include <ATen/ops/empty.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
@@ -30,15 +31,15 @@ constexpr int64_t longest_header = 100'000'000;
 
 struct StoredType {
   int64_t bytes;
-  std::optional<torch::Dtype> dtype;  ///< none: known, but never needed here
+  std::optional<at::ScalarType> dtype;  ///< none: known, but never needed here
 };
 
 const std::map<std::string, StoredType>& stored_types() {
-  static const std::map<std::string, StoredType> types = {{"F64", {8, torch::kFloat64}},
-                                                          {"F32", {4, torch::kFloat32}},
-                                                          {"F16", {2, torch::kFloat16}},
-                                                          {"I64", {8, torch::kInt64}},
-                                                          {"BF16", {2, torch::kBFloat16}},
+  static const std::map<std::string, StoredType> types = {{"F64", {8, at::kDouble}},
+                                                          {"F32", {4, at::kFloat}},
+                                                          {"F16", {2, at::kHalf}},
+                                                          {"I64", {8, at::kLong}},
+                                                          {"BF16", {2, at::kBFloat16}},
                                                           {"I32", {4, {}}},
                                                           {"I16", {2, {}}},
                                                           {"I8", {1, {}}},
@@ -129,7 +130,7 @@ SafetensorsFile::Entry parse_entry(const Json& json, const std::string& where) {
 
 }  // namespace
 
-std::string safetensors_type(torch::Dtype dtype) {
+std::string safetensors_type(at::ScalarType dtype) {
   for (const auto& [name, type] : stored_types()) {
     if (type.dtype == dtype) return name;
   }
@@ -198,7 +199,7 @@ void SafetensorsFile::check_layout(int64_t data_bytes) const {
   }
 }
 
-torch::Tensor SafetensorsFile::read(const std::string& name) const {
+at::Tensor SafetensorsFile::read(const std::string& name) const {
   const auto found = entries_.find(name);
   if (found == entries_.end()) throw UserError(fmt::format("{} has no tensor {}", path_, name));
   const Entry& entry = found->second;
@@ -207,7 +208,7 @@ torch::Tensor SafetensorsFile::read(const std::string& name) const {
     throw UserError(fmt::format("{}: tensor {} is {}: expected F32, F64, F16 or BF16", path_, name,
                                 entry.dtype));
   }
-  torch::Tensor values = torch::empty(entry.shape, torch::dtype(*dtype));
+  at::Tensor values = at::empty(entry.shape, at::dtype(*dtype));
   // The header's length need not align the tensors, so they are copied rather than aliased.
   if (values.numel() > 0) {
     std::memcpy(values.data_ptr(), data_ + entry.begin,
@@ -361,7 +362,7 @@ const SafetensorsFile::Entry& SafetensorsFolder::entry(const std::string& name) 
   return files_.at(place.file).entries().at(place.stored);
 }
 
-torch::Tensor SafetensorsFolder::read(const std::string& name) const {
+at::Tensor SafetensorsFolder::read(const std::string& name) const {
   const auto found = place_of_.find(name);
   if (found == place_of_.end()) throw UserError(fmt::format("{} has no tensor {}", dir_, name));
   return files_.at(found->second.file).read(found->second.stored);

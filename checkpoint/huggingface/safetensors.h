@@ -2,7 +2,7 @@
 // (huggingface.co/docs/safetensors). Nothing in a file is trusted.
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <map>
@@ -13,7 +13,7 @@
 namespace rondo {
 
 /// "F32", "F64", "BF16" or "F16".
-std::string safetensors_type(torch::Dtype dtype);
+std::string safetensors_type(at::ScalarType dtype);
 
 /// One memory-mapped file. Errors are UserErrors that name the file and the tensor.
 class SafetensorsFile {
@@ -34,7 +34,7 @@ class SafetensorsFile {
   const std::map<std::string, Entry>& entries() const { return entries_; }
 
   /// A copy in the stored dtype and shape, on the CPU. Floats of 2, 4 and 8 bytes and I64.
-  torch::Tensor read(const std::string& name) const;
+  at::Tensor read(const std::string& name) const;
 
  private:
   void parse_header(int64_t file_bytes);
@@ -68,7 +68,7 @@ class SafetensorsFolder {
   /// Of one that exists.
   const SafetensorsFile::Entry& entry(const std::string& name) const;
   /// Throws UserError when there is no such tensor.
-  torch::Tensor read(const std::string& name) const;
+  at::Tensor read(const std::string& name) const;
 
   /// Why a tensor that does not exist is missing, and what helps: "FILE names …: copy …".
   std::string why_missing(const std::string& name) const;

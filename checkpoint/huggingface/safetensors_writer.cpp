@@ -1,6 +1,5 @@
 #include "checkpoint/huggingface/safetensors_writer.h"
 
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <functional>
@@ -15,7 +14,7 @@ namespace rondo {
 namespace {
 
 /// Eight bytes of length, then JSON, padded so that the tensors begin at a multiple of eight.
-std::string header_of(const std::vector<TensorToWrite>& tensors, torch::Dtype dtype) {
+std::string header_of(const std::vector<TensorToWrite>& tensors, at::ScalarType dtype) {
   nlohmann::json header;
   header["__metadata__"] = {{"format", "pt"}};
   int64_t begin = 0;
@@ -36,7 +35,7 @@ std::string header_of(const std::vector<TensorToWrite>& tensors, torch::Dtype dt
 
 /// In their order; a shard takes tensors while they fit.
 std::vector<std::vector<TensorToWrite>> shards_of(const std::vector<TensorToWrite>& tensors,
-                                                  torch::Dtype dtype, int64_t most) {
+                                                  at::ScalarType dtype, int64_t most) {
   std::vector<std::vector<TensorToWrite>> shards;
   int64_t room = 0;
   for (const TensorToWrite& tensor : tensors) {
@@ -53,26 +52,26 @@ std::vector<std::vector<TensorToWrite>> shards_of(const std::vector<TensorToWrit
 
 }  // namespace
 
-int64_t TensorToWrite::bytes(torch::Dtype dtype) const {
+int64_t TensorToWrite::bytes(at::ScalarType dtype) const {
   return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>()) *
-         static_cast<int64_t>(torch::elementSize(dtype));
+         static_cast<int64_t>(at::elementSize(dtype));
 }
 
 void write_safetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
-                       torch::Dtype dtype, const Written& written) {
+                       at::ScalarType dtype, const Written& written) {
   ByteFile file = ByteFile::create(path);
   const std::string header = header_of(tensors, dtype);
   auto at = static_cast<int64_t>(header.size());
   file.write(0, header.data(), at);
   for (const TensorToWrite& tensor : tensors) {
-    const torch::Tensor made = tensor.make();
-    const torch::Tensor values = made.to(dtype).contiguous();
-    if (dtype == torch::kFloat16 && values.isinf().any().item<bool>() &&
+    const at::Tensor made = tensor.make();
+    const at::Tensor values = made.to(dtype).contiguous();
+    if (dtype == at::kHalf && values.isinf().any().item<bool>() &&
         !made.isinf().any().item<bool>()) {
       throw std::runtime_error(tensor.name +
                                " has values beyond float16's 65504; take --precision bfloat16");
     }
-    if (values.sizes() != torch::IntArrayRef(tensor.shape)) {
+    if (values.sizes() != at::IntArrayRef(tensor.shape)) {
       throw std::logic_error(tensor.name + " has another shape than its header says");
     }
     file.write(at, values.data_ptr(), static_cast<int64_t>(values.nbytes()));
@@ -83,7 +82,7 @@ void write_safetensors(const std::string& path, const std::vector<TensorToWrite>
 }
 
 void write_model_safetensors(const std::string& dir, const std::vector<TensorToWrite>& tensors,
-                             torch::Dtype dtype, int64_t most, const Written& written) {
+                             at::ScalarType dtype, int64_t most, const Written& written) {
   const auto shards = shards_of(tensors, dtype, most);
   if (shards.size() == 1) {
     return write_safetensors(dir + "/model.safetensors", tensors, dtype, written);

@@ -3,6 +3,8 @@
 // updated and saved like all others; nothing else of rondo knows of it.
 #pragma once
 
+#include <torch/torch.h>
+
 #include "model/half.h"
 
 namespace rondo {

@@ -154,7 +154,7 @@ void take(const GivenOptions& given, const ConvertWords& words, ConvertOptions& 
     throw UserError(fmt::format("{} {}: write hf:DIR or FILE.h5", option, name));
   }
   const bool to_folder = options.to.starts_with("hf:");
-  const bool half = options.dtype == torch::kBFloat16 || options.dtype == torch::kFloat16;
+  const bool half = options.dtype == at::kBFloat16 || options.dtype == at::kHalf;
   if (half && !to_folder) {
     throw UserError(
         fmt::format("--precision {}: FILE.h5 holds float32 or float64; only --to hf: "

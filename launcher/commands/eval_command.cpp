@@ -107,7 +107,7 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
   ModelDefinition model;
   Evaluation evaluation{.micro_batch = words.micro_batch};
   std::optional<SampleSource> source;
-  torch::Device device = torch::kCPU;
+  at::Device device = at::kCPU;
   agree(host, [&] {
     device = choose_device(words.device, rank_on_node(), "--device cuda", "leave --device out");
     reader.emplace(words.checkpoint);

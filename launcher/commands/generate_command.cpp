@@ -1,5 +1,8 @@
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/tensor.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <iostream>
@@ -69,16 +72,16 @@ std::vector<int64_t> encode_prompt(const GenerateWords& words, const Tokenizer& 
 /// Calls `show` with each token as it comes.
 Generated generate(const Stage& stage, std::vector<int64_t> prompt, const GenerateWords& words,
                    const std::vector<int64_t>& ends, const std::function<void(int64_t)>& show) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   Generated result{.prompt = std::move(prompt)};
   std::mt19937_64 generator(words.seed);
   SequenceMemory memory = stage.empty_memory();
-  const auto tokens = torch::dtype(torch::kInt64).device(stage.head().value.device());
+  const auto tokens = at::dtype(at::kLong).device(stage.head().value.device());
   auto start = std::chrono::steady_clock::now();
-  torch::Tensor next = torch::tensor(result.prompt, tokens);  // [positions fed]
+  at::Tensor next = at::tensor(result.prompt, tokens);  // [positions fed]
   for (int64_t i = 0; i < words.max_tokens; ++i) {
-    const torch::Tensor x = stage.next_features(next, memory);             // [fed, hidden]
-    const torch::Tensor logits = stage.head().value.mv(x[x.size(0) - 1]);  // [vocab]
+    const at::Tensor x = stage.next_features(next, memory);             // [fed, hidden]
+    const at::Tensor logits = stage.head().value.mv(x[x.size(0) - 1]);  // [vocab]
     if (i == 0) {
       result.prompt_s = seconds_since(start);
       start = std::chrono::steady_clock::now();
@@ -87,7 +90,7 @@ Generated generate(const Stage& stage, std::vector<int64_t> prompt, const Genera
     if (std::find(ends.begin(), ends.end(), token) != ends.end()) break;
     result.tokens.push_back(token);
     show(token);
-    next = torch::tensor({token}, tokens);
+    next = at::tensor({token}, tokens);
   }
   result.tokens_s = seconds_since(start);
   return result;
@@ -117,9 +120,8 @@ void speak(const GenerateWords& words) {
   const auto [tokenizer, ends] =
       words.tokenizer.empty() ? open_tokenizer_of(reader) : open_named_tokenizer(words.tokenizer);
   std::vector<int64_t> prompt = encode_prompt(words, tokenizer, reader.header().model.spec);
-  const torch::Device device =
-      choose_device(words.device, 0, "--device cuda", "leave --device out");
-  torch::set_num_threads(words.threads);
+  const at::Device device = choose_device(words.device, 0, "--device cuda", "leave --device out");
+  at::set_num_threads(words.threads);
   const FrozenModel model(reader, Precision::parse(words.precision),
                           static_cast<int64_t>(prompt.size()) + words.max_tokens, device);
   if (!words.json) std::cout << words.prompt << std::flush;

@@ -1,14 +1,18 @@
 #include "model/optimizer/adamw.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/full.h>
+
 namespace rondo {
 
 void adamw_update(AdamWRun& run, const AdamWOptions& options, double lr, int64_t step) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   for (const bool decays : {true, false}) {
-    std::vector<torch::Tensor> master, gradient, exp_avg, exp_avg_sq, steps;
+    std::vector<at::Tensor> master, gradient, exp_avg, exp_avg_sq, steps;
     for (const DecaySpan& span : run.spans) {
       if (span.decays != decays || span.begin == span.end) continue;
-      const auto part = [&](const torch::Tensor& t) {
+      const auto part = [&](const at::Tensor& t) {
         return t.narrow(0, span.begin, span.end - span.begin);
       };
       master.push_back(part(run.master));
@@ -16,7 +20,7 @@ void adamw_update(AdamWRun& run, const AdamWOptions& options, double lr, int64_t
       exp_avg.push_back(part(run.exp_avg));
       exp_avg_sq.push_back(part(run.exp_avg_sq));
       steps.push_back(
-          torch::full({}, static_cast<double>(step), run.master.options().dtype(torch::kFloat32)));
+          at::full({}, static_cast<double>(step), run.master.options().dtype(at::kFloat)));
     }
     if (master.empty()) continue;
     at::_fused_adamw_(master, gradient, exp_avg, exp_avg_sq, /*max_exp_avg_sqs=*/{}, steps, lr,

@@ -1,7 +1,7 @@
 // AdamW (Loshchilov & Hutter, arXiv 1711.05101) on a run of a flat buffer.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <vector>
@@ -19,10 +19,10 @@ struct DecaySpan {
 
 /// Weights and what the optimizer knows of them, all [n] of master type; views or owners alike.
 struct AdamWRun {
-  torch::Tensor master;
-  torch::Tensor gradient;
-  torch::Tensor exp_avg;
-  torch::Tensor exp_avg_sq;
+  at::Tensor master;
+  at::Tensor gradient;
+  at::Tensor exp_avg;
+  at::Tensor exp_avg_sq;
   std::vector<DecaySpan> spans;  ///< elements in no span (padding) stay as they are
 };
 

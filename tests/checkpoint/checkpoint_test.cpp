@@ -1,5 +1,11 @@
 #include "checkpoint/format/checkpoint.h"
 
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/rand.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -48,19 +54,19 @@ TEST(Checkpoint, ComesBackBitForBit) {
   const auto datasets = example_datasets();
   EXPECT_EQ(reader.datasets().size(), datasets.size());
   for (size_t k = 0; k < datasets.size(); ++k) {
-    const torch::Tensor values = reader.read(datasets[k].path);
-    const torch::Tensor expected_values = example_values(datasets[k], k).view(datasets[k].shape);
+    const at::Tensor values = reader.read(datasets[k].path);
+    const at::Tensor expected_values = example_values(datasets[k], k).view(datasets[k].shape);
     EXPECT_EQ(values.scalar_type(), datasets[k].dtype);
-    EXPECT_TRUE(torch::equal(values, expected_values)) << datasets[k].path;
+    EXPECT_TRUE(at::equal(values, expected_values)) << datasets[k].path;
     const int64_t begin = datasets[k].count() / 3;
-    const torch::Tensor two = torch::empty({2}, torch::kFloat64);
+    const at::Tensor two = at::empty({2}, at::kDouble);
     const auto read = [&](int64_t from, int64_t to) {  // of the stored type, or another
       return reader.read_range(datasets[k].path, begin, two, from, to);
     };
     EXPECT_EQ(read(0, begin + 1) + read(begin + 1, datasets[k].count()), read(begin, begin + 2));
     EXPECT_EQ(read(0, 0), 0U) << "nothing is counted";
-    const torch::Tensor expected_two = expected_values.view(-1).slice(0, begin, begin + 2);
-    EXPECT_TRUE(torch::equal(two, expected_two.to(torch::kFloat64)));
+    const at::Tensor expected_two = expected_values.view(-1).slice(0, begin, begin + 2);
+    EXPECT_TRUE(at::equal(two, expected_two.to(at::kDouble)));
   }
   EXPECT_NO_THROW(check_parameters(reader, example_parameters()));
   EXPECT_NO_THROW(reader.verify());
@@ -73,8 +79,8 @@ TEST(Checkpoint, CarriesFilesOfItsTokenizerAndFolder) {
   CheckpointHeader header = example_header();
   header.tokenizer = StoredTokenizer{"sentencepiece", std::string("a\0file", 6), {7, 2, 9}};
   header.hf_files = {{"config.json", "{}"}, {"chat_template.jinja", "{{ größer }}"}};
-  const torch::Tensor values = torch::rand({4});
-  save_checkpoint(file, header, {{"/parameters/x", {4}, torch::kFloat32}},
+  const at::Tensor values = at::rand({4});
+  save_checkpoint(file, header, {{"/parameters/x", {4}, at::kFloat}},
                   {{"/parameters/x", 0, values}}, Writers::alone());
   EXPECT_EQ(CheckpointReader(file).header().tokenizer, header.tokenizer);
   EXPECT_EQ(CheckpointReader(file).header().hf_files, header.hf_files);
@@ -93,7 +99,7 @@ TEST(Checkpoint, IsVerifiedInSharesThatLeaveNothingOut) {
   for (const auto& [path, spec] : reader.datasets()) {
     if (index++ % 20 > 0) continue;
     const int64_t last = Hdf5File::open(file).offset(path) +
-                         spec.count() * static_cast<int64_t>(torch::elementSize(spec.dtype)) - 1;
+                         spec.count() * static_cast<int64_t>(at::elementSize(spec.dtype)) - 1;
     char byte = 0;
     ByteFile bytes = ByteFile::open(file);
     bytes.read(last, &byte, 1);
@@ -117,12 +123,11 @@ TEST(Checkpoint, IsVerifiedInSharesThatLeaveNothingOut) {
 
 TEST(Checkpoint, KeepsNotANumberAndSignedZero) {
   const TemporaryFolder folder;
-  const auto bits = torch::tensor({0x7fc00123, -0x7fffffff - 1, 1, 0x7f800000}, torch::kInt32);
-  save_checkpoint(folder.file("a.h5"), example_header(),
-                  {{"/parameters/x", {2, 2}, torch::kFloat32}},
-                  {{"/parameters/x", 0, bits.view(torch::kFloat32)}}, Writers::alone());
+  const auto bits = at::tensor({0x7fc00123, -0x7fffffff - 1, 1, 0x7f800000}, at::kInt);
+  save_checkpoint(folder.file("a.h5"), example_header(), {{"/parameters/x", {2, 2}, at::kFloat}},
+                  {{"/parameters/x", 0, bits.view(at::kFloat)}}, Writers::alone());
   const CheckpointReader reader(folder.file("a.h5"));
-  EXPECT_TRUE(torch::equal(reader.read("/parameters/x").view({-1}).view(torch::kInt32), bits));
+  EXPECT_TRUE(at::equal(reader.read("/parameters/x").view({-1}).view(at::kInt), bits));
 }
 
 TEST(Checkpoint, AFailedSaveLeavesThePreviousFileAndNothingElse) {
@@ -183,18 +188,18 @@ TEST(Checkpoint, RefusesToSaveADatasetThatNobodyWroteWhole) {
 
 TEST(Checkpoint, RefusesSlicesOfAnotherTypeOrLayout) {
   const TemporaryFolder folder;
-  const DatasetSpec spec{"/parameters/x", {4}, torch::kFloat32};
-  const auto save = [&](const std::string& path, const torch::Tensor& values) {
+  const DatasetSpec spec{"/parameters/x", {4}, at::kFloat};
+  const auto save = [&](const std::string& path, const at::Tensor& values) {
     return error_of<UserError>([&] {
       save_checkpoint(folder.file("a.h5"), example_header(), {spec}, {{path, 0, values}},
                       Writers::alone());
     });
   };
-  expect_contains(save("/parameters/x", torch::ones({4}, torch::kFloat64)), "a slice is 1-d");
-  expect_contains(save("/parameters/x", torch::ones({2, 2})), "a slice is 1-d");
-  expect_contains(save("/parameters/x", torch::ones({8}).slice(0, 0, 8, 2)), "a slice is 1-d");
-  expect_contains(save("/parameters/y", torch::ones({4})), "/parameters/y: no such dataset");
-  EXPECT_EQ(save("/parameters/x", torch::ones({4})), "");
+  expect_contains(save("/parameters/x", at::ones({4}, at::kDouble)), "a slice is 1-d");
+  expect_contains(save("/parameters/x", at::ones({2, 2})), "a slice is 1-d");
+  expect_contains(save("/parameters/x", at::ones({8}).slice(0, 0, 8, 2)), "a slice is 1-d");
+  expect_contains(save("/parameters/y", at::ones({4})), "/parameters/y: no such dataset");
+  EXPECT_EQ(save("/parameters/x", at::ones({4})), "");
 }
 
 TEST(Checkpoint, AnAbandonedWriterLeavesNothing) {
@@ -262,8 +267,8 @@ TEST(Checkpoint, NamesATruncatedFileAtEveryLength) {
 TEST(Checkpoint, NamesADatasetWhoseBytesChanged) {
   const TemporaryFolder folder;
   const std::string file = folder.file("a.h5");
-  const DatasetSpec spec{"/parameters/x", {1000}, torch::kFloat32};
-  save_checkpoint(file, example_header(), {spec}, {{spec.path, 0, torch::full({1000}, 1.5f)}},
+  const DatasetSpec spec{"/parameters/x", {1000}, at::kFloat};
+  save_checkpoint(file, example_header(), {spec}, {{spec.path, 0, at::full({1000}, 1.5f)}},
                   Writers::alone());
   std::string bytes = read_file(file);
   const float value = 1.5f;

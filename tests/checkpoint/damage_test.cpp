@@ -1,10 +1,13 @@
 // Whatever happens to a file, reading it gives its values or says in one line what is wrong.
 
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <torch/torch.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -65,18 +68,18 @@ void examine_checkpoint(const std::string& folder) {
   const std::vector<DatasetSpec> datasets = example_datasets();
   demand(reader.datasets().size() == datasets.size(), "the list of datasets");
   for (size_t k = 0; k < datasets.size(); ++k) {
-    const torch::Tensor values = example_values(datasets[k], k).view(datasets[k].shape);
-    demand(torch::equal(reader.read(datasets[k].path), values), datasets[k].path);
+    const at::Tensor values = example_values(datasets[k], k).view(datasets[k].shape);
+    demand(at::equal(reader.read(datasets[k].path), values), datasets[k].path);
   }
   read_parameters(open_checkpoint(file, OwnTerms::all));
 }
 
 /// Value i of tensor k is k + i/1024.
-std::map<std::string, torch::Tensor> counted_tensors() {
+std::map<std::string, at::Tensor> counted_tensors() {
   auto tensors = tiny_tensors(4);
   double k = 0.0;
   for (auto& [name, tensor] : tensors) {
-    tensor = (torch::arange(tensor.numel(), torch::kFloat32) / 1024 + k++).view(tensor.sizes());
+    tensor = (at::arange(tensor.numel(), at::kFloat) / 1024 + k++).view(tensor.sizes());
   }
   return tensors;
 }
@@ -86,8 +89,8 @@ void examine_folder(const std::string& folder) {
   read_parameters(model);
   const auto tensors = counted_tensors();
   const auto same = [&](const char* theirs, const Component& component, const char* name) {
-    const torch::Tensor& expected = tensors.at(theirs);
-    demand(torch::equal(model.parameters({component, name, expected.sizes().vec()}), expected),
+    const at::Tensor& expected = tensors.at(theirs);
+    demand(at::equal(model.parameters({component, name, expected.sizes().vec()}), expected),
            theirs);
   };
   same("model.embed_tokens.weight", {Kind::embedding}, "weight");
@@ -242,7 +245,7 @@ TEST(Damage, OfAnIndexIsRefusedOrDoesNoHarm) {
   write_folder(folder);
   fs::remove(folder.file(model_name));
   nlohmann::json index;
-  std::map<std::string, std::map<std::string, torch::Tensor>> shards;
+  std::map<std::string, std::map<std::string, at::Tensor>> shards;
   for (const auto& [name, tensor] : counted_tensors()) {
     const char* shard = shards["a.safetensors"].size() < 20 ? "a.safetensors" : "b.safetensors";
     shards[shard][name] = tensor;

@@ -1,8 +1,9 @@
 // A small checkpoint that every test of this folder knows.
 #pragma once
 
-#include <torch/types.h>
-#include <torch/utils.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
 
 #include <string>
 #include <utility>
@@ -45,16 +46,16 @@ inline std::vector<ParameterSpec> example_parameters() {
 inline std::vector<DatasetSpec> example_datasets() {
   std::vector<DatasetSpec> datasets;
   for (const ParameterSpec& parameter : example_parameters()) {
-    datasets.push_back({parameter_dataset(parameter), parameter.shape, torch::kFloat32});
-    datasets.push_back({exp_avg_dataset(parameter), parameter.shape, torch::kFloat64});
-    datasets.push_back({exp_avg_sq_dataset(parameter), parameter.shape, torch::kFloat64});
+    datasets.push_back({parameter_dataset(parameter), parameter.shape, at::kFloat});
+    datasets.push_back({exp_avg_dataset(parameter), parameter.shape, at::kDouble});
+    datasets.push_back({exp_avg_sq_dataset(parameter), parameter.shape, at::kDouble});
   }
   return datasets;
 }
 
 /// Value i of dataset k is k + i/1024, exact in both types.
-inline torch::Tensor example_values(const DatasetSpec& spec, size_t k) {
-  const auto index = torch::arange(spec.count(), torch::dtype(torch::kFloat64));
+inline at::Tensor example_values(const DatasetSpec& spec, size_t k) {
+  const auto index = at::arange(spec.count(), at::dtype(at::kDouble));
   return (index / 1024 + static_cast<double>(k)).to(spec.dtype);
 }
 

@@ -40,7 +40,7 @@ Json answer(const std::string& way, const std::string& dir) {
     if (way == "read") return Json::parse(model_to_json(model));
     std::ifstream file(dir + "/config.json");
     const std::string origin{std::istreambuf_iterator<char>(file), {}};
-    return Json::parse(hugging_face_config(model, torch::kFloat32, {}, origin));
+    return Json::parse(hugging_face_config(model, at::kFloat, {}, origin));
   } catch (const UserError& error) {
     return error.what();
   }

@@ -1,3 +1,6 @@
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/ones.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -119,7 +122,7 @@ TEST(HuggingFaceImport, WritesASharedModel) {
            .to = folder.file("a.h5"),
            .sharing = SharingOptions{.strategy = "cycle", .unique = 2},
            .init = SharingInit::average,
-           .dtype = torch::kFloat64});
+           .dtype = at::kDouble});
   const CheckpointReader reader(folder.file("a.h5"));
   const CheckpointHeader& header = reader.header();
   EXPECT_EQ(header.step, 0);
@@ -127,8 +130,8 @@ TEST(HuggingFaceImport, WritesASharedModel) {
   EXPECT_NE(header.config.find("[model]\nfamily = \"llama\"\nhidden = 8\n"), std::string::npos);
   EXPECT_NO_THROW(check_parameters(reader, parameters(header.model)));
   const auto value = [&](const std::string& path) {
-    const torch::Tensor tensor = reader.read("/parameters/" + path);
-    EXPECT_EQ(tensor.scalar_type(), torch::kFloat64);
+    const at::Tensor tensor = reader.read("/parameters/" + path);
+    EXPECT_EQ(tensor.scalar_type(), at::kDouble);
     EXPECT_EQ(tensor.min().item<double>(), tensor.max().item<double>());
     return tensor.max().item<double>();
   };
@@ -152,16 +155,16 @@ TEST(HuggingFaceImport, RefusesTensorsThatDoNotMatchTheConfigAndLeavesNothing) {
     return error;
   };
   auto tensors = tiny_tensors(4);
-  tensors["model.layers.2.self_attn.q_proj.bias"] = torch::ones({8});
+  tensors["model.layers.2.self_attn.q_proj.bias"] = at::ones({8});
   EXPECT_NE(complaint(tiny_config(), tensors).find("q_proj.bias, which the model"),
             std::string::npos);
   tensors = tiny_tensors(4);
-  tensors["model.norm.weight"] = torch::ones({9});
+  tensors["model.norm.weight"] = at::ones({9});
   EXPECT_NE(complaint(tiny_config(), tensors)
                 .find("tensor model.norm.weight has shape [9], config.json asks for [8]"),
             std::string::npos);
   tensors = tiny_tensors(4);
-  tensors["model.norm.weight"] = torch::ones({8}, torch::kInt64);
+  tensors["model.norm.weight"] = at::ones({8}, at::kLong);
   EXPECT_NE(complaint(tiny_config(), tensors)
                 .find("tensor model.norm.weight is I64: expected F32, F64, F16 or BF16"),
             std::string::npos);
@@ -172,12 +175,12 @@ TEST(HuggingFaceImport, RefusesTensorsThatDoNotMatchTheConfigAndLeavesNothing) {
             std::string::npos);
   EXPECT_NE(complaint(tiny_config(), tiny_tensors(5)).find("model.layers.4."), std::string::npos);
   tensors = tiny_tensors(4);
-  tensors["lm_head.weight"] = torch::full({16, 8}, 30.0);
-  tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch::ones({2});
+  tensors["lm_head.weight"] = at::full({16, 8}, 30.0);
+  tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = at::ones({2});
   write_tiny(folder, untied, tensors);
   convert({.from = "hf:" + folder.path(), .to = folder.file("a.h5")});
-  EXPECT_TRUE(torch::equal(CheckpointReader(folder.file("a.h5")).read("/parameters/head/weight"),
-                           torch::full({16, 8}, 30.0)));
+  EXPECT_TRUE(at::equal(CheckpointReader(folder.file("a.h5")).read("/parameters/head/weight"),
+                        at::full({16, 8}, 30.0)));
 }
 
 TEST(HuggingFaceImport, RefusesATiedHeadThatIsNotTheEmbedding) {

@@ -1,8 +1,8 @@
 // A small Hugging Face folder that several tests know.
 #pragma once
 
-#include <torch/types.h>
-#include <torch/utils.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/full.h>
 
 #include <map>
 #include <string>
@@ -20,10 +20,10 @@ inline nlohmann::json tiny_config() {
 }
 
 /// Layer l's tensors are full of l + 1, the embedding and final norm of 10 and 20.
-inline std::map<std::string, torch::Tensor> tiny_tensors(int depth) {
-  std::map<std::string, torch::Tensor> tensors = {
-      {"model.embed_tokens.weight", torch::full({16, 8}, 10.0)},
-      {"model.norm.weight", torch::full({8}, 20.0)}};
+inline std::map<std::string, at::Tensor> tiny_tensors(int depth) {
+  std::map<std::string, at::Tensor> tensors = {
+      {"model.embed_tokens.weight", at::full({16, 8}, 10.0)},
+      {"model.norm.weight", at::full({8}, 20.0)}};
   const std::map<std::string, std::vector<int64_t>> shapes = {
       {"self_attn.q_proj", {8, 8}},     {"self_attn.k_proj", {4, 8}},
       {"self_attn.v_proj", {4, 8}},     {"self_attn.o_proj", {8, 8}},
@@ -33,14 +33,14 @@ inline std::map<std::string, torch::Tensor> tiny_tensors(int depth) {
   for (int layer = 0; layer < depth; ++layer) {
     for (const auto& [name, shape] : shapes) {
       tensors["model.layers." + std::to_string(layer) + "." + name + ".weight"] =
-          torch::full(shape, layer + 1.0);
+          at::full(shape, layer + 1.0);
     }
   }
   return tensors;
 }
 
 inline void write_tiny(const TemporaryFolder& folder, const nlohmann::json& config,
-                       const std::map<std::string, torch::Tensor>& tensors) {
+                       const std::map<std::string, at::Tensor>& tensors) {
   write_file(folder.file("config.json"), config.dump());
   write_safetensors(folder.file("model.safetensors"), tensors);
 }

@@ -1,6 +1,7 @@
 // A file that does not hold what its header says is refused with the dataset, what was expected,
 // what was found and what to do.
 
+#include <ATen/ops/ones.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <hdf5.h>
@@ -27,7 +28,7 @@ class LoadErrors : public testing::Test {
   void save(const std::vector<DatasetSpec>& datasets) const {
     std::vector<DatasetSlice> slices;
     for (const DatasetSpec& spec : datasets) {
-      slices.push_back({spec.path, 0, torch::ones({spec.count()}, torch::dtype(spec.dtype))});
+      slices.push_back({spec.path, 0, at::ones({spec.count()}, at::dtype(spec.dtype))});
     }
     save_checkpoint(file_, example_header(), datasets, slices, Writers::alone());
   }

@@ -1,4 +1,5 @@
 // Saving on several ranks: each rank writes its slices of every dataset.
+#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 #include <mpi.h>
 
@@ -75,8 +76,8 @@ void expect_example(const std::string& file) {
   const auto datasets = example_datasets();
   ASSERT_EQ(reader.datasets().size(), datasets.size());
   for (size_t k = 0; k < datasets.size(); ++k) {
-    const torch::Tensor expected = example_values(datasets[k], k).view(datasets[k].shape);
-    EXPECT_TRUE(torch::equal(reader.read(datasets[k].path), expected)) << datasets[k].path;
+    const at::Tensor expected = example_values(datasets[k], k).view(datasets[k].shape);
+    EXPECT_TRUE(at::equal(reader.read(datasets[k].path), expected)) << datasets[k].path;
   }
 }
 

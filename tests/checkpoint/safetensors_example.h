@@ -1,7 +1,7 @@
 // Writes .safetensors files, right ones and wrong ones.
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <map>
 #include <nlohmann/json.hpp>
@@ -20,17 +20,17 @@ inline void write_safetensors_bytes(const std::string& path, const std::string& 
 
 /// A correct file.
 inline void write_safetensors(const std::string& path,
-                              const std::map<std::string, torch::Tensor>& tensors) {
-  static const std::map<torch::Dtype, std::string> names = {{torch::kFloat64, "F64"},
-                                                            {torch::kFloat32, "F32"},
-                                                            {torch::kFloat16, "F16"},
-                                                            {torch::kBFloat16, "BF16"},
-                                                            {torch::kInt64, "I64"}};
+                              const std::map<std::string, at::Tensor>& tensors) {
+  static const std::map<at::ScalarType, std::string> names = {{at::kDouble, "F64"},
+                                                              {at::kFloat, "F32"},
+                                                              {at::kHalf, "F16"},
+                                                              {at::kBFloat16, "BF16"},
+                                                              {at::kLong, "I64"}};
   nlohmann::json header;
   header["__metadata__"] = {{"format", "pt"}};
   std::string data;
   for (const auto& [name, tensor] : tensors) {
-    const torch::Tensor dense = tensor.contiguous();
+    const at::Tensor dense = tensor.contiguous();
     const size_t begin = data.size();
     data.append(static_cast<const char*>(dense.data_ptr()), dense.nbytes());
     header[name] = {{"dtype", names.at(dense.scalar_type())},

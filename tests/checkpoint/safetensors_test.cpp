@@ -1,5 +1,11 @@
 #include "checkpoint/huggingface/safetensors.h"
 
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -12,19 +18,19 @@ namespace {
 
 TEST(Safetensors, ReadsEveryFloatTypeBitForBit) {
   const TemporaryFolder folder;
-  std::map<std::string, torch::Tensor> tensors;
-  for (torch::Dtype type : {torch::kFloat64, torch::kFloat32, torch::kFloat16, torch::kBFloat16}) {
-    tensors[torch::toString(type)] = torch::randn({3, 5}).to(type);
+  std::map<std::string, at::Tensor> tensors;
+  for (at::ScalarType type : {at::kDouble, at::kFloat, at::kHalf, at::kBFloat16}) {
+    tensors[at::toString(type)] = at::randn({3, 5}).to(type);
   }
-  tensors["count"] = torch::tensor({int64_t{1} << 40}, torch::kInt64);
-  tensors["scalar"] = torch::tensor(2.5f);
-  tensors["empty"] = torch::empty({0, 4});
+  tensors["count"] = at::tensor({int64_t{1} << 40}, at::kLong);
+  tensors["scalar"] = at::tensor(2.5f);
+  tensors["empty"] = at::empty({0, 4});
   write_safetensors(folder.file("a.safetensors"), tensors);
   const SafetensorsFile file(folder.file("a.safetensors"));
   EXPECT_EQ(file.entries().size(), tensors.size());
   for (const auto& [name, tensor] : tensors) {
     EXPECT_EQ(file.read(name).scalar_type(), tensor.scalar_type());
-    EXPECT_TRUE(torch::equal(file.read(name), tensor)) << name;
+    EXPECT_TRUE(at::equal(file.read(name), tensor)) << name;
   }
 }
 
@@ -91,7 +97,7 @@ TEST(Safetensors, RefusesAHeaderLongerThanTheFile) {
 
 TEST(Safetensors, RefusesATruncatedFileAtEveryLength) {
   const TemporaryFolder folder;
-  write_safetensors(folder.file("a"), {{"t", torch::ones({2})}, {"u", torch::ones({3})}});
+  write_safetensors(folder.file("a"), {{"t", at::ones({2})}, {"u", at::ones({3})}});
   const std::string whole = read_file(folder.file("a"));
   for (size_t length = 0; length < whole.size(); ++length) {
     write_file(folder.file("cut"), whole.substr(0, length));
@@ -112,23 +118,23 @@ TEST(Safetensors, RefusesAnIntegerTypeWhenItIsRead) {
 
 TEST(SafetensorsFolder, ReadsOneFileOrTheShardsOfAnIndex) {
   const TemporaryFolder folder;
-  write_safetensors(folder.file("model.safetensors"), {{"t", torch::full({2}, 1.0)}});
-  EXPECT_TRUE(torch::equal(SafetensorsFolder(folder.path()).read("t"), torch::full({2}, 1.0)));
-  write_safetensors(folder.file("m1.safetensors"), {{"t", torch::full({2}, 2.0)}});
-  write_safetensors(folder.file("m2.safetensors"), {{"u", torch::full({2}, 3.0)}});
+  write_safetensors(folder.file("model.safetensors"), {{"t", at::full({2}, 1.0)}});
+  EXPECT_TRUE(at::equal(SafetensorsFolder(folder.path()).read("t"), at::full({2}, 1.0)));
+  write_safetensors(folder.file("m1.safetensors"), {{"t", at::full({2}, 2.0)}});
+  write_safetensors(folder.file("m2.safetensors"), {{"u", at::full({2}, 3.0)}});
   write_file(folder.file("model.safetensors.index.json"),
              R"({"weight_map": {"t": "m1.safetensors", "u": "m2.safetensors"}})");
   // transformers looks for the whole file first.
   const SafetensorsFolder whole(folder.path());
   EXPECT_TRUE(whole.passes_index_over());
   EXPECT_EQ(whole.names(), (std::vector<std::string>{"t"}));
-  EXPECT_TRUE(torch::equal(whole.read("t"), torch::full({2}, 1.0)));
+  EXPECT_TRUE(at::equal(whole.read("t"), at::full({2}, 1.0)));
   std::filesystem::remove(folder.file("model.safetensors"));
   const SafetensorsFolder sharded(folder.path());
   EXPECT_FALSE(sharded.passes_index_over());
   EXPECT_EQ(sharded.names(), (std::vector<std::string>{"t", "u"}));
-  EXPECT_TRUE(torch::equal(sharded.read("t"), torch::full({2}, 2.0)));
-  EXPECT_TRUE(torch::equal(sharded.read("u"), torch::full({2}, 3.0)));
+  EXPECT_TRUE(at::equal(sharded.read("t"), at::full({2}, 2.0)));
+  EXPECT_TRUE(at::equal(sharded.read("u"), at::full({2}, 3.0)));
 }
 
 TEST(SafetensorsFolder, RefusesAnIndexThatIsNotTrue) {
@@ -141,7 +147,7 @@ TEST(SafetensorsFolder, RefusesAnIndexThatIsNotTrue) {
               SafetensorsFolder opened(folder.path());
             }).find("has neither model.safetensors nor"),
             std::string::npos);
-  write_safetensors(folder.file("m1"), {{"t", torch::ones({2})}});
+  write_safetensors(folder.file("m1"), {{"t", at::ones({2})}});
   EXPECT_EQ(complaint(R"({"weight_map": {"t": "m1"}})"), "");
   EXPECT_NE(complaint("nonsense").find("is not a JSON object"), std::string::npos);
   EXPECT_NE(complaint(R"({"weight_map": {"t": "../m1"}})").find("expected a file of this folder"),
@@ -151,7 +157,7 @@ TEST(SafetensorsFolder, RefusesAnIndexThatIsNotTrue) {
 
 TEST(SafetensorsFolder, KnowsWhatAnIndexListsAndNoFileHolds) {
   const TemporaryFolder folder;
-  write_safetensors(folder.file("m1"), {{"t", torch::ones({2})}});
+  write_safetensors(folder.file("m1"), {{"t", at::ones({2})}});
   write_file(folder.file("model.safetensors.index.json"),
              R"({"weight_map": {"t": "m1", "u": "m1", "v": "m2"}})");
   const SafetensorsFolder opened(folder.path());
@@ -165,15 +171,15 @@ TEST(SafetensorsFolder, KnowsWhatAnIndexListsAndNoFileHolds) {
 TEST(SafetensorsFolder, TakesTheNamesOfWrappersOut) {
   const TemporaryFolder folder;
   const std::string file = folder.file("model.safetensors");
-  write_safetensors(file, {{"module._orig_mod.a.weight", torch::ones({2})},
-                           {"a._orig_mod.b._fsdp_wrapped_module.weight", torch::ones({3})},
-                           {"modules.module_list.bias", torch::ones({1})}});
+  write_safetensors(file, {{"module._orig_mod.a.weight", at::ones({2})},
+                           {"a._orig_mod.b._fsdp_wrapped_module.weight", at::ones({3})},
+                           {"modules.module_list.bias", at::ones({1})}});
   const SafetensorsFolder opened(folder.path());
   EXPECT_EQ(opened.names(),
             (std::vector<std::string>{"a.b.weight", "a.weight", "modules.module_list.bias"}));
   EXPECT_EQ(opened.read("a.b.weight").size(0), 3);
   EXPECT_EQ(opened.file_of("a.weight"), file);
-  write_safetensors(file, {{"module.a", torch::ones({2})}, {"a", torch::ones({2})}});
+  write_safetensors(file, {{"module.a", at::ones({2})}, {"a", at::ones({2})}});
   EXPECT_NE(error_of<UserError>([&] {
               SafetensorsFolder twice(folder.path());
             }).find("has tensor a twice, as a and as module.a: delete one"),

@@ -1,6 +1,8 @@
 // The one reduction, on as many ranks as mpirun gives.
 #include "distributed/replica_buffers.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -35,15 +37,14 @@ class Fixture {
   explicit Fixture(int zero, const std::string& precision = "float64")
       : world_(make_mpi_world(60)),
         store_(parameters(), buffer_plans(groups(world_->size()), world_->rank()),
-               Precision::parse(precision), torch::kCPU),
+               Precision::parse(precision), at::kCPU),
         buffers_(fill(), groups(world_->size()), {*world_, *world_}, zero) {}
 
   /// Rank r adds (r + 1)·(i + 1) to element i of each tensor, so the sum is known.
   void add_gradients() {
     for (const ParameterSpec& spec : store_.parameters()) {
-      torch::Tensor gradient = store_.at(spec.path()).gradient.view(-1);
-      gradient.add_(torch::arange(1, spec.count() + 1).to(gradient.scalar_type()),
-                    world_->rank() + 1);
+      at::Tensor gradient = store_.at(spec.path()).gradient.view(-1);
+      gradient.add_(at::arange(1, spec.count() + 1).to(gradient.scalar_type()), world_->rank() + 1);
     }
   }
 
@@ -61,8 +62,8 @@ class Fixture {
  private:
   ComponentStore& fill() {
     for (const ParameterSpec& spec : store_.parameters()) {
-      torch::Tensor value = store_.at(spec.path()).value.view(-1);
-      value.copy_(torch::arange(1, spec.count() + 1).to(value.scalar_type()) * 0.01);
+      at::Tensor value = store_.at(spec.path()).value.view(-1);
+      value.copy_(at::arange(1, spec.count() + 1).to(value.scalar_type()) * 0.01);
     }
     return store_;
   }
@@ -118,7 +119,7 @@ TEST(ReplicaBuffers, BringTheSameUpdateToEveryHolder) {
     for (const ParameterSpec& spec : parameters()) {
       if (!ranks.holds(spec.path())) continue;
       const double factor = holder_sum(to_string(spec.component), ranks.world().size());
-      const torch::Tensor value = ranks.store().at(spec.path()).value.reshape(-1);
+      const at::Tensor value = ranks.store().at(spec.path()).value.reshape(-1);
       for (int64_t i = 1; i <= spec.count(); ++i) {
         EXPECT_NEAR(value[i - 1].item<double>(),
                     updated(0.01 * i, factor * i, spec.shape.size() > 1), 1e-9)
@@ -183,7 +184,7 @@ TEST(ReplicaBuffers, NoticeOneBitThatDiffers) {
     return;
   }
   if (ranks.world().rank() == 1) {
-    torch::Tensor value = ranks.store().at("attention/0/k_proj/weight").value;
+    at::Tensor value = ranks.store().at("attention/0/k_proj/weight").value;
     value[2][4] = std::nextafter(value[2][4].item<double>(), 10.0);
   }
   EXPECT_THROW(ranks.buffers().check_replicas_equal(), std::runtime_error);

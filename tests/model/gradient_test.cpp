@@ -1,4 +1,6 @@
 // The gradients of the whole model against finite differences and against an untied clone.
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include "tests/model/tiny_model.h"
@@ -17,8 +19,8 @@ void expect_finite_differences(const ModelDefinition& definition) {
   tiny.step(batch);
   const double width = 1e-5;
   for (const ParameterSpec& spec : tiny.parameters()) {
-    torch::Tensor value = tiny.value(spec.path()).view(-1);
-    const torch::Tensor gradient = tiny.gradient(spec.path()).reshape(-1);
+    at::Tensor value = tiny.value(spec.path()).view(-1);
+    const at::Tensor gradient = tiny.gradient(spec.path()).reshape(-1);
     for (const int64_t at : {int64_t{0}, spec.count() / 3, spec.count() - 1}) {
       const double old = value[at].item<double>();
       value[at] = old + width;
@@ -67,7 +69,7 @@ void expect_sum_over_uses(ModelDefinition definition, const std::string& policy)
   const Microbatch batch = tiny_batch();
   EXPECT_NEAR(shared.step(batch), clone->step(batch), 1e-12);
   for (const ParameterSpec& spec : shared.parameters()) {
-    torch::Tensor expected = torch::zeros(spec.shape, torch::kFloat64);
+    at::Tensor expected = at::zeros(spec.shape, at::kDouble);
     bool in_a_slot = false;
     for (Slot slot : all_slots) {
       const auto& list = definition.sharing.of(slot);
@@ -141,7 +143,7 @@ TEST(Gradient, AddsUpOverMicrobatches) {
   const double loss = whole.step(batch);
   double sum = 0.0;
   for (int64_t row = 0; row < 4; ++row) {
-    const auto part = [&](const torch::Tensor& t) {
+    const auto part = [&](const at::Tensor& t) {
       return t.narrow(0, row * TinyModel::sequence, TinyModel::sequence);
     };
     sum += parts.step({part(batch.inputs), part(batch.targets)});
@@ -159,16 +161,16 @@ TEST(Gradient, OfBfloat16ComputeIsNearWithMastersInFloat32) {
   TinyModel rough(definition, false, "bfloat16");
   rough.randomise();
   for (const ParameterSpec& spec : exact.parameters()) {
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     exact.value(spec.path()).copy_(rough.value(spec.path()));  // the same rounded weights
   }
   const double loss = exact.step(tiny_batch());
   EXPECT_NEAR(rough.step(tiny_batch()), loss, 0.02 * loss);
   for (const ParameterSpec& spec : exact.parameters()) {
-    const torch::Tensor gradient = rough.gradient(spec.path());
-    EXPECT_EQ(gradient.scalar_type(), torch::kFloat32);
-    const torch::Tensor expected = exact.gradient(spec.path());
-    const double error = (gradient.to(torch::kFloat64) - expected).norm().item<double>();
+    const at::Tensor gradient = rough.gradient(spec.path());
+    EXPECT_EQ(gradient.scalar_type(), at::kFloat);
+    const at::Tensor expected = exact.gradient(spec.path());
+    const double error = (gradient.to(at::kDouble) - expected).norm().item<double>();
     EXPECT_LT(error, 0.05 * expected.norm().item<double>()) << spec.path();
   }
 }

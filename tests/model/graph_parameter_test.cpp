@@ -1,6 +1,11 @@
 // A parameter in ordinary LibTorch code: its gradient is autograd's, in the flat buffer.
 #include "model/graph_parameter.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/tanh.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include "examples/own_half/own_half.h"
@@ -9,22 +14,22 @@
 namespace rondo {
 namespace {
 
-using torch::Tensor;
+using at::Tensor;
 
 /// A parameter of [3, 4] with a gradient buffer, in float64.
 Parameter make_parameter() {
-  torch::manual_seed(5);
-  return {torch::randn({3, 4}, torch::kFloat64), torch::zeros({3, 4}, torch::kFloat64)};
+  at::manual_seed(5);
+  return {at::randn({3, 4}, at::kDouble), at::zeros({3, 4}, at::kDouble)};
 }
 
 /// Uses `w` three times in one graph, once of them as a view.
 Tensor use(const Tensor& w, const Tensor& x) {
-  return (torch::tanh(x.mm(w.t())).mm(w) * w.sum()).sum() + w.select(0, 1).square().sum();
+  return (at::tanh(x.mm(w.t())).mm(w) * w.sum()).sum() + w.select(0, 1).square().sum();
 }
 
 TEST(InGraph, AddsTheGradientOfAutogradToTheBuffer) {
   const Parameter parameter = make_parameter();
-  const Tensor x = torch::randn({5, 4}, torch::kFloat64);
+  const Tensor x = at::randn({5, 4}, at::kDouble);
   const Tensor plain = parameter.value.clone().requires_grad_(true);
   use(plain, x).backward();
   use(in_graph(parameter), x).backward();
@@ -40,15 +45,14 @@ TEST(InGraph, SharesTheMemoryOfTheParameterAndIsNoLeafOfIt) {
   EXPECT_EQ(node.data_ptr(), parameter.value.data_ptr());
   EXPECT_TRUE(node.requires_grad());
   EXPECT_FALSE(parameter.value.requires_grad());
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   EXPECT_FALSE(in_graph(parameter).requires_grad());
 }
 
 TEST(InGraph, KeepsGradientsOfBfloat16ValuesInFloat32) {
-  const Parameter parameter{torch::randn({3, 4}, torch::kBFloat16),
-                            torch::zeros({3, 4}, torch::kFloat32)};
+  const Parameter parameter{at::randn({3, 4}, at::kBFloat16), at::zeros({3, 4}, at::kFloat)};
   for (int i = 0; i < 1000; ++i) in_graph(parameter).sum().backward();
-  EXPECT_TRUE(parameter.gradient.equal(torch::full({3, 4}, 1000.0)));  // bfloat16 stops at 256
+  EXPECT_TRUE(parameter.gradient.equal(at::full({3, 4}, 1000.0)));  // bfloat16 stops at 256
 }
 
 /// The same model with the branch of the example, written with autograd's own leaves.
@@ -79,7 +83,7 @@ class PlainMixer {
       mix = mix + own("mix/b").mm(own("mix/a"));
       gate = gate + own("gate");
     }
-    return x + gate * torch::tanh(read.mm(mix.t()));
+    return x + gate * at::tanh(read.mm(mix.t()));
   }
 
   const Tensor& leaf(const std::string& path) const { return leaves_.at(path); }
@@ -98,11 +102,11 @@ void expect_gradients_of_autograd(int uses, int64_t rank, const std::string& pol
   tiny.randomise();
   PlainMixer plain(tiny);
   const std::vector<Half>& halves = tiny.stage.halves();
-  const RotaryTable table(model.spec, TinyModel::sequence, torch::kFloat64);
-  const AttentionMasks masks(0, 0, TinyModel::sequence, torch::kCPU);
+  const RotaryTable table(model.spec, TinyModel::sequence, at::kDouble);
+  const AttentionMasks masks(0, 0, TinyModel::sequence, at::kCPU);
   LossTerms terms;
-  torch::manual_seed(3);
-  Tensor x = torch::randn({TinyModel::sequence, model.spec.hidden}, torch::kFloat64);
+  at::manual_seed(3);
+  Tensor x = at::randn({TinyModel::sequence, model.spec.hidden}, at::kDouble);
   Tensor expected = x;
   Tensor y = x;
   for (int layer = 0; layer < uses; ++layer) {

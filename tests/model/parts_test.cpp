@@ -1,5 +1,6 @@
 // Store, start values, loss and optimizer, each against something that was not written here.
 #include <gtest/gtest.h>
+#include <torch/torch.h>
 
 #include <cmath>
 #include <stdexcept>

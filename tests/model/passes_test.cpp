@@ -107,7 +107,7 @@ TEST(Passes, HaveTheGradientsOfFiniteDifferences) {
          {"scales/1/attention/branch", "scales/1/attention/residual",
           "scales/4/feed_forward/branch", "pass_encoding/0/weight", "pass_encoding/1/weight",
           "pass_norm/0/weight", "pass_norm/1/weight", "attention/0/q_proj/weight"}) {
-      torch::Tensor value = tiny.value(path).view(-1);
+      at::Tensor value = tiny.value(path).view(-1);
       const double at = value[0].item<double>();
       constexpr double step = 1e-5;
       const auto loss_at = [&](double x) {

@@ -1,7 +1,9 @@
 #include "model/sampling.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <vector>
 
@@ -9,8 +11,8 @@ namespace rondo {
 namespace {
 
 /// Logits whose softmax is this.
-torch::Tensor logits_of(const std::vector<double>& probabilities) {
-  return torch::tensor(probabilities, torch::kFloat64).log() + 3.0;
+at::Tensor logits_of(const std::vector<double>& probabilities) {
+  return at::tensor(probabilities, at::kDouble).log() + 3.0;
 }
 
 /// How often each token is chosen.

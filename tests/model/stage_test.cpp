@@ -1,5 +1,7 @@
 #include "model/stage.h"
 
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/cat.h>
 #include <gtest/gtest.h>
 
 #include <stdexcept>
@@ -61,7 +63,7 @@ TEST(Stage, GivesTheSameGradientsInTwoHalves) {
     Stage::Tape tape;
     halves.stage.forward(batch, {}, 1.0, tape);
     halves.stage.backward_input({}, tape);
-    const torch::Tensor early = halves.gradient("feed_forward/1/up_proj/weight").clone();
+    const at::Tensor early = halves.gradient("feed_forward/1/up_proj/weight").clone();
     EXPECT_EQ(early.abs().max().item<double>(), 0.0) << "it waits";
     Stage::backward_weight(tape);
     for (const ParameterSpec& spec : whole.parameters()) {
@@ -84,9 +86,9 @@ TEST(Stage, IsCausal) {
   const Stage front(tiny.model, tiny.store,
                     {.halves = {0, 2}, .ends_with_head = false, .sequence = TinyModel::sequence});
   Microbatch batch = tiny_batch(1);
-  const torch::Tensor before = front.evaluate(batch, {}).stream.x.clone();
+  const at::Tensor before = front.evaluate(batch, {}).stream.x.clone();
   batch.inputs[TinyModel::sequence - 1] = (batch.inputs[TinyModel::sequence - 1] + 1) % 13;
-  const torch::Tensor after = front.evaluate(batch, {}).stream.x;
+  const at::Tensor after = front.evaluate(batch, {}).stream.x;
   const int64_t untouched = TinyModel::sequence - 1;
   EXPECT_TRUE(before.narrow(0, 0, untouched).equal(after.narrow(0, 0, untouched)));
   EXPECT_FALSE(before[untouched].equal(after[untouched]));
@@ -97,7 +99,7 @@ TEST(Stage, KnowsOneSequenceFromTheNext) {
   tiny.randomise();
   const Microbatch both = tiny_batch(2);
   const auto row = [&](int64_t i) {
-    const auto part = [&](const torch::Tensor& t) {
+    const auto part = [&](const at::Tensor& t) {
       return t.narrow(0, i * TinyModel::sequence, TinyModel::sequence);
     };
     return loss_of(tiny.stage.evaluate({part(both.inputs), part(both.targets)}, {}));
@@ -131,10 +133,10 @@ TEST(Stage, NeedsNoGradientsToBeAsked) {
   for (const Component& component : components(tiny.model)) {
     plans.push_back({.components = {to_string(component)}, .trained = false});
   }
-  ComponentStore frozen(tiny.parameters(), plans, tiny.store.precision(), torch::kCPU);
+  ComponentStore frozen(tiny.parameters(), plans, tiny.store.precision(), at::kCPU);
   for (const ParameterSpec& spec : tiny.parameters()) {
     EXPECT_FALSE(frozen.at(spec.path()).gradient.defined());
-    torch::Tensor value = frozen.at(spec.path()).value;
+    at::Tensor value = frozen.at(spec.path()).value;
     value.copy_(tiny.value(spec.path()));
   }
   const Stage stage(tiny.model, frozen, {.halves = {0, 8}, .sequence = TinyModel::sequence});
@@ -150,16 +152,16 @@ TEST(Stage, GoesOnWithASequenceAsIfItHadSeenItWhole) {
     if (block_parts(definition.spec).rotary == false) definition.spec.positions = 8;
     TinyModel tiny(definition);
     tiny.randomise();
-    const torch::Tensor tokens = tiny_batch(1).inputs;  // [6]
-    const torch::Tensor whole = tiny.stage.features({tokens, {}});
+    const at::Tensor tokens = tiny_batch(1).inputs;  // [6]
+    const at::Tensor whole = tiny.stage.features({tokens, {}});
     SequenceMemory memory = tiny.stage.empty_memory();
-    std::vector<torch::Tensor> parts;
+    std::vector<at::Tensor> parts;
     int64_t begin = 0;
     for (const int64_t count : {2, 1, 3}) {
       parts.push_back(tiny.stage.next_features(tokens.narrow(0, begin, count), memory));
       begin += count;
     }
-    EXPECT_TRUE(torch::allclose(at::cat(parts), whole, 1e-12, 1e-12)) << family;
+    EXPECT_TRUE(at::allclose(at::cat(parts), whole, 1e-12, 1e-12)) << family;
   }
 }
 

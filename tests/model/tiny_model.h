@@ -1,8 +1,11 @@
 // A model small enough for finite differences, in float64.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <set>
 
@@ -39,7 +42,7 @@ class TinyModel {
                      const std::string& precision = "float64",
                      const HalfBuilders& builders = built_in_halves())
       : model(definition),
-        store(parameters(), {{components(), 1}}, Precision::parse(precision), torch::kCPU),
+        store(parameters(), {{components(), 1}}, Precision::parse(precision), at::kCPU),
         stage(model, store,
               {.halves = {0, 2 * definition.sharing.depth()},
                .sequence = sequence,
@@ -49,10 +52,10 @@ class TinyModel {
   /// Well away from the small values of a start, so that every gradient is felt. Each tensor is
   /// drawn from its path, adapters' B included.
   void randomise() {
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     for (const ParameterSpec& spec : parameters()) {
-      torch::manual_seed(std::hash<std::string>()(spec.path()) % 100000);
-      const torch::Tensor noise = torch::randn(spec.shape, torch::kFloat64) * 0.3;
+      at::manual_seed(std::hash<std::string>()(spec.path()) % 100000);
+      const at::Tensor noise = at::randn(spec.shape, at::kDouble) * 0.3;
       store.at(spec.path()).value.copy_(spec.shape.size() == 1 ? noise + 1.0 : noise);
     }
   }
@@ -76,8 +79,8 @@ class TinyModel {
     return loss;
   }
 
-  torch::Tensor gradient(const std::string& path) const { return store.at(path).gradient; }
-  torch::Tensor value(const std::string& path) const { return store.at(path).value; }
+  at::Tensor gradient(const std::string& path) const { return store.at(path).gradient; }
+  at::Tensor value(const std::string& path) const { return store.at(path).value; }
 
   static constexpr int64_t sequence = 6;
 
@@ -96,9 +99,9 @@ class TinyModel {
 };
 
 inline Microbatch tiny_batch(int64_t rows = 2, uint64_t seed = 1) {
-  torch::manual_seed(seed);
+  at::manual_seed(seed);
   const auto draw = [&] {
-    return torch::randint(0, tiny_spec(1).vocab, {rows * TinyModel::sequence}, torch::kInt64);
+    return at::randint(0, tiny_spec(1).vocab, {rows * TinyModel::sequence}, at::kLong);
   };
   return {draw(), draw()};
 }
@@ -108,7 +111,7 @@ inline std::unique_ptr<TinyModel> untied_clone(const TinyModel& shared) {
   ModelDefinition definition = shared.model;
   definition.sharing = make_sharing_map({.strategy = "none"}, shared.model.sharing.depth());
   auto clone = std::make_unique<TinyModel>(definition);
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   for (const ParameterSpec& spec : clone->parameters()) {
     ParameterSpec source = spec;
     if (spec.component.kind == Kind::slot) {

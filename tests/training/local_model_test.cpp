@@ -2,6 +2,7 @@
 // every gradient. Each rank computes what one process would and compares what it holds.
 #include "training/local_model.h"
 
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -73,7 +74,7 @@ Plan plan_of(const Case& c, const ModelDefinition& model, const Placement& place
 
 /// Takes over the weights of a whole model.
 void copy_weights(const TinyModel& whole, LocalModel& local) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   for (const ParameterSpec& spec : local.store().parameters()) {
     local.store().at(spec.path()).value.copy_(whole.value(spec.path()));
   }
@@ -92,8 +93,8 @@ double relative(double a, double b) { return std::abs(a - b) / (1.0 + std::abs(b
 /// Largest difference between the summed gradients that this rank has and those of one process.
 double worst_gradient(LocalModel& local, const TinyModel& whole, int zero) {
   double worst = 0.0;
-  const auto compare = [&](const ParameterSpec& spec, int64_t begin, const torch::Tensor& mine) {
-    const torch::Tensor expected =
+  const auto compare = [&](const ParameterSpec& spec, int64_t begin, const at::Tensor& mine) {
+    const at::Tensor expected =
         whole.gradient(spec.path()).reshape(-1).narrow(0, begin, mine.numel());
     const double size = 1.0 + expected.abs().max().item<double>();
     worst = std::max(worst, (mine - expected).abs().max().item<double>() / size);

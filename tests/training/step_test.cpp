@@ -1,6 +1,16 @@
 // One step of the trainer is what a few lines of LibTorch compute: loss, norm, every weight.
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/einsum.h>
+#include <ATen/ops/nll_loss.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/pow.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <cmath>
 
@@ -13,7 +23,7 @@
 namespace rondo {
 namespace {
 
-using torch::Tensor;
+using at::Tensor;
 
 constexpr int64_t hidden = 16, heads = 4, kv_heads = 2, head_dim = 4, vocab = 13, tokens = 6;
 constexpr double theta = 100.0, eps = 1e-5;
@@ -38,17 +48,17 @@ ModelDefinition one_block_twice() {
 using Weights = std::map<std::string, Tensor>;
 
 Tensor norm(const Tensor& x, const Tensor& gain) {
-  return x * torch::rsqrt(x.square().mean(-1, true) + eps) * gain;
+  return x * at::rsqrt(x.square().mean(-1, true) + eps) * gain;
 }
 
 /// x [tokens, heads, head_dim].
 Tensor rotate(const Tensor& x) {
-  const Tensor place = torch::arange(tokens, torch::kFloat64).view({-1, 1, 1});
-  const Tensor pair = torch::arange(head_dim / 2, torch::kFloat64).view({1, 1, -1});
-  const Tensor angle = place * torch::pow(theta, -2.0 * pair / head_dim);
+  const Tensor place = at::arange(tokens, at::kDouble).view({-1, 1, 1});
+  const Tensor pair = at::arange(head_dim / 2, at::kDouble).view({1, 1, -1});
+  const Tensor angle = place * at::pow(theta, -2.0 * pair / head_dim);
   const Tensor a = x.narrow(2, 0, head_dim / 2);
   const Tensor b = x.narrow(2, head_dim / 2, head_dim / 2);
-  return torch::cat({a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()}, 2);
+  return at::cat({a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()}, 2);
 }
 
 /// x [tokens, hidden].
@@ -59,10 +69,10 @@ Tensor attention(const Tensor& x, const Weights& w) {
   const Tensor q = rotate(project("q_proj", heads));
   const Tensor k = rotate(project("k_proj", kv_heads)).repeat_interleave(heads / kv_heads, 1);
   const Tensor v = project("v_proj", kv_heads).repeat_interleave(heads / kv_heads, 1);
-  const Tensor scores = torch::einsum("qhd,khd->hqk", {q, k}) / std::sqrt(double{head_dim});
-  const Tensor future = torch::ones({tokens, tokens}, torch::kBool).triu(1);
+  const Tensor scores = at::einsum("qhd,khd->hqk", {q, k}) / std::sqrt(double{head_dim});
+  const Tensor future = at::ones({tokens, tokens}, at::kBool).triu(1);
   const Tensor share = scores.masked_fill(future, -INFINITY).softmax(-1);
-  const Tensor mixed = torch::einsum("hqk,khd->qhd", {share, v}).reshape({tokens, hidden});
+  const Tensor mixed = at::einsum("hqk,khd->qhd", {share, v}).reshape({tokens, hidden});
   return mixed.matmul(w.at("attention/0/o_proj/weight").t());
 }
 
@@ -82,7 +92,7 @@ Tensor loss_of(const Tensor& inputs, const Tensor& targets, const Weights& w) {
     x = x + feed_forward(norm(x, w.at("feed_forward_norm/0/weight")), w);
   }
   const Tensor logits = norm(x, w.at("final_norm/weight")).matmul(w.at("head/weight").t());
-  return torch::nll_loss(logits.log_softmax(-1), targets);
+  return at::nll_loss(logits.log_softmax(-1), targets);
 }
 
 /// AdamW (arXiv 1711.05101) from nothing, decay on matrices alone, after clipping. Returns the
@@ -91,7 +101,7 @@ double update(Weights& w) {
   double squares = 0.0;
   for (const auto& [path, value] : w) squares += value.grad().square().sum().item<double>();
   const double factor = std::min(1.0, clip / (std::sqrt(squares) + 1e-6));
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   for (auto& [path, value] : w) {
     const Tensor gradient = value.grad() * factor;
     const Tensor first = (1 - beta1) * gradient / (1 - beta1);
@@ -104,9 +114,9 @@ double update(Weights& w) {
 
 Weights random_weights(const ModelDefinition& model) {
   Weights weights;
-  torch::manual_seed(3);
+  at::manual_seed(3);
   for (const ParameterSpec& spec : parameters(model)) {
-    const Tensor noise = torch::randn(spec.shape, torch::kFloat64) * 0.3;
+    const Tensor noise = at::randn(spec.shape, at::kDouble) * 0.3;
     weights[spec.path()] = spec.shape.size() == 1 ? noise + 1.0 : noise;
   }
   return weights;
@@ -119,7 +129,7 @@ std::string save_weights(const Weights& weights, const ModelDefinition& model,
   std::vector<DatasetSpec> all;
   std::vector<DatasetSlice> mine;
   for (const auto& [path, value] : weights) {
-    all.push_back({all_parameters + path, value.sizes().vec(), torch::kFloat64});
+    all.push_back({all_parameters + path, value.sizes().vec(), at::kDouble});
     mine.push_back({all_parameters + path, 0, value.reshape(-1).clone()});
   }
   save_checkpoint(file, header, all, mine, Writers::alone());
@@ -157,7 +167,7 @@ TEST(Step, IsWhatLibTorchComputes) {
 
   double expected_loss = 0.0;
   for (auto& [path, value] : weights) value.requires_grad_(true);
-  const Tensor all = torch::tensor(text, torch::kInt64);
+  const Tensor all = at::tensor(text, at::kLong);
   for (const int64_t first : {int64_t{0}, tokens}) {
     const Tensor loss =
         loss_of(all.narrow(0, first, tokens), all.narrow(0, first + 1, tokens), weights) / 2;

@@ -1,5 +1,6 @@
 #include "training/machine/devices.h"
 
+#include <ATen/Context.h>
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -17,8 +18,7 @@ namespace {
 
 #ifdef RONDO_CUDA
 
-torch::Device choose_cuda_device(int index, const std::string& asked,
-                                 const std::string& otherwise) {
+at::Device choose_cuda_device(int index, const std::string& asked, const std::string& otherwise) {
   const int count = cuda_device_count();
   if (index >= count) {
     throw UserError(
@@ -26,15 +26,15 @@ torch::Device choose_cuda_device(int index, const std::string& asked,
                     "as it has devices, or {}",
                     asked, index, count, otherwise));
   }
-  const torch::Device device(torch::kCUDA, static_cast<c10::DeviceIndex>(index));
-  c10::impl::getDeviceGuardImpl(torch::kCUDA)->setDevice(device);
+  const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+  c10::impl::getDeviceGuardImpl(at::kCUDA)->setDevice(device);
   return device;
 }
 
 #else
 
-torch::Device choose_cuda_device(int /*index*/, const std::string& asked,
-                                 const std::string& otherwise) {
+at::Device choose_cuda_device(int /*index*/, const std::string& asked,
+                              const std::string& otherwise) {
   throw UserError(
       fmt::format("{}: this rondo was built without CUDA; build it with -DRONDO_CUDA=ON, or {}",
                   asked, otherwise));
@@ -44,9 +44,9 @@ torch::Device choose_cuda_device(int /*index*/, const std::string& asked,
 
 }  // namespace
 
-torch::Device choose_device(const std::string& kind, int rank_on_node, const std::string& asked,
-                            const std::string& otherwise) {
-  return kind == "cuda" ? choose_cuda_device(rank_on_node, asked, otherwise) : torch::kCPU;
+at::Device choose_device(const std::string& kind, int rank_on_node, const std::string& asked,
+                         const std::string& otherwise) {
+  return kind == "cuda" ? choose_cuda_device(rank_on_node, asked, otherwise) : at::kCPU;
 }
 
 // With warnings in the place of errors LibTorch leaves cuDNN's attention as it is.

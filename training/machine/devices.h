@@ -1,7 +1,7 @@
 // The device that a rank computes on.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <string>
 
@@ -11,8 +11,8 @@ namespace rondo {
 /// Throws UserError in a build without CUDA or where the node has fewer devices than ranks: it
 /// begins with `asked`, the words that asked for the device, and ends with `otherwise`, the words
 /// of the way out.
-torch::Device choose_device(const std::string& kind, int rank_on_node, const std::string& asked,
-                            const std::string& otherwise);
+at::Device choose_device(const std::string& kind, int rank_on_node, const std::string& asked,
+                         const std::string& otherwise);
 
 /// Before anything is computed: LibTorch adds in one order on every device, so that a resumed run
 /// is the straight one bit for bit.

@@ -1,7 +1,10 @@
 #include "training/machine/measure.h"
 
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <chrono>
@@ -45,7 +48,7 @@ double mean_over_ranks(double value, Communicator& world) {
 /// one, so that weights come from where they come from in a step.
 class Probe {
  public:
-  Probe(const Config& config, const ModelDefinition& model, torch::Device device)
+  Probe(const Config& config, const ModelDefinition& model, at::Device device)
       : model_(shortened(model)),
         store_(parameters(model_), {{component_names(), 1}},
                Precision::parse(config.train.precision), device),
@@ -53,10 +56,10 @@ class Probe {
         rows_(config.train.micro_batch * config.data.sequence),
         recompute_(config.train.recompute == "layer") {
     draw_initial_values(store_, 1);
-    const auto tokens = torch::dtype(torch::kInt64).device(device);
-    batch_ = {torch::randint(0, model.spec.vocab, {rows_}, tokens),
-              torch::randint(0, model.spec.vocab, {rows_}, tokens)};
-    x_ = torch::randn({rows_, model.spec.hidden}, torch::dtype(torch::kFloat32).device(device))
+    const auto tokens = at::dtype(at::kLong).device(device);
+    batch_ = {at::randint(0, model.spec.vocab, {rows_}, tokens),
+              at::randint(0, model.spec.vocab, {rows_}, tokens)};
+    x_ = at::randn({rows_, model.spec.hidden}, at::dtype(at::kFloat).device(device))
              .to(store_.precision().compute);
   }
 
@@ -99,13 +102,13 @@ class Probe {
   int64_t rows_;
   bool recompute_;
   Microbatch batch_;
-  torch::Tensor x_;  ///< [rows, hidden]
+  at::Tensor x_;  ///< [rows, hidden]
 };
 
 /// How much longer layers and head take than the table's figures say, weighted as the whole model
 /// executes them.
 double slowness(const Config& config, const ModelDefinition& model, World world,
-                torch::Device device) {
+                at::Device device) {
   const Probe probe(config, model, device);
   world.host.barrier();
   const double layers_s = probe.seconds(/*with_ends=*/false);
@@ -119,9 +122,9 @@ double slowness(const Config& config, const ModelDefinition& model, World world,
 
 /// Seconds of one message of `bytes` between ranks 0 and `peer`, there and back halved; on the
 /// others the same number. Collective.
-double message_seconds(int peer, int64_t bytes, World world, torch::Device device) {
-  const torch::Tensor buffer =
-      torch::zeros({std::max<int64_t>(1, bytes / 4)}, torch::dtype(torch::kFloat32).device(device));
+double message_seconds(int peer, int64_t bytes, World world, at::Device device) {
+  const at::Tensor buffer =
+      at::zeros({std::max<int64_t>(1, bytes / 4)}, at::dtype(at::kFloat).device(device));
   const int rank = world.rank();
   double seconds = 0.0;
   constexpr int rounds = 10;
@@ -149,7 +152,7 @@ struct Link {
   double us;
 };
 
-Link measure_link(int peer, World world, torch::Device device) {
+Link measure_link(int peer, World world, at::Device device) {
   const double latency_s = message_seconds(peer, 4, world, device);
   // Slow links get a smaller message, so that this stays a matter of a second.
   int64_t bytes = 64 << 10;
@@ -165,7 +168,7 @@ Link measure_link(int peer, World world, torch::Device device) {
 }  // namespace
 
 ClusterConfig measure_cluster(const Config& config, const ModelDefinition& model, World world,
-                              torch::Device device) {
+                              at::Device device) {
   ClusterConfig cluster = config.cluster;
   const double slower = slowness(config, model, world, device);
   cluster.efficiency /= slower;

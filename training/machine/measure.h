@@ -1,7 +1,7 @@
 // cluster=measured: what this machine does, instead of what a table says.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <string>
 
@@ -15,7 +15,7 @@ namespace rondo {
 /// nodes and of sums put in, measured on the running ranks, all at work at once, in about two
 /// seconds. The same numbers on every rank. Collective.
 ClusterConfig measure_cluster(const Config& config, const ModelDefinition& model, World world,
-                              torch::Device device);
+                              at::Device device);
 
 /// "a rank computes 0.15 TFLOP/s; messages …": one line for people.
 std::string describe(const ClusterConfig& cluster);

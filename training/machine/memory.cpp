@@ -19,7 +19,7 @@ MemoryNeed memory_need(const Config& config, const ModelDefinition& model, int w
     elements += count;
   }
   const Precision precision = Precision::parse(config.train.precision);
-  const auto master = static_cast<double>(torch::elementSize(precision.master));
+  const auto master = static_cast<double>(at::elementSize(precision.master));
   // At least: copies on several pipeline ranks come on top, and the planner knows them.
   const auto pipeline = static_cast<double>(
       config.distributed.pipeline == 0 ? world_size : config.distributed.pipeline);
@@ -27,7 +27,7 @@ MemoryNeed memory_need(const Config& config, const ModelDefinition& model, int w
   elements /= pipeline;
   const double share =
       elements / (config.distributed.zero > 0 ? static_cast<double>(world_size) / pipeline : 1.0);
-  const auto value = static_cast<double>(torch::elementSize(precision.compute));
+  const auto value = static_cast<double>(at::elementSize(precision.compute));
   const bool copies = config.checkpoint.async && config.checkpoint.every > 0;
   return {.weights = elements * value,
           .gradients = elements * master,

@@ -1,7 +1,7 @@
 // The communicators and the device that a run's `distributed.backend` asks for.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <memory>
 
@@ -19,12 +19,12 @@ class Ranks {
   Ranks(const DistributedConfig& config, Communicator& host);
 
   World world() { return {*host_, tensors_ ? *tensors_ : *host_}; }
-  torch::Device device() const { return device_; }
+  at::Device device() const { return device_; }
 
  private:
   std::unique_ptr<Communicator> host_;
   std::unique_ptr<Communicator> tensors_;  ///< null: as `host_`
-  torch::Device device_ = torch::kCPU;
+  at::Device device_ = at::kCPU;
 };
 
 }  // namespace rondo
