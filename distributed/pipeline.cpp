@@ -100,28 +100,27 @@ struct Pipeline::Execution {
   }
 };
 
-Pipeline::Pipeline(const ModelDefinition& model, const ComponentStore& store,
-                   const PipelineLayout& layout, Communicator& ranks, ReplicaBuffers& buffers)
-    : placement_(layout.placement),
+Pipeline::Pipeline(const StepPlan& step, const ComponentStore& store,
+                   const PipelineOptions& options, Communicator& ranks, ReplicaBuffers& buffers)
+    : placement_(step.placement),
       ranks_(ranks),
       buffers_(buffers),
-      reduced_groups_(layout.reduced_groups),
       pool_(at::dtype(store.precision().compute).device(store.device())) {
   for (int k : placement_.chunks_of(ranks.rank())) {
-    const Chunk chunk = placement_.chunk(k);
-    stages_.emplace(k, Stage(model, store,
-                             {.halves = {chunk.begin, chunk.end},
+    const Chunk& chunk = placement_.chunk(k);
+    stages_.emplace(k, Stage(step.model, store,
+                             {.halves = chunk.halves,
                               .embeds = chunk.embeds,
-                              .ends_with_head = chunk.heads,
-                              .sequence = layout.sequence,
-                              .recompute = layout.recompute,
-                              .teach = layout.teach,
-                              .builders = layout.builders}));
-    widths_in_[k] = stream_widths(model, chunk.begin);
-    widths_out_[k] = stream_widths(model, chunk.end);
+                              .ends_with_head = chunk.ends_with_head,
+                              .sequence = options.sequence,
+                              .recompute = options.recompute,
+                              .teach = options.teach,
+                              .builders = options.builders}));
+    widths_in_[k] = stream_widths(step.model, chunk.halves.begin);
+    widths_out_[k] = stream_widths(step.model, chunk.halves.end);
   }
-  for (size_t g = 0; g < layout.groups.size(); ++g) {
-    for (int k : layout.groups[g].chunks) groups_of_[k].push_back(static_cast<int>(g));
+  for (size_t g = 0; g < step.groups.size(); ++g) {
+    for (int k : step.groups[g].chunks) groups_of_[k].push_back(static_cast<int>(g));
   }
 }
 
@@ -194,17 +193,17 @@ void Pipeline::execute(const Action& action, Execution& execution) {
     case Op::receive_gradient:
       return receive(action, execution);
     case Op::reduce: {
-      const int group = reduced_groups_.at(static_cast<size_t>(action.chunk));
-      buffers_.start_reduce(group);
-      if (execution.timed) execution.sums.push_back({group, execution.run.timeline.size() - 1});
+      buffers_.start_reduce(action.group);
+      if (execution.timed)
+        execution.sums.push_back({action.group, execution.run.timeline.size() - 1});
       return;
     }
   }
 }
 
 void Pipeline::forward(const Action& action, Execution& execution) {
-  const auto [op, k, i] = action;
-  for (int group : groups_of_[k]) buffers_.wait_for_values(group);
+  const auto& [op, k, i, group] = action;
+  for (int own : groups_of_[k]) buffers_.wait_for_values(own);
   const Stage& stage = stages_.at(k);
   const Stream stream = k == 0 ? Stream() : execution.take(Flow::activation, k, i);
   const Microbatch batch = stage.reads_batch() ? execution.source.load(i) : Microbatch{};
@@ -218,13 +217,13 @@ void Pipeline::forward(const Action& action, Execution& execution) {
     result = stage.evaluate(batch, stream);
   }
   add(execution.losses, result.losses);
-  if (k + 1 == placement_.chunks()) return;
+  if (k + 1 == placement_.size()) return;
   execution.give(Flow::activation, k + 1, i, {.value = std::move(result.stream)});
 }
 
 void Pipeline::backward(const Action& action, Execution& execution) {
-  const auto [op, k, i] = action;
-  const bool last = k + 1 == placement_.chunks();
+  const auto& [op, k, i, group] = action;
+  const bool last = k + 1 == placement_.size();
   const Stream g = last ? Stream() : execution.take(Flow::gradient, k, i);
   const auto tape = execution.tapes.find({k, i});
   if (tape == execution.tapes.end()) {
@@ -245,7 +244,7 @@ void Pipeline::backward(const Action& action, Execution& execution) {
 }
 
 void Pipeline::send(const Action& action, Execution& execution) {
-  const auto [op, k, i] = action;
+  const auto& [op, k, i, group] = action;
   const Flow flow = op == Op::send_activation ? Flow::activation : Flow::gradient;
   const int to = peer_chunk(action);
   Departure departure{.entry = execution.run.timeline.size() - 1};
@@ -258,7 +257,7 @@ void Pipeline::send(const Action& action, Execution& execution) {
 }
 
 void Pipeline::receive(const Action& action, Execution& execution) {
-  const auto [op, k, i] = action;
+  const auto& [op, k, i, group] = action;
   const Flow flow = op == Op::receive_activation ? Flow::activation : Flow::gradient;
   const auto& widths = flow == Flow::activation ? widths_in_.at(k) : widths_out_.at(k);
   Arrival arrival{.value = {}, .messages = {}, .entry = execution.run.timeline.size() - 1};

@@ -11,20 +11,14 @@
 
 #include "distributed/buffer_pool.h"
 #include "distributed/comm/communicator.h"
-#include "distributed/plan/action.h"
-#include "distributed/plan/holders.h"
-#include "distributed/plan/placement.h"
 #include "distributed/plan/simulate.h"
+#include "distributed/plan/step_plan.h"
 #include "distributed/replica_buffers.h"
 #include "model/stage.h"
 
 namespace rondo {
 
-/// Where everything of a plan is that the engine needs.
-struct PipelineLayout {
-  Placement placement;
-  std::vector<BufferGroup> groups;  ///< those of the replica buffers, with their chunks here
-  std::vector<int> reduced_groups;  ///< by reduction: the group that it sums
+struct PipelineOptions {
   int64_t sequence = 0;
   bool recompute = false;
   Teach teach = {};  ///< of the last chunk
@@ -42,7 +36,7 @@ struct MicrobatchSource {
 class Pipeline {
  public:
   /// `ranks` has the pipeline ranks of this replica, in order. All references must outlive this.
-  Pipeline(const ModelDefinition& model, const ComponentStore& store, const PipelineLayout& layout,
+  Pipeline(const StepPlan& step, const ComponentStore& store, const PipelineOptions& options,
            Communicator& ranks, ReplicaBuffers& buffers);
 
   /// What one run of a program showed on this rank.
@@ -74,7 +68,6 @@ class Pipeline {
   Placement placement_;
   Communicator& ranks_;
   ReplicaBuffers& buffers_;
-  std::vector<int> reduced_groups_;
   BufferPool pool_;
   std::map<int, Stage> stages_;                     ///< by chunk, of this rank
   std::map<int, std::vector<int64_t>> widths_in_;   ///< likewise: of the stream that enters

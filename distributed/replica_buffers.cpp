@@ -38,29 +38,30 @@ Tensor fingerprint(const Tensor& values) {
 
 }  // namespace
 
-std::vector<BufferPlan> buffer_plans(const std::vector<ReplicaGroup>& groups, int world_rank) {
+std::vector<BufferPlan> buffer_plans(const std::vector<ComponentGroup>& groups, int world_rank) {
   std::vector<BufferPlan> plans;
-  for (const ReplicaGroup& group : groups) {
-    const auto& ranks = group.world_ranks;
-    if (std::find(ranks.begin(), ranks.end(), world_rank) == ranks.end()) continue;
-    plans.push_back({group.components, static_cast<int64_t>(ranks.size())});
+  for (const ComponentGroup& group : groups) {
+    const std::vector<int>& ranks = group.pipeline_ranks;
+    const int own = group.layout.pipeline_rank(world_rank);
+    if (std::find(ranks.begin(), ranks.end(), own) == ranks.end()) continue;
+    plans.push_back({group.components, group.members()});
   }
   return plans;
 }
 
-ReplicaBuffers::ReplicaBuffers(ComponentStore& store, const std::vector<ReplicaGroup>& groups,
+ReplicaBuffers::ReplicaBuffers(ComponentStore& store, const std::vector<ComponentGroup>& groups,
                                World world, int zero)
     : world_(world), sharded_(zero == 1) {
   std::map<std::vector<int>, size_t> cut_of;
   std::vector<Group> cuts;
-  for (const ReplicaGroup& group : groups) {
-    if (!cut_of.emplace(group.world_ranks, cuts.size()).second) continue;
-    cuts.push_back({fmt::format("replica group {}", cuts.size()), group.world_ranks});
+  for (const ComponentGroup& group : groups) {
+    if (!cut_of.emplace(group.pipeline_ranks, cuts.size()).second) continue;
+    cuts.push_back({fmt::format("replica group {}", cuts.size()), group.world_ranks()});
   }
   for (auto& made : world.tensors.subgroups(cuts)) communicators_.push_back(std::move(made));
   auto buffer = store.buffers().begin();
   for (size_t i = 0; i < groups.size(); ++i) {
-    const auto& communicator = communicators_[cut_of.at(groups[i].world_ranks)];
+    const auto& communicator = communicators_[cut_of.at(groups[i].pipeline_ranks)];
     if (communicator) members_.push_back(make_member(static_cast<int>(i), *buffer++, communicator));
   }
   std::erase(communicators_, nullptr);

@@ -1,4 +1,4 @@
-// The one reduction: gradients of every replica group are summed, its weights updated, once.
+// The one reduction: gradients of every group are summed, its weights updated, once.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "distributed/comm/world.h"
-#include "distributed/plan/replica_groups.h"
+#include "distributed/plan/group.h"
 #include "model/component_store.h"
 #include "model/optimizer/adamw.h"
 
@@ -16,7 +16,7 @@ namespace rondo {
 
 /// The flat buffers' layout for a store, one per group that holds `world_rank`. Every member of a
 /// group computes the same layout.
-std::vector<BufferPlan> buffer_plans(const std::vector<ReplicaGroup>& groups, int world_rank);
+std::vector<BufferPlan> buffer_plans(const std::vector<ComponentGroup>& groups, int world_rank);
 
 /// A run of elements of one parameter tensor that this rank answers for.
 struct OwnedSlice {
@@ -39,7 +39,7 @@ struct OwnedSlice {
 class ReplicaBuffers {
  public:
   /// `store` was built from `buffer_plans(groups, world.rank())` and must outlive this. Collective.
-  ReplicaBuffers(ComponentStore& store, const std::vector<ReplicaGroup>& groups, World world,
+  ReplicaBuffers(ComponentStore& store, const std::vector<ComponentGroup>& groups, World world,
                  int zero);
 
   void clear_gradients();

@@ -7,15 +7,6 @@
 #include "model/element_type.h"
 
 namespace rondo {
-namespace {
-
-/// Elements; keeps every component on a 64-byte line for any element type.
-constexpr int64_t alignment = 32;
-
-int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
-
-}  // namespace
-
 Precision Precision::parse(const std::string& name) {
   const auto [compute, master] = run_elements(name);
   return {dtype_of(compute), dtype_of(master)};
@@ -32,15 +23,15 @@ void ComponentStore::allocate(const BufferPlan& plan,
                               const std::vector<ParameterSpec>& parameters) {
   FlatBuffer buffer;
   int64_t size = 0;
-  for (const std::string& component : plan.components) {
-    size = round_up(size, alignment);
+  for (const Component& component : plan.components) {
+    size = round_up(size, component_alignment);
     for (const ParameterSpec& spec : parameters) {
-      if (to_string(spec.component) != component) continue;
+      if (spec.component != component) continue;
       buffer.entries.push_back({spec, size});
       size += spec.count();
     }
   }
-  size = round_up(size, alignment * plan.shards);
+  size = round_up(size, component_alignment * plan.shards);
   buffer.values = at::zeros({size}, at::dtype(precision_.compute).device(device_));
   if (plan.trained) {
     buffer.gradients = at::zeros({size}, at::dtype(precision_.master).device(device_));

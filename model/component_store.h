@@ -36,7 +36,7 @@ struct Parameter {
 
 /// Which components share a flat buffer, and into how many equal shards it must divide.
 struct BufferPlan {
-  std::vector<std::string> components;
+  std::vector<Component> components;
   int64_t shards = 1;
   bool trained = true;  ///< else there are no gradients
 };

@@ -13,8 +13,8 @@
 namespace rondo {
 namespace {
 
-/// Numbers of one action on the wire: operation, chunk, microbatch, start, end.
-constexpr int64_t fields = 5;
+/// Numbers of one action on the wire: operation, chunk, microbatch, group, start, end.
+constexpr int64_t fields = 6;
 
 int64_t longest(int64_t count, Communicator& host) {
   std::vector<int64_t> counts(static_cast<size_t>(host.size()), 0);
@@ -57,7 +57,10 @@ std::vector<std::vector<TimedAction>> gather_timelines(const std::vector<TimedAc
   for (const auto& [action, start, end] : mine) {
     const double numbers[fields] = {static_cast<double>(action.op),
                                     static_cast<double>(action.chunk),
-                                    static_cast<double>(action.microbatch), start, end};
+                                    static_cast<double>(action.microbatch),
+                                    static_cast<double>(action.group),
+                                    start,
+                                    end};
     to = std::copy(std::begin(numbers), std::end(numbers), to);
   }
   std::vector<double> all(host.rank() == 0 ? row.size() * static_cast<size_t>(host.size()) : 0);
@@ -67,22 +70,26 @@ std::vector<std::vector<TimedAction>> gather_timelines(const std::vector<TimedAc
     lists.emplace_back();
     for (const double* from = all.data() + part * rank; from[0] >= 0.0; from += fields) {
       const Action action{static_cast<Op>(static_cast<int>(from[0])), static_cast<int>(from[1]),
-                          static_cast<int>(from[2])};
-      lists.back().push_back({action, from[3], from[4]});
+                          static_cast<int>(from[2]), static_cast<int>(from[3])};
+      lists.back().push_back({action, from[4], from[5]});
     }
   }
   return lists;
 }
 
-double flops_per_token(const ModelDefinition& model, const StepPlan& step, int64_t sequence) {
-  ModelDefinition executed = model;
-  executed.executed = step.layers;
-  const int begin = step.placement.chunk(step.placement.trained_from).begin;
-  ModelDefinition trained = executed;
-  std::erase_if(trained.executed,
-                [first = half_layer(executed, begin).layer](int layer) { return layer < first; });
+double flops_per_token(const StepPlan& step, int64_t sequence) {
+  const std::vector<Chunk>& chunks = step.placement.chunks;
+  const auto first =
+      std::find_if(chunks.begin(), chunks.end(), [](const Chunk& chunk) { return chunk.trained; });
+  const int begin = half_layer(step.model, first->halves.begin).layer;
+  ModelDefinition trained = step.model;
+  trained.executed.clear();
+  for (int position = 0; position < step.model.depth(); ++position) {
+    const int layer = step.model.layer(position);
+    if (layer >= begin) trained.executed.push_back(layer);
+  }
   constexpr double forward = 1.0 / 3.0;  // backward computes two gradients for each product
-  return forward * flops_per_token(executed, sequence) +
+  return forward * flops_per_token(step.model, sequence) +
          (1.0 - forward) * flops_per_token(trained, sequence);
 }
 

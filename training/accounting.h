@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "distributed/comm/communicator.h"
-#include "distributed/plan/depth.h"
+#include "distributed/plan/step_plan.h"
 #include "model/definition/model_definition.h"
 #include "training/step_metrics.h"
 
@@ -28,7 +28,7 @@ std::vector<std::vector<TimedAction>> gather_timelines(const std::vector<TimedAc
 
 /// Floating-point operations a token of a step: forward through the layers that it executes, and
 /// backward through those that it trains. The head counts whole in both.
-double flops_per_token(const ModelDefinition& model, const StepPlan& step, int64_t sequence);
+double flops_per_token(const StepPlan& step, int64_t sequence);
 
 /// "predicted 12.3 ms a step, measured 13.1 (median of 40): +6 %".
 std::string compare_step_time(double predicted_s, std::vector<double> measured_s);

@@ -10,11 +10,7 @@ namespace {
 
 /// All components in one buffer.
 std::vector<BufferPlan> everything_frozen(const ModelDefinition& model) {
-  BufferPlan plan{.components = {}, .trained = false};
-  for (const Component& component : components(model)) {
-    plan.components.push_back(to_string(component));
-  }
-  return {plan};
+  return {{.components = components(model), .trained = false}};
 }
 
 /// The model of the file, which is known to be whole and to reach so far.

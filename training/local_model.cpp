@@ -40,39 +40,30 @@ std::unique_ptr<Communicator> own_pipeline(const WorldLayout& layout, Communicat
 
 }  // namespace
 
-LocalModel::LocalModel(const ModelDefinition& model, const Plan& plan,
-                       const LocalModelOptions& options, World world)
-    : model_(model),
-      options_(options),
+LocalModel::LocalModel(const Plan& plan, const LocalModelOptions& options, World world)
+    : options_(options),
       plan_(same_on_all_ranks(plan, world.host)),
       world_rank_(world.rank()),
-      layout_{plan.placement().pipeline, plan.chosen.choice.replicas},
-      parameters_(rondo::parameters(model)),
+      layout_(plan.layout()),
+      parameters_(rondo::parameters(plan.step.model)),
       pipeline_ranks_(own_pipeline(layout_, world.tensors)),
-      store_(parameters_, buffer_plans(plan.world_groups, world.rank()), options.precision,
+      store_(parameters_, buffer_plans(plan.step.groups, world.rank()), options.precision,
              options.device),
-      buffers_(store_, plan.world_groups, world, options.zero) {
-  check_ties(engine({}).pipeline->halves(), model.sharing);
+      buffers_(store_, plan.step.groups, world, options.zero) {
+  check_ties(engine({}).pipeline->halves(), model().sharing);
 }
 
 /// A program is generated for each depth once; views of the weights cost nothing.
 LocalModel::Engine& LocalModel::engine(const StepDepth& depth) {
   Engine& engine = engines_[depth];
   if (engine.pipeline) return engine;
-  const ModelParts parts = parts_of(model_.spec, model_.sharing, model_.relaxation_rank);
-  engine.step = depth.passes == 0 ? whole_step(plan_, parts) : step_of(plan_, parts, depth);
-  ModelDefinition model = model_;
-  model.executed = engine.step.layers;
-  engine.pipeline =
-      std::make_unique<Pipeline>(model, store_,
-                                 PipelineLayout{.placement = engine.step.placement,
-                                                .groups = engine.step.groups,
-                                                .reduced_groups = engine.step.reduced_groups,
-                                                .sequence = options_.sequence,
-                                                .recompute = options_.recompute,
-                                                .teach = options_.teach,
-                                                .builders = options_.builders},
-                                 *pipeline_ranks_, buffers_);
+  engine.step = depth.passes == 0 ? plan_.step : plan_step(plan_.step, depth);
+  engine.pipeline = std::make_unique<Pipeline>(engine.step, store_,
+                                               PipelineOptions{.sequence = options_.sequence,
+                                                               .recompute = options_.recompute,
+                                                               .teach = options_.teach,
+                                                               .builders = options_.builders},
+                                               *pipeline_ranks_, buffers_);
   return engine;
 }
 
@@ -116,7 +107,7 @@ void LocalModel::draw(uint64_t seed) {
 }
 
 void LocalModel::check_whole() {
-  check_ties(engine({}).pipeline->halves(), model_.sharing);
+  check_ties(engine({}).pipeline->halves(), model().sharing);
   buffers_.check_replicas_equal();
 }
 

@@ -10,7 +10,6 @@
 
 #include "distributed/comm/world.h"
 #include "distributed/pipeline.h"
-#include "distributed/plan/depth.h"
 #include "distributed/plan/plan.h"
 #include "distributed/replica_buffers.h"
 #include "model/component_store.h"
@@ -32,10 +31,9 @@ class LocalModel {
  public:
   /// Weights are zero until they are drawn or loaded. Collective. Throws std::runtime_error where
   /// another rank has another plan.
-  LocalModel(const ModelDefinition& model, const Plan& plan, const LocalModelOptions& options,
-             World world);
+  LocalModel(const Plan& plan, const LocalModelOptions& options, World world);
 
-  const ModelDefinition& model() const { return model_; }
+  const ModelDefinition& model() const { return plan_.step.model; }
   at::Device device() const { return store_.device(); }
   Precision precision() const { return store_.precision(); }
   ComponentStore& store() { return store_; }
@@ -85,7 +83,6 @@ class LocalModel {
   const RankProgram& own(const Program& program) const;
   const RankProgram& forward_program(int microbatches);
 
-  ModelDefinition model_;
   LocalModelOptions options_;
   Plan plan_;
   int world_rank_;

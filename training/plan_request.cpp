@@ -41,9 +41,9 @@ Program read_schedule(const std::string& path) {
 
 Workload workload_of(const Config& config) {
   Workload work;
-  work.model = config.model;
-  work.map = make_sharing_map(config.sharing, static_cast<int>(config.model.depth));
-  work.relaxation_rank = config.relaxation_rank;
+  work.model.spec = config.model;
+  work.model.sharing = make_sharing_map(config.sharing, static_cast<int>(config.model.depth));
+  work.model.relaxation_rank = config.relaxation_rank;
   work.sequence = config.data.sequence;
   work.micro_batch = config.train.micro_batch;
   const auto [compute, master] = run_elements(config.train.precision);
@@ -80,9 +80,7 @@ PlanRequest plan_request(const Config& config, int world) {
 
 PlanRequest plan_request(const Config& config, const ModelDefinition& model, int world) {
   PlanRequest request = plan_request(config, world);
-  request.workload.model = model.spec;
-  request.workload.map = model.sharing;
-  request.workload.relaxation_rank = model.relaxation_rank;
+  request.workload.model = model;
   return request;
 }
 

@@ -53,8 +53,7 @@ std::string each_held_out(const StepMetrics& metrics) {
 /// Whether the last chunk, with the loss, lies on this rank.
 bool has_head(const Plan& plan, int world_rank) {
   const Placement& placement = plan.placement();
-  const WorldLayout layout{placement.pipeline, plan.chosen.choice.replicas};
-  return placement.rank_of(placement.chunks() - 1) == layout.pipeline_rank(world_rank);
+  return placement.chunks.back().rank == plan.layout().pipeline_rank(world_rank);
 }
 
 LocalModelOptions model_options(const RunSetup& setup, Ranks& ranks) {
@@ -91,7 +90,7 @@ Trainer::Trainer(RunSetup setup, Ranks& ranks, const StopSignals& signals)
       world_(ranks.world()),
       signals_(signals),
       corpora_(std::move(setup.corpora)),
-      model_(setup.model, plan_, model_options(setup, ranks), world_),
+      model_(plan_, model_options(setup, ranks), world_),
       evaluations_{corpora_.validation.empty() ? 0 : config_.train.eval_every,
                    corpora_.validation.empty() ? 0 : config_.train.steps} {}
 
@@ -332,8 +331,7 @@ TimeLeft Trainer::time_left() {
 }
 
 double Trainer::mfu(const StepMetrics& metrics) {
-  const double flops =
-      flops_per_token(model_.model(), model_.step(depth_of(metrics.step)), config_.data.sequence);
+  const double flops = flops_per_token(model_.step(depth_of(metrics.step)), config_.data.sequence);
   return metrics.tokens_per_s * flops / (world_.size() * config_.cluster.device_tflops * 1e12);
 }
 

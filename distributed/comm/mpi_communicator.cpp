@@ -16,14 +16,13 @@
 #include "distributed/comm/call_queue.h"
 #include "distributed/comm/membership.h"
 #include "distributed/comm/segments.h"
+#include "distributed/comm/tree_limit.h"
 #include "distributed/comm/watchdog.h"
 
 namespace rondo {
 
 namespace {
 
-// Sums of at most this many bytes go through a tree (2·log n messages), larger ones around a ring.
-constexpr int64_t tree_bytes = 32 << 10;
 // What a rank receives from its neighbour is added while it is still in the cache.
 constexpr int64_t sum_segment = 1 << 20;
 // MPI counts are ints; a multiple of every element size.

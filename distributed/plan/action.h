@@ -19,15 +19,19 @@ enum class Op : uint8_t {
   receive_activation,  ///< the chunk's input
   send_gradient,       ///< of the chunk's input, to the rank of the chunk before
   receive_gradient,    ///< of the chunk's output
-  reduce,              ///< sum of a replica group's gradients
+  reduce,              ///< sum of a group's gradients
 };
 
 struct Action {
   Op op = Op::forward;
-  int chunk = 0;       ///< for reduce: the index of the reduction
-  int microbatch = 0;  ///< for reduce: 0
+  int chunk = 0;
+  int microbatch = 0;
+  int group = 0;  ///< of reduce, which has neither chunk nor microbatch
   auto operator<=>(const Action&) const = default;
 };
+
+/// Sums the gradients of group `group`, an index into the step's groups.
+constexpr Action reduce_action(int group) { return {.op = Op::reduce, .group = group}; }
 
 using RankProgram = std::vector<Action>;
 

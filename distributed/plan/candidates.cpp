@@ -9,6 +9,9 @@
 
 #include "base/user_error.h"
 #include "distributed/plan/check.h"
+#include "distributed/plan/lower.h"
+#include "distributed/plan/names.h"
+#include "distributed/plan/route.h"
 #include "distributed/plan/search.h"
 
 namespace rondo {
@@ -29,18 +32,6 @@ int nearest(const std::vector<int>& list, int value) {
   });
 }
 
-}  // namespace
-
-std::string route_name(const std::string& signs) {
-  const auto has = [&signs](const char* part) { return signs.find(part) != std::string::npos; };
-  if (signs == "+") return "contiguous";
-  if (!has("-")) return "loop";
-  if (signs.front() == '+' && !has("++") && !has("--")) return "vee";
-  return signs.front() == '+' && !has("-+") ? "mixed" : signs;
-}
-
-namespace {
-
 /// How many microbatches each replica runs, if its share of the batch is whole.
 std::optional<int> microbatches(const PlanRequest& request, int pipeline) {
   const int64_t unit = request.world / pipeline * request.workload.micro_batch;
@@ -49,10 +40,10 @@ std::optional<int> microbatches(const PlanRequest& request, int pipeline) {
 }
 
 /// The pipeline lengths that are open.
-std::vector<int> pipelines(const PlanRequest& request) {
+std::vector<int> pipelines(const PlanRequest& request, const Uses& uses) {
   const int wanted = request.pipeline;
-  const int depth = request.workload.map.depth();
-  const int pieces = request.workload.parts().whole_layers ? depth : 2 * depth;
+  const int depth = uses.layers;
+  const int pieces = uses.whole_layers ? depth : uses.halves();
   std::vector<int> whole;
   std::vector<int> possible;
   for (int pipeline : divisors(request.world)) {
@@ -108,22 +99,23 @@ struct Shares {
 };
 
 Shares shares_of(const CostModel& costs) {
-  const int halves = 2 * costs.workload().map.depth();
-  const auto besides = [&](Chunk end) {
-    return seconds(costs.chunk(end, false)) - seconds(costs.layers(end, false));
+  const int halves = costs.uses().halves();
+  const auto besides = [&](const Chunk& end) {
+    return seconds(costs.chunk(end, false)) - seconds(costs.layers(end.halves, false));
   };
-  return {seconds(costs.layers({0, halves}, false)), besides({0, 1, true, false}),
-          besides({halves - 1, halves, false, true}),
-          seconds(costs.chunk({0, halves, true, true}, false))};
+  return {
+      seconds(costs.layers({0, halves}, false)), besides({.halves = {0, 1}, .embeds = true}),
+      besides({.halves = {halves - 1, halves}, .ends_with_head = true}),
+      seconds(costs.chunk({.halves = {0, halves}, .embeds = true, .ends_with_head = true}, false))};
 }
 
 /// Shares of a pass that give every rank the same work, so that those with the embedding or the
 /// head run fewer layers, but one in each pass.
-std::vector<int> fair_weights(const Placement& placement, int depth, const Shares& shares) {
+std::vector<int> fair_weights(const Placement& placement, int layers, const Shares& shares) {
   std::vector<double> besides(static_cast<size_t>(placement.pipeline), 0.0);
   besides[static_cast<size_t>(placement.rank_of(0))] += shares.embedding_s;
-  besides[static_cast<size_t>(placement.rank_of(placement.chunks() - 1))] += shares.head_s;
-  const double least = 2.0 * placement.passes() / (2 * depth);  // one layer
+  besides[static_cast<size_t>(placement.rank_of(placement.size() - 1))] += shares.head_s;
+  const double least = 1.0 * placement.passes() / layers;  // one layer
   double missing = 0.0;
   double able = 0.0;  // ranks that can give
   std::vector<double> parts;
@@ -145,8 +137,8 @@ std::vector<int> fair_weights(const Placement& placement, int depth, const Share
 Placements variants(PlacementOptions options, const Uses& uses, const Shares& shares) {
   const Placement equal = whole_or_half(options, uses);
   if (!options.cuts.empty()) return {equal};
-  options.half_layers = equal.chunks() > uses.depth;
-  options.weights = fair_weights(equal, uses.depth, shares);
+  options.half_layers = equal.size() > uses.layers;
+  options.weights = fair_weights(equal, uses.layers, shares);
   try {
     const Placement fair = make_placement(options, uses);
     if (count_copies(uses, fair) <= count_copies(uses, equal)) return {equal, fair};
@@ -157,9 +149,10 @@ Placements variants(PlacementOptions options, const Uses& uses, const Shares& sh
 }
 
 /// Routes and passes that a request leaves open.
-std::vector<std::pair<std::string, int>> routes(const PlanRequest& request, int pipeline) {
+std::vector<std::pair<std::string, int>> routes(const PlanRequest& request, int pipeline,
+                                                int halves) {
   const bool open = request.route == "auto";
-  const int most = std::max(1, 2 * request.workload.map.depth() / pipeline);
+  const int most = std::max(1, halves / pipeline);
   std::vector<std::pair<std::string, int>> list;
   const auto add = [&](const std::string& route, int fewest) {
     const int first = request.passes == 0 ? fewest : request.passes;
@@ -174,9 +167,7 @@ std::vector<std::pair<std::string, int>> routes(const PlanRequest& request, int 
   }
   if (!list.empty()) return list;
   // Refused, or obeyed, where the placement is made: a loop has two passes at least.
-  const bool needs_two =
-      request.passes == 0 &&
-      (request.route == "loop" || request.route == "vee" || request.route == "mixed");
+  const bool needs_two = request.passes == 0 && takes_passes(request.route);
   list.emplace_back(request.route, needs_two ? 2 : request.passes);
   return list;
 }
@@ -189,13 +180,13 @@ Placements placements(const PlanRequest& request, int pipeline, const CostModel&
   const Shares shares = shares_of(costs);
   Placements list;
   int fewest = std::numeric_limits<int>::max();  // copies, so far
-  for (const auto& [route, passes] : routes(request, pipeline)) {
+  for (const auto& [route, passes] : routes(request, pipeline, uses.halves())) {
     try {
       for (const Placement& placement :
            variants({pipeline, route, passes, false, request.cuts}, uses, shares)) {
         const int held = count_copies(uses, placement);
         // More chunks than layers are worth a thought only where they save copies.
-        const bool spare = placement.chunks() > uses.depth;
+        const bool spare = placement.size() > uses.layers;
         if (spare && request.passes == 0 && passes > 1 && held >= fewest) continue;
         fewest = std::min(fewest, held);
         if (std::find(list.begin(), list.end(), placement) == list.end()) list.push_back(placement);
@@ -209,7 +200,7 @@ Placements placements(const PlanRequest& request, int pipeline, const CostModel&
 
 std::vector<ScheduleKind> schedules(const PlanRequest& request, const Placement& placement) {
   if (request.schedule != "auto") return {parse_schedule(request.schedule)};
-  if (placement.chunks() == 1) return {ScheduleKind::one_forward_one_backward};
+  if (placement.size() == 1) return {ScheduleKind::one_forward_one_backward};
   return {ScheduleKind::one_forward_one_backward, ScheduleKind::interleaved,
           ScheduleKind::zero_bubble, ScheduleKind::gpipe};
 }
@@ -224,22 +215,22 @@ int chunks_of(const Program& program) {
 
 /// Whether a placement can run the given order; if not, the first complaint becomes the `reason`,
 /// unless there is one already, of a placement that has the order's number of chunks.
-bool runs_given(const Choice& choice, const ModelParts& model, std::string& reason) {
+bool runs_given(const Choice& choice, const std::vector<ComponentGroup>& groups,
+                std::string& reason) {
   std::vector<std::string> complaints;
   try {
     const Placement& placement = choice.placement;
-    const std::vector<Reduction> sums = reductions(model, placement, choice.replicas);
-    const Program program = lower(choice.given, placement, sums);
-    complaints = check(program, {placement, choice.microbatches, sums});
+    const Program program = lower(choice.given, placement, groups);
+    complaints = check(program, {placement, choice.microbatches, groups});
   } catch (const UserError& error) {
     complaints.push_back(error.what());
   }
   if (complaints.empty()) return true;
-  if (reason.empty() || chunks_of(choice.given) == choice.placement.chunks()) {
+  if (reason.empty() || chunks_of(choice.given) == choice.placement.size()) {
     reason = fmt::format(
         "distributed.schedule: the order from the file does not fit pipeline = {}, route {} x {}, "
         "{} microbatches: {}",
-        choice.placement.pipeline, route_name(choice.placement.route), choice.placement.passes(),
+        choice.placement.pipeline, route_name(choice.placement), choice.placement.passes(),
         choice.microbatches, complaints.front());
   }
   return false;
@@ -250,7 +241,7 @@ bool runs_given(const Choice& choice, const ModelParts& model, std::string& reas
 std::vector<Candidate> candidates(const PlanRequest& request, const CostModel& costs) {
   std::vector<Candidate> list;
   std::string reason;
-  for (int pipeline : pipelines(request)) {
+  for (int pipeline : pipelines(request, costs.uses())) {
     const int replicas = request.world / pipeline;
     for (const Placement& placement : placements(request, pipeline, costs, reason)) {
       PlacementCosts prices = costs.placement(placement, replicas, false);
@@ -259,7 +250,7 @@ std::vector<Candidate> candidates(const PlanRequest& request, const CostModel& c
         Choice choice{placement, kind, replicas, *microbatches(request, pipeline)};
         if (kind == ScheduleKind::given) {
           choice.given = request.given;
-          if (!runs_given(choice, costs.workload().parts(), reason)) continue;
+          if (!runs_given(choice, prices.groups, reason)) continue;
         }
         if (split != splits_backward(choice)) {
           split = !split;

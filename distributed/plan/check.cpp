@@ -28,8 +28,8 @@ class Checker {
       : program_(program),
         step_(step),
         placement_(step.placement),
-        cells_{step.placement.chunks(), step.microbatches},
-        entries_(static_cast<size_t>(Op::reduce) * cells_.count() + step.reductions.size()) {}
+        cells_{step.placement.size(), step.microbatches},
+        entries_(static_cast<size_t>(Op::reduce) * cells_.count() + step.groups.size()) {}
 
   Complaints run() {
     if (static_cast<int>(program_.size()) != placement_.pipeline) {
@@ -64,10 +64,10 @@ class Checker {
       if (!cells_.has(action)) return std::nullopt;
       return op * cells_.count() + cells_.at(action.chunk, action.microbatch);
     }
-    const bool known = action.chunk >= 0 && action.microbatch == 0 &&
-                       action.chunk < static_cast<int>(step_.reductions.size());
+    const bool known = action.group >= 0 && action.group < static_cast<int>(step_.groups.size()) &&
+                       action == reduce_action(action.group);
     if (!known) return std::nullopt;
-    return reduces + static_cast<size_t>(action.chunk);
+    return reduces + static_cast<size_t>(action.group);
   }
 
   /// Positions of the rank's actions; complains of those that stand there twice.
@@ -122,7 +122,7 @@ class Checker {
   /// A neighbouring chunk: which rank it is on, or none.
   enum class Neighbour { none, here, elsewhere };
   Neighbour neighbour(int rank, int chunk) const {
-    if (chunk < 0 || chunk >= placement_.chunks()) return Neighbour::none;
+    if (chunk < 0 || chunk >= placement_.size()) return Neighbour::none;
     return placement_.rank_of(chunk) == rank ? Neighbour::here : Neighbour::elsewhere;
   }
 
@@ -135,7 +135,7 @@ class Checker {
   void check_computation(int rank, int k, int i) {
     const Action forward{Op::forward, k, i};
     const auto [input, weight] = backward_of(k, i);
-    const bool trained = k >= placement_.trained_from;
+    const bool trained = placement_.chunk(k).trained;
     require(rank, forward);
     if (trained) require(rank, input, forward);
     if (trained && !(weight == input)) require(rank, weight, input);
@@ -147,7 +147,7 @@ class Checker {
       const Action receive{Op::receive_activation, k, i};
       require(rank, receive);
       require(rank, forward, receive);
-      if (k > placement_.trained_from) require(rank, {Op::send_gradient, k, i}, input);
+      if (placement_.gives_gradient(k)) require(rank, {Op::send_gradient, k, i}, input);
     }
     const Neighbour behind = neighbour(rank, k + 1);
     if (behind == Neighbour::elsewhere) require(rank, {Op::send_activation, k, i}, forward);
@@ -162,13 +162,15 @@ class Checker {
   }
 
   void check_reduces(int rank) {
-    for (size_t g = 0; g < step_.reductions.size(); ++g) {
-      const auto& [components, chunks, ranks] = step_.reductions[g];
-      if (std::find(ranks.begin(), ranks.end(), rank) == ranks.end()) continue;
-      const Action reduce{Op::reduce, static_cast<int>(g), 0};
+    for (size_t g = 0; g < step_.groups.size(); ++g) {
+      const ComponentGroup& group = step_.groups[g];
+      const std::vector<int>& ranks = group.pipeline_ranks;
+      const bool member = std::find(ranks.begin(), ranks.end(), rank) != ranks.end();
+      if (!member || !group.summed(placement_)) continue;
+      const Action reduce = reduce_action(static_cast<int>(g));
       require(rank, reduce);
-      for (int k : chunks) {
-        if (placement_.rank_of(k) != rank) continue;
+      for (int k : group.chunks) {
+        if (placement_.rank_of(k) != rank || !placement_.chunk(k).trained) continue;
         for (int i = 0; i < step_.microbatches; ++i)
           require(rank, reduce, backward_of(k, i).weight);
       }
@@ -193,7 +195,8 @@ class Checker {
     const int bound = step_.live_bounds[static_cast<size_t>(rank)];
     int live = 0;
     for (const Action& action : list(rank)) {
-      const bool kept = action.op == Op::forward && action.chunk >= placement_.trained_from;
+      const bool kept =
+          action.op == Op::forward && cells_.has(action) && placement_.chunk(action.chunk).trained;
       if (kept && ++live > bound) {
         complain("rank {}: {} is activation {} of {} that may live", rank, to_text(action), live,
                  bound);
@@ -233,7 +236,7 @@ class Checker {
   bool meet(int rank, std::vector<size_t>& next, std::vector<int>& able) const {
     const Action& action = list(rank)[next[static_cast<size_t>(rank)]];
     if (action.op == Op::reduce) {
-      const std::vector<int>& ranks = step_.reductions[static_cast<size_t>(action.chunk)].ranks;
+      const auto& ranks = step_.groups[static_cast<size_t>(action.group)].pipeline_ranks;
       for (int other : ranks) {
         if (!stands_at(other, action, next)) return false;
       }
@@ -256,7 +259,7 @@ class Checker {
 
   /// The other end of a message.
   static Action counterpart(const Action& action) {
-    const auto [op, k, i] = action;
+    const auto& [op, k, i, group] = action;
     switch (op) {
       case Op::send_activation:
         return {Op::receive_activation, k + 1, i};

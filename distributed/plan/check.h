@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "distributed/plan/action.h"
-#include "distributed/plan/lower.h"
+#include "distributed/plan/group.h"
 #include "distributed/plan/placement.h"
 
 namespace rondo {
@@ -14,7 +14,7 @@ namespace rondo {
 struct StepSpec {
   Placement placement = {};
   int microbatches = 1;
-  std::vector<Reduction> reductions = {};
+  std::vector<ComponentGroup> groups = {};
   std::vector<int> live_bounds = {};  ///< most activations per rank; empty: not bounded
 };
 

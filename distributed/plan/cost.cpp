@@ -1,22 +1,15 @@
 #include "distributed/plan/cost.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
+#include "distributed/comm/tree_limit.h"
 #include "model/definition/attention_window.h"
 #include "model/definition/parameters.h"
 
 namespace rondo {
 namespace {
-
-/// Elements; the alignment of components in `ComponentStore`.
-constexpr int64_t alignment = 32;
-/// Sums of at most this many bytes go through a tree, larger ones around a ring.
-constexpr double tree_bytes = 32 << 10;
-
-int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
 /// What sends around a ring of `members` take, each once around being a pass.
 struct Ring {
@@ -30,7 +23,7 @@ struct Ring {
   double seconds(int64_t bytes, int64_t passes) const {
     const double hops = static_cast<double>(passes * (members - 1));
     const double tree_hops = 2.0 * std::bit_width(static_cast<uint64_t>(members - 1));
-    const bool small = static_cast<double>(bytes) <= tree_bytes;
+    const bool small = bytes <= tree_bytes;
     const double waits = small ? std::min(hops, tree_hops) : hops;
     const double moved = static_cast<double>(sent_bytes(bytes, passes));
     return waits * link.latency_s + (link.bytes_per_s > 0.0 ? moved / link.bytes_per_s : 0.0);
@@ -38,12 +31,12 @@ struct Ring {
 };
 
 /// The ring of a group's world ranks leaves a node unless all of them are there.
-Ring ring_of(const std::vector<int>& ranks, const WorldLayout& layout, const Machine& machine) {
-  const int first = layout.world_rank(0, ranks.front());
-  const int last = layout.world_rank(layout.replicas - 1, ranks.back());
+Ring ring_of(const ComponentGroup& group, const Machine& machine) {
+  const WorldLayout& layout = group.layout;
+  const int first = layout.world_rank(0, group.pipeline_ranks.front());
+  const int last = layout.world_rank(layout.replicas - 1, group.pipeline_ranks.back());
   const bool one_node = first / machine.ranks_per_node == last / machine.ranks_per_node;
-  return {static_cast<int64_t>(ranks.size()) * layout.replicas,
-          one_node ? machine.intra : machine.inter};
+  return {group.members(), one_node ? machine.intra : machine.inter};
 }
 
 void add(ChunkCost& sum, const ChunkCost& part) {
@@ -56,38 +49,38 @@ void add(ChunkCost& sum, const ChunkCost& part) {
 }  // namespace
 
 CostModel::CostModel(const Workload& workload, const Machine& machine)
-    : workload_(workload), machine_(machine), uses_(uses_of(workload.parts())) {
-  for (const ParameterSpec& parameter :
-       parameters({workload.model, workload.map, workload.relaxation_rank})) {
-    const std::string component = to_string(parameter.component);
-    const bool matrix = parameter.role == Role::matrix;
-    elements_[component] += parameter.count();
-    matrix_elements_[component] += matrix ? parameter.count() : 0;
-    matrices_[component] += matrix ? 1 : 0;
+    : workload_(workload), machine_(machine), uses_(uses_of(workload.model)) {
+  for (const ParameterSpec& parameter : parameters(workload.model)) {
+    MatrixCount& count = matrices_[parameter.component];
+    if (parameter.role != Role::matrix) continue;
+    ++count.matrices;
+    count.elements += parameter.count();
   }
-  for (int half = 0; half < 2 * workload.map.depth(); ++half) halves_.push_back(half_layer(half));
-  for (const Uses::Bundle& bundle : uses_.bundles) {
-    int64_t size = 0;
-    for (int c : bundle.components) {
-      size += round_up(elements_.at(uses_.components[static_cast<size_t>(c)]), alignment);
-    }
-    bundle_elements_.push_back(size);
-  }
+  for (int half = 0; half < uses_.halves(); ++half) halves_.push_back(half_cost(half));
 }
 
 double CostModel::tokens() const {
   return static_cast<double>(workload_.micro_batch * workload_.sequence);
 }
 
-int64_t CostModel::message_bytes() const {
-  return workload_.micro_batch * workload_.sequence * workload_.model.hidden *
+int64_t CostModel::message_bytes(int half) const {
+  const std::vector<int64_t> widths = stream_widths(workload_.model, half);
+  return workload_.micro_batch * workload_.sequence *
+         std::accumulate(widths.begin(), widths.end(), int64_t{0}) * workload_.compute_bytes;
+}
+
+int64_t CostModel::stream_bytes() const {
+  return workload_.micro_batch * workload_.sequence * workload_.model.spec.hidden *
          workload_.compute_bytes;
 }
 
 int64_t CostModel::workspace_bytes() const {
+  const auto branches = static_cast<size_t>(uses_.branches);
   int64_t most = 0;
-  for (size_t half = 0; workload_.recompute && half < halves_.size(); half += 2) {
-    most = std::max(most, halves_[half].live_bytes + halves_[half + 1].live_bytes);
+  for (size_t half = 0; workload_.recompute && half < halves_.size(); half += branches) {
+    int64_t layer = 0;
+    for (size_t branch = 0; branch < branches; ++branch) layer += halves_[half + branch].live_bytes;
+    most = std::max(most, layer);
   }
   return most;
 }
@@ -95,7 +88,7 @@ int64_t CostModel::workspace_bytes() const {
 /// Causal attention leaves half of the keys out. LibTorch's kernels compute a mask's hidden scores
 /// too, so that a window shorter than the text costs all of them.
 int64_t CostModel::scored_tokens(int layer) const {
-  const int64_t window = window_of(workload_.model, layer);
+  const int64_t window = window_of(workload_.model.spec, layer);
   const bool masked = window > 0 && window < workload_.sequence;
   return masked ? 2 * workload_.sequence : workload_.sequence;
 }
@@ -104,25 +97,26 @@ int64_t CostModel::scored_tokens(int layer) const {
 /// attention multiplies queries with half of the keys and the result with half of the values (see
 /// scored_tokens); its backward, twice that, is all for the input. What is kept is touched twice
 /// forward, thrice back.
-ChunkCost CostModel::half_layer(int half) const {
-  const ModelSpec& model = workload_.model;
-  const int layer = half / 2;
-  const bool attends = half % 2 == 0;
-  const Slot slot = attends ? Slot::attention : Slot::feed_forward;
-  const std::string component = fmt::format("{}/{}", slot.name, workload_.map.id(slot, layer));
-  int64_t weights = matrix_elements_.at(component);
-  if (workload_.relaxation_rank > 0) {
-    weights += matrix_elements_.at(fmt::format("adapters/{}/{}", layer, slot.name));
+ChunkCost CostModel::half_cost(int half) const {
+  const ModelSpec& model = workload_.model.spec;
+  const HalfLayer place = half_layer(workload_.model, half);
+  const Slot slot = workload_.model.branches[static_cast<size_t>(place.branch)].weights;
+  const bool attends = slot == Slot::attention;
+  const Component component{Kind::slot, slot, workload_.model.sharing.id(slot, place.layer)};
+  int64_t weights = matrices_.at(component).elements;
+  if (workload_.model.relaxation_rank > 0) {
+    weights += matrices_.at({Kind::adapter, slot, place.layer}).elements;
   }
   const int64_t queries = model.heads * model.head_dim;
   const int64_t keys = model.kv_heads * model.head_dim;
   // Input and norm; projections, rotated projections and result; or both factors and the product.
-  const int64_t kept =
-      2 * model.hidden + (attends ? 3 * (queries + keys) : matrices_.at(component) * model.ffn);
+  const int64_t kept = 2 * model.hidden + (attends ? 3 * (queries + keys)
+                                                   : matrices_.at(component).matrices * model.ffn);
   const double product_s = 2.0 * static_cast<double>(weights) * tokens() / machine_.flops_per_s;
-  const double attention_s = attends ? 2.0 * static_cast<double>(scored_tokens(layer) * queries) *
-                                           tokens() / machine_.flops_per_s
-                                     : 0.0;
+  const double attention_s = attends
+                                 ? 2.0 * static_cast<double>(scored_tokens(place.layer) * queries) *
+                                       tokens() / machine_.flops_per_s
+                                 : 0.0;
   const int64_t live = workload_.micro_batch * workload_.sequence * kept * workload_.compute_bytes;
   const double touch = touch_s(static_cast<double>(live));
   ChunkCost work{product_s + attention_s + 2.0 * touch, product_s + 2.0 * attention_s + 2.0 * touch,
@@ -133,7 +127,7 @@ ChunkCost CostModel::half_layer(int half) const {
 
 /// Rows are copied forward and added to the gradient backward.
 ChunkCost CostModel::embedding() const {
-  const double stream = static_cast<double>(message_bytes());
+  const double stream = static_cast<double>(stream_bytes());
   const double ratio =
       static_cast<double>(workload_.master_bytes) / static_cast<double>(workload_.compute_bytes);
   return {touch_s(2.0 * stream), 0.0, touch_s(stream * (1.0 + 2.0 * ratio)), 0};
@@ -142,48 +136,42 @@ ChunkCost CostModel::embedding() const {
 /// `head_loss` makes the logits, a few rows at a time, and from them both gradients, all in
 /// forward; the logits are touched about four times. The final norm's tape is three streams.
 ChunkCost CostModel::head() const {
-  const double logits = tokens() * static_cast<double>(workload_.model.vocab);
+  const double logits = tokens() * static_cast<double>(workload_.model.spec.vocab);
   const double product_s =
-      2.0 * logits * static_cast<double>(workload_.model.hidden) / machine_.flops_per_s;
-  const double stream_s = touch_s(static_cast<double>(message_bytes()));
+      2.0 * logits * static_cast<double>(workload_.model.spec.hidden) / machine_.flops_per_s;
+  const double stream_s = touch_s(static_cast<double>(stream_bytes()));
   const double logits_s = touch_s(4.0 * logits * static_cast<double>(workload_.compute_bytes));
   const double teacher_s = tokens() * workload_.teacher_flops / machine_.flops_per_s;
   return {3.0 * product_s + logits_s + 2.0 * stream_s + teacher_s, 3.0 * stream_s, 0.0,
-          3 * message_bytes()};
+          3 * stream_bytes()};
 }
 
-ChunkCost CostModel::layers(Chunk chunk, bool split) const {
+ChunkCost CostModel::layers(HalfLayers halves, bool split) const {
   ChunkCost sum{0.0, 0.0, 0.0, 0};
-  for (int half = chunk.begin; half < chunk.end; ++half)
+  for (int half = halves.begin; half < halves.end; ++half) {
     add(sum, halves_[static_cast<size_t>(half)]);
-  if (workload_.recompute && !split) {
-    sum.live_bytes = ((chunk.end + 1) / 2 - chunk.begin / 2) * message_bytes();
+  }
+  if (!workload_.recompute || split) return sum;
+  sum.live_bytes = 0;  // the input of each layer, or of the part of it that is here
+  for (int half = halves.begin; half < halves.end; ++half) {
+    const bool begins = half == halves.begin || half % uses_.branches == 0;
+    sum.live_bytes += begins ? message_bytes(half) : 0;
   }
   return sum;
 }
 
-ChunkCost CostModel::chunk(Chunk chunk, bool split) const {
-  ChunkCost sum = layers(chunk, split);
+ChunkCost CostModel::chunk(const Chunk& chunk, bool split) const {
+  ChunkCost sum = layers(chunk.halves, split);
   if (chunk.embeds) add(sum, embedding());
-  if (chunk.heads) add(sum, head());
+  if (chunk.ends_with_head) add(sum, head());
   return sum;
-}
-
-int64_t CostModel::buffer_elements(const std::vector<std::string>& components,
-                                   int64_t members) const {
-  int64_t size = 0;
-  for (const std::string& component : components) {
-    size = round_up(size, alignment) + elements_.at(component);
-  }
-  return round_up(size, alignment * members);
 }
 
 /// AdamW reads gradient, master weight and both moments and writes the last three; clipping passes
 /// the gradient twice more, the norm reads a shard, and clearing writes all.
-CostModel::Upkeep CostModel::upkeep(const Holding& group, int64_t members) const {
-  int64_t elements = 0;
-  for (int b : group.bundles) elements += bundle_elements_[static_cast<size_t>(b)];
-  elements = round_up(elements, alignment * members);
+CostModel::Upkeep CostModel::upkeep(const ComponentGroup& group) const {
+  const int64_t members = group.members();
+  const int64_t elements = group.buffer_elements();
   const int64_t shard = elements / members;
   const int64_t owned = workload_.zero == 1 ? shard : elements;
   const int64_t master = workload_.master_bytes;
@@ -196,65 +184,72 @@ CostModel::Upkeep CostModel::upkeep(const Holding& group, int64_t members) const
 
 void CostModel::set_split(bool split, const Placement& placement, PlacementCosts& costs) const {
   costs.costs.chunks.clear();
-  for (int k = 0; k < placement.chunks(); ++k) {
-    costs.costs.chunks.push_back(chunk(placement.chunk(k), split));
+  for (const Chunk& part : placement.chunks) costs.costs.chunks.push_back(chunk(part, split));
+}
+
+void CostModel::price_groups(const Placement& placement, PlacementCosts& result) const {
+  const int64_t sums = workload_.zero == 1 ? 1 : 2;  // times around the ring
+  const auto ranks = static_cast<size_t>(placement.pipeline);
+  Costs& costs = result.costs;
+  result.state_bytes.assign(ranks, 0);
+  costs.rank_ready_s.assign(ranks, 0.0);
+  costs.chunk_ready_s.assign(placement.chunks.size(), 0.0);
+  std::vector<double> update_s(ranks, 0.0);
+  for (const ComponentGroup& group : result.groups) {
+    const Ring ring = ring_of(group, machine_);
+    const Upkeep own = upkeep(group);
+    const int64_t gradients = own.elements * workload_.master_bytes;
+    const int64_t weights = workload_.zero == 1 ? own.elements * workload_.compute_bytes : 0;
+    result.group_bytes.push_back({ring.members * ring.sent_bytes(gradients, sums),
+                                  ring.members * ring.sent_bytes(weights, 1)});
+    for (int rank : group.pipeline_ranks) {
+      const auto r = static_cast<size_t>(rank);
+      result.state_bytes[r] += own.state_bytes;
+      update_s[r] += own.update_s;
+      costs.rank_ready_s[r] += weights > 0 ? ring.seconds(weights, 1) : 0.0;
+    }
+    costs.reduces.emplace_back();
+    if (ring.members == 1) continue;
+    for (int k : group.chunks) {
+      const auto rank = static_cast<size_t>(placement.rank_of(k));
+      costs.chunk_ready_s[static_cast<size_t>(k)] = costs.rank_ready_s[rank];
+    }
+    // What arrives in the first pass is added: two operands and a sum.
+    const double added = static_cast<double>(3 * ring.sent_bytes(gradients, 1));
+    costs.reduces.back() = {ring.seconds(gradients, sums) + touch_s(added),
+                            ring.sent_bytes(gradients, sums)};
+  }
+  result.update_s = *std::max_element(update_s.begin(), update_s.end());
+}
+
+void CostModel::price_messages(const Placement& placement, const WorldLayout& layout,
+                               Costs& costs) const {
+  for (const Chunk& chunk : placement.chunks) {
+    const int64_t bytes = message_bytes(chunk.halves.begin);
+    const double copied = 2.0 * static_cast<double>(bytes);
+    costs.messages.push_back({bytes, machine_.copies_messages ? touch_s(copied) : 0.0});
+  }
+  for (int from = 0; from < placement.pipeline; ++from) {
+    for (int to = 0; to < placement.pipeline; ++to) {
+      const bool near = layout.share_node(from, to, machine_.ranks_per_node);
+      costs.links.push_back(near ? machine_.intra : machine_.inter);
+    }
   }
 }
 
 PlacementCosts CostModel::placement(const Placement& placement, int replicas, bool split) const {
-  PlacementCosts result;
-  const WorldLayout layout{placement.pipeline, replicas};
-  const int64_t sums = workload_.zero == 1 ? 1 : 2;  // times around the ring
-  result.groups = holdings(uses_, placement, replicas);
-  result.state_bytes.assign(static_cast<size_t>(placement.pipeline), 0);
-  std::vector<double> update_s(result.state_bytes.size(), 0.0);
-  std::vector<double> gathered_s(result.state_bytes.size(), 0.0);
-  std::vector<double> ready_s(static_cast<size_t>(placement.chunks()), 0.0);
-  for (const Holding& group : result.groups) {
-    const std::vector<int>& ranks = group.ranks;
-    const Ring ring = ring_of(ranks, layout, machine_);
-    const Upkeep own = upkeep(group, ring.members);
-    const int64_t gradients = own.elements * workload_.master_bytes;
-    const int64_t weights = workload_.zero == 1 ? own.elements * workload_.compute_bytes : 0;
-    result.reduce_bytes.push_back(ring.members * ring.sent_bytes(gradients, sums));
-    result.gather_bytes.push_back(ring.members * ring.sent_bytes(weights, 1));
-    for (int rank : ranks) {
-      const auto r = static_cast<size_t>(rank);
-      result.state_bytes[r] += own.state_bytes;
-      update_s[r] += own.update_s;
-      gathered_s[r] += weights > 0 ? ring.seconds(weights, 1) : 0.0;
-    }
-    if (ring.members == 1) continue;
-    for (int k : group.chunks) {
-      const auto rank = static_cast<size_t>(placement.rank_of(k));
-      ready_s[static_cast<size_t>(k)] = gathered_s[rank];
-    }
-    // What arrives in the first pass is added: two operands and a sum.
-    const double added = static_cast<double>(3 * ring.sent_bytes(gradients, 1));
-    result.reductions.push_back({{}, group.chunks, ranks});
-    result.costs.reduces.push_back(
-        {ring.seconds(gradients, sums) + touch_s(added), ring.sent_bytes(gradients, sums)});
-  }
-  result.update_s = *std::max_element(update_s.begin(), update_s.end());
+  PlacementCosts result{.groups = groups_of(uses_, placement, replicas)};
+  Costs& costs = result.costs;
+  price_groups(placement, result);
   set_split(split, placement, result);
-  for (int from = 0; from < placement.pipeline; ++from) {
-    for (int to = 0; to < placement.pipeline; ++to) {
-      const bool near = layout.share_node(from, to, machine_.ranks_per_node);
-      result.costs.links.push_back(near ? machine_.intra : machine_.inter);
-    }
-  }
+  price_messages(placement, {placement.pipeline, replicas}, costs);
+  costs.reduces_overlap = machine_.reduces_overlap;
   if (!machine_.reduces_overlap) {
-    for (int k = 0; k < placement.chunks(); ++k) {
-      ready_s[static_cast<size_t>(k)] = gathered_s[static_cast<size_t>(placement.rank_of(k))];
+    for (int k = 0; k < placement.size(); ++k) {
+      costs.chunk_ready_s[static_cast<size_t>(k)] =
+          costs.rank_ready_s[static_cast<size_t>(placement.rank_of(k))];
     }
   }
-  result.costs.chunk_ready_s = std::move(ready_s);
-  result.costs.rank_ready_s = std::move(gathered_s);
-  result.costs.message_bytes = message_bytes();
-  if (machine_.copies_messages) {
-    result.costs.message_s = touch_s(2.0 * static_cast<double>(message_bytes()));
-  }
-  result.costs.reduces_overlap = machine_.reduces_overlap;
   return result;
 }
 

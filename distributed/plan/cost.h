@@ -3,15 +3,12 @@
 
 #include <cstdint>
 #include <map>
-#include <string>
 #include <vector>
 
-#include "distributed/plan/holders.h"
-#include "distributed/plan/lower.h"
+#include "distributed/plan/group.h"
 #include "distributed/plan/placement.h"
 #include "distributed/plan/simulate.h"
-#include "model/definition/model_spec.h"
-#include "model/definition/sharing_map.h"
+#include "model/definition/model_definition.h"
 
 namespace rondo {
 
@@ -34,9 +31,7 @@ inline double seconds(const ChunkCost& cost) {
 
 /// What one step of training works on.
 struct Workload {
-  ModelSpec model = {};
-  SharingMap map = {};
-  int64_t relaxation_rank = 0;
+  ModelDefinition model = {};
   int64_t sequence = 1;
   int64_t micro_batch = 1;    ///< sequences
   int64_t compute_bytes = 4;  ///< of an element of weights in use and of activations
@@ -44,19 +39,23 @@ struct Workload {
   bool recompute = false;     ///< keep only each layer's input and run it again in backward
   int zero = 0;
   double teacher_flops = 0;  ///< a token, of a teacher that runs beside the head
+};
 
-  ModelParts parts() const { return parts_of(model, map, relaxation_rank); }
+/// Bytes that all members of a group together send in a step.
+struct GroupBytes {
+  int64_t reduce = 0;
+  int64_t gather = 0;
+  bool operator==(const GroupBytes&) const = default;
 };
 
 /// What a placement costs, whatever its schedule.
 struct PlacementCosts {
-  std::vector<Holding> groups;
-  std::vector<Reduction> reductions;  ///< of the summed groups; their components are not named
-  Costs costs;                        ///< what `simulate` prices with
-  double update_s = 0.0;              ///< norm, clipping and AdamW on the rank that takes longest
-  std::vector<int64_t> reduce_bytes;  ///< sent in a step by all members of each group together
-  std::vector<int64_t> gather_bytes;  ///< the same, by the gather
-  std::vector<int64_t> state_bytes;   ///< per pipeline rank: weights, gradients, optimizer state
+  std::vector<ComponentGroup> groups = {};
+  std::vector<GroupBytes> group_bytes = {};  ///< by group
+  Costs costs = {};                          ///< what `simulate` prices with
+  double update_s = 0.0;  ///< norm, clipping and AdamW on the rank that takes longest
+  std::vector<int64_t> state_bytes =
+      {};  ///< per pipeline rank: weights, gradients, optimizer state
 };
 
 class CostModel {
@@ -69,17 +68,13 @@ class CostModel {
 
   /// One microbatch in one chunk. `split`: the weight gradients are deferred, so that recomputed
   /// activations have to stay until then.
-  ChunkCost chunk(Chunk chunk, bool split) const;
+  ChunkCost chunk(const Chunk& chunk, bool split) const;
 
   /// The same without embedding, final norm, head and loss.
-  ChunkCost layers(Chunk chunk, bool split) const;
+  ChunkCost layers(HalfLayers halves, bool split) const;
 
-  /// Of an activation [micro_batch·sequence, hidden] or its gradient.
-  int64_t message_bytes() const;
-
-  /// Elements of the flat buffer of `components` in a group of `members`, padding included: as
-  /// `ComponentStore` lays it out.
-  int64_t buffer_elements(const std::vector<std::string>& components, int64_t members) const;
+  /// Of what enters half number `half`, micro_batch·sequence rows, or of its gradient.
+  int64_t message_bytes(int half) const;
 
   PlacementCosts placement(const Placement& placement, int replicas, bool split) const;
 
@@ -96,22 +91,28 @@ class CostModel {
     int64_t state_bytes = 0;
     double update_s = 0.0;
   };
-  Upkeep upkeep(const Holding& group, int64_t members) const;
-  ChunkCost half_layer(int half) const;
+  void price_groups(const Placement& placement, PlacementCosts& result) const;
+  void price_messages(const Placement& placement, const WorldLayout& layout, Costs& costs) const;
+  Upkeep upkeep(const ComponentGroup& group) const;
+  /// A component's matrices.
+  struct MatrixCount {
+    int64_t matrices = 0;
+    int64_t elements = 0;
+  };
+  ChunkCost half_cost(int half) const;
   /// Keys whose scores a query of the layer costs, times two.
   int64_t scored_tokens(int layer) const;
+  /// Of the residual stream at either end of the model.
+  int64_t stream_bytes() const;
   ChunkCost embedding() const;
   ChunkCost head() const;
   double touch_s(double bytes) const { return bytes / machine_.memory_bytes_per_s; }
   double tokens() const;
   Workload workload_;
   Machine machine_;
-  std::map<std::string, int64_t> elements_;         ///< of each component
-  std::map<std::string, int64_t> matrix_elements_;  ///< those in matrices
-  std::map<std::string, int64_t> matrices_;         ///< how many of those
-  std::vector<ChunkCost> halves_;                   ///< per half layer
+  std::map<Component, MatrixCount> matrices_;
+  std::vector<ChunkCost> halves_;  ///< per half layer
   Uses uses_;
-  std::vector<int64_t> bundle_elements_;  ///< of each bundle of `uses_`, every component padded
 };
 
 }  // namespace rondo

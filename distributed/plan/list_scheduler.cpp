@@ -75,11 +75,11 @@ class ListScheduler {
   ListScheduler(const SchedulerRules& rules, const Placement& placement)
       : rules_(rules),
         costs_(rules.chunks),
-        chunks_(static_cast<size_t>(placement.chunks())),
+        chunks_(placement.chunks.size()),
         ranks_(static_cast<size_t>(placement.pipeline)),
         program_(ranks_.size()) {
     costs_.resize(chunks_.size());
-    for (int k = 0; k < placement.chunks(); ++k) {
+    for (int k = 0; k < placement.size(); ++k) {
       rank_of_.push_back(static_cast<size_t>(placement.rank_of(k)));
       ranks_[rank_of_.back()].chunks.push_back(k);
     }
@@ -224,7 +224,7 @@ class ListScheduler {
   }
 
   void record(RankState& rank, const Action& action, double start) {
-    const auto [op, k, i] = action;
+    const auto& [op, k, i, group] = action;
     ChunkState& at = state(k);
     const ChunkCost& cost = costs_[static_cast<size_t>(k)];
     double end = start;

@@ -19,17 +19,17 @@ class Clock {
  public:
   Clock(const Program& program, const Placement& placement)
       : placement_(placement),
-        cells_{placement.chunks(), microbatches_of(program)},
+        cells_{placement.size(), microbatches_of(program)},
         forward_ends_(cells_.count(), not_yet),
         input_ends_(cells_.count(), not_yet) {}
 
   /// When the inputs of `action` are there; negative if they are not yet.
   double ready(const Action& action) const {
-    const auto [op, k, i] = action;
+    const auto& [op, k, i, group] = action;
     if (op == Op::forward) return k == 0 ? 0.0 : at(forward_ends_, k - 1, i, k);
     if (op == Op::backward_weight) return at(input_ends_, k, i, k);
     const double own = at(forward_ends_, k, i, k);
-    const bool last = k == placement_.chunks() - 1;
+    const bool last = k == placement_.size() - 1;
     const double given = last ? own : at(input_ends_, k + 1, i, k);
     return std::min(own, given) < 0.0 ? not_yet : std::max(own, given);
   }
@@ -65,33 +65,34 @@ struct Message {
 };
 
 std::optional<Message> message(const Action& action, const Placement& placement) {
-  const auto [op, k, i] = action;
+  const auto& [op, k, i, group] = action;
   const auto elsewhere = [&placement, home = placement.rank_of(action.chunk)](int chunk) {
-    return chunk >= 0 && chunk < placement.chunks() && placement.rank_of(chunk) != home;
+    return chunk >= 0 && chunk < placement.size() && placement.rank_of(chunk) != home;
   };
   if (op == Op::forward && elsewhere(k + 1)) {
     return Message{{Op::send_activation, k, i}, {Op::receive_activation, k + 1, i}};
   }
-  if (gives_input_gradient(op) && k > placement.trained_from && elsewhere(k - 1)) {
+  if (gives_input_gradient(op) && placement.gives_gradient(k) && elsewhere(k - 1)) {
     return Message{{Op::send_gradient, k, i}, {Op::receive_gradient, k - 1, i}};
   }
   return std::nullopt;
 }
 
-/// A reduction, and the position in the order of computations behind which it is final.
+/// The sum of a group, and the position in the order of computations behind which it is final.
 using FinalSum = std::pair<size_t, int>;
 
-/// In the order in which they become final.
+/// Those of the groups that are summed, in the order in which they become final.
 std::vector<FinalSum> final_sums(const std::vector<Action>& order, const Placement& placement,
-                                 const std::vector<Reduction>& reductions) {
-  std::vector<size_t> last_use(static_cast<size_t>(placement.chunks()), 0);
+                                 const std::vector<ComponentGroup>& groups) {
+  std::vector<size_t> last_use(placement.chunks.size(), 0);
   for (size_t at = 0; at < order.size(); ++at) {
     if (gives_weight_gradient(order[at].op)) last_use[static_cast<size_t>(order[at].chunk)] = at;
   }
   std::vector<FinalSum> sums;
-  for (size_t g = 0; g < reductions.size(); ++g) {
+  for (size_t g = 0; g < groups.size(); ++g) {
+    if (!groups[g].summed(placement)) continue;
     size_t last = 0;
-    for (int k : reductions[g].chunks) last = std::max(last, last_use[static_cast<size_t>(k)]);
+    for (int k : groups[g].chunks) last = std::max(last, last_use[static_cast<size_t>(k)]);
     sums.emplace_back(last, static_cast<int>(g));
   }
   std::sort(sums.begin(), sums.end());
@@ -105,7 +106,7 @@ void require_own_computations(const Program& program, const Placement& placement
   }
   for (size_t r = 0; r < program.size(); ++r) {
     for (const Action& action : program[r]) {
-      const bool known = action.chunk >= 0 && action.chunk < placement.chunks();
+      const bool known = action.chunk >= 0 && action.chunk < placement.size();
       const int home = known ? placement.rank_of(action.chunk) : -1;
       if (is_compute(action.op) && home == static_cast<int>(r)) continue;
       throw UserError(fmt::format(
@@ -120,7 +121,7 @@ void require_own_computations(const Program& program, const Placement& placement
 void require_whole_microbatches(const Program& program, const Placement& placement) {
   size_t computations = 0;
   for (const RankProgram& list : program) computations += list.size();
-  const Cells cells{placement.chunks(), microbatches_of(program)};
+  const Cells cells{placement.size(), microbatches_of(program)};
   if (cells.count() <= computations) return;
   throw UserError(
       fmt::format("the schedule names microbatch {}, but {} computations are too few to run {} "
@@ -130,15 +131,6 @@ void require_whole_microbatches(const Program& program, const Placement& placeme
 }
 
 }  // namespace
-
-std::vector<Reduction> reductions(const ModelParts& model, const Placement& placement,
-                                  int replicas) {
-  std::vector<Reduction> list;
-  for (const BufferGroup& group : buffer_groups(model, placement, replicas)) {
-    if (replicas > 1 || group.ranks.size() > 1) list.push_back(group);
-  }
-  return list;
-}
 
 Program computations_of(Program program) {
   for (RankProgram& list : program) {
@@ -170,7 +162,7 @@ std::vector<Action> execution_order(const Program& program, const Placement& pla
     clock.record(action, free_at[r]);
     order.push_back(action);
     // Only the chunk's own rank and those of its neighbours may have waited for this.
-    const int last = placement.chunks() - 1;
+    const int last = placement.size() - 1;
     for (int k = std::max(0, action.chunk - 1); k <= std::min(last, action.chunk + 1); ++k) {
       look(placement.rank_of(k));
     }
@@ -178,11 +170,11 @@ std::vector<Action> execution_order(const Program& program, const Placement& pla
 }
 
 Program lower(const Program& program, const Placement& placement,
-              const std::vector<Reduction>& reductions) {
+              const std::vector<ComponentGroup>& groups) {
   require_own_computations(program, placement);
   require_whole_microbatches(program, placement);
   const std::vector<Action> order = execution_order(program, placement);
-  const std::vector<FinalSum> sums = final_sums(order, placement, reductions);
+  const std::vector<FinalSum> sums = final_sums(order, placement, groups);
   auto next_sum = sums.begin();
   Program lowered(program.size());
   std::vector<size_t> done(program.size(), 0);
@@ -198,8 +190,8 @@ Program lower(const Program& program, const Placement& placement,
     }
     for (; next_sum != sums.end() && next_sum->first == at; ++next_sum) {
       const int g = next_sum->second;
-      for (int member : reductions[static_cast<size_t>(g)].ranks) {
-        list(member).push_back({Op::reduce, g, 0});
+      for (int member : groups[static_cast<size_t>(g)].pipeline_ranks) {
+        list(member).push_back(reduce_action(g));
       }
     }
   }

@@ -4,17 +4,10 @@
 #include <vector>
 
 #include "distributed/plan/action.h"
-#include "distributed/plan/holders.h"
+#include "distributed/plan/group.h"
 #include "distributed/plan/placement.h"
 
 namespace rondo {
-
-/// The sum of a group's gradients over all that hold it.
-using Reduction = BufferGroup;
-
-/// The sums of a step: the buffer groups that more than one world rank holds, in their order.
-std::vector<Reduction> reductions(const ModelParts& model, const Placement& placement,
-                                  int replicas);
 
 /// The computations of `program` in one order that respects every rank's list and every dependency:
 /// by starting time where a forward, each half of a backward and a message take 1. (That messages
@@ -28,11 +21,11 @@ Program computations_of(Program program);
 /// Adds sends, receives and reduces to a program of computations. In execution order, each result
 /// that another rank needs is followed by its send, and its receive is placed at the same point of
 /// the peer's list; a reduce is placed at the same point of all its ranks' lists, behind the last
-/// computation that adds to its components. So even if every call blocked until its peers made the
+/// computation that adds to its group. So even if every call blocked until its peers made the
 /// matching one, no order could hang, and all ranks have one order of reduces: that in which they
 /// become final. Neighbours on one rank exchange nothing. Throws UserError if the lists hang or
 /// hold anything but computations of the rank's own chunks.
 Program lower(const Program& program, const Placement& placement,
-              const std::vector<Reduction>& reductions);
+              const std::vector<ComponentGroup>& groups);
 
 }  // namespace rondo

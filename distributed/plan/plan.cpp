@@ -10,6 +10,7 @@
 
 #include "base/user_error.h"
 #include "distributed/plan/check.h"
+#include "distributed/plan/lower.h"
 #include "distributed/plan/schedule_text.h"
 
 namespace rondo {
@@ -72,31 +73,29 @@ std::string nearest_that_fits(const PlanRequest& request) {
 
 }  // namespace
 
+double Plan::gather_s() const {
+  const std::vector<double>& ready = costs.costs.rank_ready_s;
+  return *std::max_element(ready.begin(), ready.end());
+}
+
 Plan make_plan(const CostModel& model, const Choice& choice) {
   const Placement& placement = choice.placement;
   Plan plan;
   plan.chosen = price(choice, model);
-  const bool split = splits_backward(choice);
-  const PlacementCosts costs = model.placement(placement, choice.replicas, split);
-  const ScheduleOptions options = schedule_options(choice, costs);
-  plan.groups = named(costs.groups, model.uses());
-  plan.world_groups = on_world_ranks(plan.groups, placement, choice.replicas);
-  plan.group_bytes = costs.reduce_bytes;
-  for (size_t g = 0; g < plan.groups.size(); ++g) {
-    if (plan.world_groups[g].world_ranks.size() == 1) continue;
-    plan.reduced_groups.push_back(static_cast<int>(g));
-    plan.reductions.push_back(plan.groups[g]);
-  }
+  plan.costs = model.placement(placement, choice.replicas, splits_backward(choice));
+  const ScheduleOptions options = schedule_options(choice, plan.costs);
   plan.live_bounds = live_bounds(options, placement);
-  plan.program = lower(generate(options, placement), placement, plan.reductions);
-  const std::vector<std::string> complaints =
-      check(plan.program, {placement, choice.microbatches, plan.reductions, plan.live_bounds});
+  plan.step = {.model = model.workload().model,
+               .placement = placement,
+               .groups = plan.costs.groups,
+               .schedule = choice.schedule,
+               .microbatches = choice.microbatches,
+               .program = lower(generate(options, placement), placement, plan.costs.groups)};
+  const std::vector<std::string> complaints = check(
+      plan.step.program, {placement, choice.microbatches, plan.step.groups, plan.live_bounds});
   if (!complaints.empty()) throw std::logic_error("the plan is not sound: " + complaints.front());
-  plan.simulation = simulate(plan.program, placement, plan.reductions, costs.costs);
-  plan.update_s = costs.update_s;
-  plan.gather_s =
-      *std::max_element(costs.costs.rank_ready_s.begin(), costs.costs.rank_ready_s.end());
-  record(plan.simulation.step_s, plan.simulation.peak_live_bytes, model, costs, plan.chosen);
+  plan.simulation = simulate(plan.step.program, placement, plan.step.groups, plan.costs.costs);
+  record(plan.simulation.step_s, plan.simulation.peak_live_bytes, model, plan.costs, plan.chosen);
   return plan;
 }
 
@@ -149,13 +148,16 @@ std::string explain(const Plan& plan) {
 }
 
 uint64_t fingerprint(const Plan& plan) {
-  std::string text = to_csv(plan.program);
-  for (const ReplicaGroup& group : plan.world_groups) {
-    text +=
-        fmt::format("{}:{}\n", fmt::join(group.world_ranks, ","), fmt::join(group.components, ","));
+  std::string text = to_csv(plan.step.program);
+  for (const ComponentGroup& group : plan.step.groups) {
+    text += fmt::format("{}:", fmt::join(group.world_ranks(), ","));
+    for (const Component& component : group.components) text += to_string(component) + ",";
+    text += "\n";
   }
-  return hash_of(text + plan.placement().route +
-                 fmt::format("{}", fmt::join(plan.placement().cuts, ",")));
+  for (const Chunk& chunk : plan.placement().chunks) {
+    text += fmt::format("{}-{} on {}\n", chunk.halves.begin, chunk.halves.end, chunk.rank);
+  }
+  return hash_of(text);
 }
 
 }  // namespace rondo

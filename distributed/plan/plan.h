@@ -5,28 +5,24 @@
 #include <string>
 #include <vector>
 
-#include "distributed/plan/action.h"
-#include "distributed/plan/replica_groups.h"
 #include "distributed/plan/search.h"
 #include "distributed/plan/simulate.h"
+#include "distributed/plan/step_plan.h"
 
 namespace rondo {
 
 struct Plan {
   Candidate chosen = {};
-  std::vector<BufferGroup> groups = {};         ///< one flat buffer each
-  std::vector<ReplicaGroup> world_groups = {};  ///< the same, with their world ranks
-  std::vector<int64_t> group_bytes = {};   ///< that all members of each send in a step's reduction
-  std::vector<Reduction> reductions = {};  ///< what Op::reduce counts: the groups of several ranks
-  std::vector<int> reduced_groups = {};    ///< index into `groups` of each
+  PlacementCosts costs = {};               ///< of its placement
+  StepPlan step = {};                      ///< of the whole depth
   std::vector<int> live_bounds = {};       ///< activations per pipeline rank
-  Program program = {};                    ///< lowered and checked, per pipeline rank
   Simulation simulation = {};              ///< of the pipeline, from first forward to last sum
-  double update_s = 0.0;                   ///< optimizer, behind it
-  double gather_s = 0.0;                   ///< return of the updated weights, within the next step
   std::vector<Candidate> candidates = {};  ///< all that were considered, in order of enumeration
 
-  const Placement& placement() const { return chosen.choice.placement; }
+  const Placement& placement() const { return step.placement; }
+  WorldLayout layout() const { return {step.placement.pipeline, chosen.choice.replicas}; }
+  /// Return of the updated weights, within the next step.
+  double gather_s() const;
 };
 
 /// The fastest plan that fits in memory, of those that the request leaves open. Throws UserError.

@@ -1,47 +1,22 @@
-// From the `distributed.*` keys to a placement, or the reason why not.
+#include "distributed/plan/route.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <functional>
-#include <numeric>
 #include <optional>
-#include <string_view>
-#include <utility>
 
 #include "base/counted.h"
+#include "base/nearest.h"
 #include "base/user_error.h"
-#include "distributed/plan/placement.h"
-#include "distributed/plan/uses.h"
+#include "distributed/plan/names.h"
 
 namespace rondo {
 namespace {
 
 bool is_signs(const std::string& route) {
   return !route.empty() && route.find_first_not_of("+-") == std::string::npos;
-}
-
-/// Insertions, deletions and replacements between two words.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i + 1);
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = std::exchange(row[j + 1], std::min({row[j], row[j + 1], diagonal}) + 1);
-      row[j + 1] = std::min(row[j + 1], replaced);
-    }
-  }
-  return row.back();
-}
-
-std::string_view nearest_name(std::string_view route) {
-  static constexpr std::array<std::string_view, 4> names = {"contiguous", "loop", "vee", "mixed"};
-  return *std::min_element(names.begin(), names.end(), [&](auto a, auto b) {
-    return edit_distance(route, a) < edit_distance(route, b);
-  });
 }
 
 std::string alternating(int passes) {
@@ -54,7 +29,7 @@ std::string alternating(int passes) {
 /// N layers with M blocks are the whole depth or, between prelude and coda, its shared middle.
 std::string mixed(int passes, int pipeline, const Uses& uses) {
   for (const Stretch& part : {uses.whole, uses.middle}) {
-    const int depth = (part.end - part.begin) / 2;
+    const int depth = part.end - part.begin;
     const int tail = std::min(part.blocks, depth - part.blocks);
     if (tail < 1 || depth % (pipeline * passes) != 0 || tail * passes % depth != 0) continue;
     const auto minus = static_cast<size_t>(tail * passes / depth);
@@ -66,26 +41,73 @@ std::string mixed(int passes, int pipeline, const Uses& uses) {
       counted(passes, "pass", "passes"), counted(pipeline, "rank"), alternating(passes)));
 }
 
+/// A route over so many ranks, before its cut points are known.
+struct Route {
+  int pipeline = 1;
+  std::string signs = "+";
+
+  int passes() const { return static_cast<int>(signs.size()); }
+  int chunks() const { return pipeline * passes(); }
+  Placement with_cuts(const std::vector<int>& cuts) const {
+    std::vector<int> ranks;
+    for (char sign : signs) {
+      for (int j = 0; j < pipeline; ++j) ranks.push_back(sign == '+' ? j : pipeline - 1 - j);
+    }
+    return place(pipeline, cuts, ranks);
+  }
+};
+
+/// Cut points that give each pass an equal share of the half layers of `middle`, in steps of `unit`
+/// half layers, and of a pass each rank a share by its weight. A rank's share is the same on passes
+/// of either direction, so that uneven shares return to the same rank. The first and the last chunk
+/// also take what lies before and after.
+std::vector<int> share_cuts(const Route& route, HalfLayers middle, int halves, int unit,
+                            const std::vector<int>& weights) {
+  const int units = (middle.end - middle.begin) / unit;
+  const int passes = route.passes();
+  std::vector<int64_t> below(1, 0);  // weights of the ranks below each
+  for (int weight : weights) below.push_back(below.back() + weight);
+  std::vector<int> cuts;
+  for (int v = 0; v < passes; ++v) {
+    const int first = v * units / passes;
+    const int length = (v + 1) * units / passes - first;
+    const bool plus = route.signs[static_cast<size_t>(v)] == '+';
+    for (size_t j = 0; j < weights.size(); ++j) {
+      const int64_t share = length * below[plus ? j : weights.size() - j];
+      const int64_t part = (2 * share + below.back()) / (2 * below.back());  // rounded
+      cuts.push_back(middle.begin + unit * (first + static_cast<int>(plus ? part : length - part)));
+    }
+  }
+  cuts.front() = 0;
+  cuts.push_back(halves);
+  return cuts;
+}
+
+bool rising(const std::vector<int>& cuts) {
+  return std::adjacent_find(cuts.begin(), cuts.end(), std::greater_equal<>()) == cuts.end();
+}
+
 /// Shares of the whole depth, or of its shared middle when that saves copies.
-Placement with_cuts(Placement placement, const Uses& uses, int unit,
-                    const std::vector<int>& weights) {
-  const auto& [begin, end, blocks] = uses.middle;
-  placement.cuts = share_cuts(placement, {0, 2 * uses.depth}, uses.depth, unit, weights);
-  const bool all = begin == 0 && end == 2 * uses.depth;
-  if (all || end - begin < placement.chunks() * unit) return placement;
-  Placement around = placement;
-  around.cuts = share_cuts(placement, {begin, end}, uses.depth, unit, weights);
-  return count_copies(uses, around) < count_copies(uses, placement) ? around : placement;
+std::vector<int> best_cuts(const Route& route, const Uses& uses, int unit,
+                           const std::vector<int>& weights) {
+  const int begin = uses.middle.begin * uses.branches;
+  const int end = uses.middle.end * uses.branches;
+  const HalfLayers all{0, uses.halves()};
+  std::vector<int> cuts = share_cuts(route, all, uses.halves(), unit, weights);
+  if (all == HalfLayers{begin, end} || end - begin < route.chunks() * unit) return cuts;
+  std::vector<int> around = share_cuts(route, {begin, end}, uses.halves(), unit, weights);
+  const int copies = count_copies(uses, route.with_cuts(cuts));
+  return count_copies(uses, route.with_cuts(around)) < copies ? around : cuts;
 }
 
 /// Both branches of a parallel residual read the layer's input, which a message does not carry.
-void check_whole_layers(const std::vector<int>& cuts) {
+void check_whole_layers(const std::vector<int>& cuts, int branches) {
   for (int cut : cuts) {
-    if (cut % 2 == 0) continue;
+    if (cut % branches == 0) continue;
     throw UserError(fmt::format(
         "distributed.cuts: {} lies inside layer {}, and this family's layers (parallel residual) "
         "cannot be cut; nearest that can: {}",
-        cut, cut / 2, cut + 1));
+        cut, cut / branches, (cut / branches + 1) * branches));
   }
 }
 
@@ -93,19 +115,17 @@ std::vector<int> equal_weights(int pipeline) {
   return std::vector<int>(static_cast<size_t>(pipeline), 1);
 }
 
-void check_cuts(const std::vector<int>& cuts, const Placement& placement, int depth) {
-  const auto expected = static_cast<size_t>(placement.chunks()) + 1;
-  const bool ends = !cuts.empty() && cuts.front() == 0 && cuts.back() == 2 * depth;
-  const bool rising =
-      std::adjacent_find(cuts.begin(), cuts.end(), std::greater_equal<>()) == cuts.end();
-  if (cuts.size() == expected && ends && rising) return;
+void check_cuts(const std::vector<int>& cuts, const Route& route, int halves) {
+  const auto expected = static_cast<size_t>(route.chunks()) + 1;
+  const bool ends = !cuts.empty() && cuts.front() == 0 && cuts.back() == halves;
+  if (cuts.size() == expected && ends && rising(cuts)) return;
   const std::vector<int> nearest =
-      share_cuts(placement, {0, 2 * depth}, depth, 1, equal_weights(placement.pipeline));
-  throw UserError(fmt::format(
-      "distributed.cuts = [{}]: {} over {} need {} rising cut points from 0 to {} "
-      "(in half layers); nearest that can: [{}]",
-      fmt::join(cuts, ", "), counted(placement.passes(), "pass", "passes"),
-      counted(placement.pipeline, "rank"), expected, 2 * depth, fmt::join(nearest, ", ")));
+      share_cuts(route, {0, halves}, halves, 1, equal_weights(route.pipeline));
+  throw UserError(
+      fmt::format("distributed.cuts = [{}]: {} over {} need {} rising cut points from 0 to {} "
+                  "(in half layers); nearest that can: [{}]",
+                  fmt::join(cuts, ", "), counted(route.passes(), "pass", "passes"),
+                  counted(route.pipeline, "rank"), expected, halves, fmt::join(nearest, ", ")));
 }
 
 /// As few passes as give the fewest copies.
@@ -130,8 +150,7 @@ Placement fewest_copies(const PlacementOptions& options, const Uses& uses, int m
   return *best;
 }
 
-}  // namespace
-
+/// The signs; `passes` as in PlacementOptions, but not 0 for loop, vee and mixed.
 std::string route_signs(const std::string& route, int passes, int pipeline, const Uses& uses) {
   const bool implied = is_signs(route) || route == "contiguous";
   std::string signs = route == "contiguous" ? "+" : route;
@@ -148,54 +167,78 @@ std::string route_signs(const std::string& route, int passes, int pipeline, cons
   throw UserError(fmt::format(
       "distributed.route = {}: write contiguous, loop, vee, mixed or one sign per pass as in ++-; "
       "nearest that can: {}",
-      route, nearest_name(route)));
+      route, nearest(route, {route_names.begin(), route_names.end()})));
 }
 
-Placement make_placement(const PlacementOptions& options, const ModelParts& model) {
+}  // namespace
+
+Placement make_placement(const PlacementOptions& options, const ModelDefinition& model) {
   return make_placement(options, uses_of(model));
 }
 
 Placement make_placement(const PlacementOptions& options, const Uses& uses) {
-  const int depth = uses.depth;
-  const int unit = options.half_layers ? 1 : 2;
-  const int most = 2 * depth / unit / std::max(1, options.pipeline);
+  const int unit = options.half_layers ? 1 : uses.branches;
+  const int pieces = uses.halves() / unit;
+  const int most = pieces / std::max(1, options.pipeline);
   if (options.pipeline < 1 || most < 1) {
     throw UserError(fmt::format(
         "distributed.pipeline = {}: {} layers can be cut for 1 to {} ranks; nearest that can: {}",
-        options.pipeline, depth, 2 * depth / unit,
-        std::clamp(options.pipeline, 1, 2 * depth / unit)));
+        options.pipeline, uses.layers, pieces, std::clamp(options.pipeline, 1, pieces)));
   }
   if (options.passes < 0) {
     throw UserError(fmt::format("distributed.passes = {}: write 1 to {}, or 0 to leave it open",
                                 options.passes, most));
   }
-  const bool open = options.route == "loop" || options.route == "vee" || options.route == "mixed";
+  const bool open = takes_passes(options.route);
   if (open && options.passes == 0) return fewest_copies(options, uses, most);
-
   if (open && options.passes > most) {
     throw UserError(fmt::format(
         "distributed.passes = {}: {} chunks on {} ranks, but there are {} layers to cut; nearest "
         "that can: passes={}{}",
-        options.passes, options.passes * options.pipeline, options.pipeline, depth, most,
+        options.passes, options.passes * options.pipeline, options.pipeline, uses.layers, most,
         options.half_layers ? "" : ", or half-layer chunks"));
   }
-  Placement placement{
-      options.pipeline, route_signs(options.route, options.passes, options.pipeline, uses), {}};
-  if (placement.passes() > most) {
+  const Route route{options.pipeline,
+                    route_signs(options.route, options.passes, options.pipeline, uses)};
+  if (route.passes() > most) {
     throw UserError(fmt::format(
         "distributed.route = {}: {} passes over {} ranks are {} chunks, but there are {} layers to "
         "cut; nearest that can: {}{}",
-        options.route, placement.passes(), options.pipeline, placement.chunks(), depth,
-        placement.route.substr(0, static_cast<size_t>(most)),
+        options.route, route.passes(), options.pipeline, route.chunks(), uses.layers,
+        route.signs.substr(0, static_cast<size_t>(most)),
         options.half_layers ? "" : ", or half-layer chunks"));
   }
   const std::vector<int> weights =
       options.weights.empty() ? equal_weights(options.pipeline) : options.weights;
-  if (options.cuts.empty()) placement = with_cuts(std::move(placement), uses, unit, weights);
-  if (!options.cuts.empty()) placement.cuts = options.cuts;
-  check_cuts(placement.cuts, placement, depth);
-  if (uses.whole_layers) check_whole_layers(placement.cuts);
-  return placement;
+  const std::vector<int> cuts =
+      options.cuts.empty() ? best_cuts(route, uses, unit, weights) : options.cuts;
+  check_cuts(cuts, route, uses.halves());
+  if (uses.whole_layers) check_whole_layers(cuts, uses.branches);
+  return route.with_cuts(cuts);
+}
+
+std::optional<std::string> signs_of(const Placement& placement) {
+  const int last = placement.pipeline - 1;
+  std::string signs;
+  if (placement.size() % placement.pipeline != 0) return std::nullopt;
+  for (int first = 0; first < placement.size(); first += placement.pipeline) {
+    const bool plus = placement.rank_of(first) == 0;
+    for (int j = 0; j <= last; ++j) {
+      if (placement.rank_of(first + j) != (plus ? j : last - j)) return std::nullopt;
+    }
+    signs += plus ? '+' : '-';
+  }
+  return signs;
+}
+
+std::string route_name(const Placement& placement) {
+  const std::optional<std::string> signs = signs_of(placement);
+  if (!signs) return "partial";
+  const auto has = [&signs](const char* part) { return signs->find(part) != std::string::npos; };
+  if (*signs == "+") return "contiguous";
+  if (!has("-")) return "loop";
+  if (signs->front() == '+' && !has("++") && !has("--")) return "vee";
+  return signs->front() == '+' && !has("-+") ? "mixed" : *signs;
 }
 
 }  // namespace rondo

@@ -8,6 +8,7 @@
 
 #include "base/user_error.h"
 #include "distributed/plan/list_scheduler.h"
+#include "distributed/plan/route.h"
 
 namespace rondo {
 namespace {
@@ -32,7 +33,7 @@ const Rule& rule_of(ScheduleKind kind) { return rules[static_cast<size_t>(kind)]
 
 /// Whether a microbatch meets one rank in two chunks that follow each other.
 bool turns(const Placement& placement) {
-  for (int k = 0; k + 1 < placement.chunks(); ++k) {
+  for (int k = 0; k + 1 < placement.size(); ++k) {
     if (placement.rank_of(k) == placement.rank_of(k + 1)) return true;
   }
   return false;
@@ -51,7 +52,37 @@ int rounds(const ScheduleOptions& options, const Placement& placement) {
 /// where chunks are left out and no preference is sure to come true.
 bool runs_in_order(ScheduleKind kind, const Placement& placement) {
   const Rule& rule = rule_of(kind);
-  return placement.ranks.empty() && !rule.split && (rule.one_round || !turns(placement));
+  return signs_of(placement) && !rule.split && (rule.one_round || !turns(placement));
+}
+
+/// Most activations where every pass goes over all ranks.
+std::vector<int> bounds_on_route(const ScheduleOptions& options, const Placement& placement) {
+  const Rule& rule = rule_of(options.kind);
+  const int all = options.microbatches * placement.passes();
+  const int fewest = rounds(options, placement);
+  const int round =
+      turns(placement) ? placement.pipeline : (options.microbatches + fewest - 1) / fewest;
+  const int window = (placement.passes() - 1) * round + placement.pipeline;
+  std::vector<int> bounds;
+  for (int rank = 0; rank < placement.pipeline; ++rank) {
+    const std::vector<int> mine = placement.chunks_of(rank);
+    const int hops = placement.size() - 1 - mine.back();
+    bounds.push_back(std::min(all, window - mine.front() + rule.room_per_hop * hops));
+  }
+  const int most = *std::max_element(bounds.begin(), bounds.end());
+  if (rule.split || turns(placement)) std::fill(bounds.begin(), bounds.end(), most);
+  if (rule.one_round) std::fill(bounds.begin(), bounds.end(), all);
+  return bounds;
+}
+
+/// Most activations where chunks are left out: a full pipeline of whole microbatches.
+std::vector<int> bounds_without_route(const ScheduleOptions& options, const Placement& placement) {
+  std::vector<int> bounds;
+  for (int rank = 0; rank < placement.pipeline; ++rank) {
+    const auto mine = static_cast<int>(placement.chunks_of(rank).size());
+    bounds.push_back(std::min(options.microbatches * mine, placement.size()));
+  }
+  return bounds;
 }
 
 }  // namespace
@@ -69,29 +100,8 @@ std::string schedule_name(ScheduleKind kind) { return std::string(rule_of(kind).
 
 std::vector<int> live_bounds(const ScheduleOptions& options, const Placement& placement) {
   if (options.kind == ScheduleKind::given) return {};
-  const Rule& rule = rule_of(options.kind);
-  const int all = options.microbatches * placement.passes();
-  const int fewest = rounds(options, placement);
-  const int round =
-      turns(placement) ? placement.pipeline : (options.microbatches + fewest - 1) / fewest;
-  const int window = (placement.passes() - 1) * round + placement.pipeline;
-  std::vector<int> bounds;
-  for (int rank = 0; rank < placement.pipeline; ++rank) {
-    const std::vector<int> mine = placement.chunks_of(rank);
-    if (!placement.ranks.empty()) {
-      // No route to count on: a full pipeline of whole microbatches.
-      const int held = options.microbatches * static_cast<int>(mine.size());
-      bounds.push_back(std::min(held, placement.chunks()));
-      continue;
-    }
-    const int hops = placement.chunks() - 1 - mine.back();
-    bounds.push_back(std::min(all, window - mine.front() + rule.room_per_hop * hops));
-  }
-  const int most = *std::max_element(bounds.begin(), bounds.end());
-  if (!placement.ranks.empty()) return bounds;
-  if (rule.split || turns(placement)) std::fill(bounds.begin(), bounds.end(), most);
-  if (rule.one_round) std::fill(bounds.begin(), bounds.end(), all);
-  return bounds;
+  return signs_of(placement) ? bounds_on_route(options, placement)
+                             : bounds_without_route(options, placement);
 }
 
 namespace {
@@ -100,7 +110,7 @@ namespace {
 Program trained_part(Program program, const Placement& placement) {
   for (RankProgram& list : program) {
     std::erase_if(list, [&](const Action& action) {
-      return action.op != Op::forward && action.chunk < placement.trained_from;
+      return action.op != Op::forward && !placement.chunk(action.chunk).trained;
     });
   }
   return program;

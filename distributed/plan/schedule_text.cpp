@@ -31,22 +31,22 @@ std::optional<int> take_number(std::string_view& text) {
 }
 
 std::optional<Action> try_parse(std::string_view text) {
-  const std::optional<int> chunk = take_number(text);
+  const std::optional<int> number = take_number(text);
   const size_t letters = std::min(text.find_first_of("0123456789"), text.size());
   const auto name = std::find(names.begin(), names.end(), text.substr(0, letters));
-  if (!chunk || name == names.end()) return std::nullopt;
+  if (!number || name == names.end()) return std::nullopt;
   const auto op = static_cast<Op>(name - names.begin());
   text.remove_prefix(letters);
   const std::optional<int> microbatch = op == Op::reduce ? 0 : take_number(text);
   if (!microbatch || !text.empty()) return std::nullopt;
-  return Action{op, *chunk, *microbatch};
+  return op == Op::reduce ? reduce_action(*number) : Action{op, *number, *microbatch};
 }
 
 }  // namespace
 
 std::string to_text(const Action& action) {
   const std::string_view name = names[static_cast<size_t>(action.op)];
-  if (action.op == Op::reduce) return fmt::format("{}{}", action.chunk, name);
+  if (action.op == Op::reduce) return fmt::format("{}{}", action.group, name);
   return fmt::format("{}{}{}", action.chunk, name, action.microbatch);
 }
 

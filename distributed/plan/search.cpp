@@ -7,6 +7,9 @@
 #include <tuple>
 #include <utility>
 
+#include "distributed/plan/lower.h"
+#include "distributed/plan/route.h"
+
 namespace rondo {
 namespace {
 
@@ -31,13 +34,18 @@ struct Load {
   int64_t live_bytes = 0;     ///< of one microbatch
 };
 
+/// What two neighbouring chunks send each other.
+const MessageCost& message_between(const Costs& costs, int a, int b) {
+  return costs.messages[static_cast<size_t>(std::max(a, b))];
+}
+
 /// A message between the ranks of two neighbouring chunks.
 double hop_s(const Placement& placement, const Costs& costs, int from, int to) {
   const auto a = static_cast<size_t>(placement.rank_of(from));
   const auto b = static_cast<size_t>(placement.rank_of(to));
   if (a == b) return 0.0;
   const LinkCost& link = costs.links[a * static_cast<size_t>(placement.pipeline) + b];
-  const double bytes = static_cast<double>(costs.message_bytes);
+  const auto bytes = static_cast<double>(message_between(costs, from, to).bytes);
   return link.latency_s + (link.bytes_per_s > 0.0 ? bytes / link.bytes_per_s : 0.0);
 }
 
@@ -45,7 +53,7 @@ std::vector<Load> loads(const Placement& placement, const PlacementCosts& costs,
   std::vector<Load> list(static_cast<size_t>(placement.pipeline));
   double arrival = 0.0;
   double departure = 0.0;
-  for (int k = 0; k < placement.chunks(); ++k) {
+  for (int k = 0; k < placement.size(); ++k) {
     const ChunkCost& cost = costs.costs.chunks[static_cast<size_t>(k)];
     Load& load = list[static_cast<size_t>(placement.rank_of(k))];
     // Weights come back before a chunk computes; a message may be there before them.
@@ -57,21 +65,23 @@ std::vector<Load> loads(const Placement& placement, const PlacementCosts& costs,
     load.busy_s += seconds(cost);
     load.deferrable_s += split ? cost.backward_weight_s : 0.0;
     load.live_bytes += cost.live_bytes;
-    if (k + 1 == placement.chunks()) break;
+    if (k + 1 == placement.size()) break;
     if (placement.rank_of(k + 1) != placement.rank_of(k)) {
       // An activation up, a gradient down.
-      load.posting_s += 2.0 * costs.costs.message_s;
-      list[static_cast<size_t>(placement.rank_of(k + 1))].posting_s += 2.0 * costs.costs.message_s;
+      const double posting = 2.0 * message_between(costs.costs, k, k + 1).posting_s;
+      load.posting_s += posting;
+      list[static_cast<size_t>(placement.rank_of(k + 1))].posting_s += posting;
     }
     arrival += cost.forward_s + hop_s(placement, costs.costs, k, k + 1);
     departure += cost.backward_input_s + (split ? 0.0 : cost.backward_weight_s) +
                  hop_s(placement, costs.costs, k + 1, k);
   }
   std::vector<int> first(list.size());  // chunk of each rank
-  for (int k = placement.chunks(); k-- > 0;) first[static_cast<size_t>(placement.rank_of(k))] = k;
-  for (size_t g = 0; g < costs.reductions.size(); ++g) {
-    const std::vector<int>& chunks = costs.reductions[g].chunks;
-    for (int rank : costs.reductions[g].ranks) {
+  for (int k = placement.size(); k-- > 0;) first[static_cast<size_t>(placement.rank_of(k))] = k;
+  for (size_t g = 0; g < costs.groups.size(); ++g) {
+    if (!costs.groups[g].summed(placement)) continue;
+    const std::vector<int>& chunks = costs.groups[g].chunks;
+    for (int rank : costs.groups[g].pipeline_ranks) {
       Load& load = list[static_cast<size_t>(rank)];
       const double sum = costs.costs.reduces[g].seconds;
       const bool last =
@@ -98,17 +108,19 @@ double pipeline_bound(const std::vector<Load>& loads, int microbatches, bool ove
   return bound;
 }
 
-int64_t sum(const std::vector<int64_t>& list) {
-  return std::accumulate(list.begin(), list.end(), int64_t{0});
-}
-
 StepBytes step_bytes(const Choice& choice, const PlacementCosts& costs) {
-  int64_t hops = 0;
-  for (int k = 0; k + 1 < choice.placement.chunks(); ++k) {
-    hops += choice.placement.rank_of(k) == choice.placement.rank_of(k + 1) ? 0 : 2;
+  const Placement& placement = choice.placement;
+  StepBytes bytes;
+  for (int k = 1; k < placement.size(); ++k) {
+    const bool sent = placement.rank_of(k - 1) != placement.rank_of(k);
+    bytes.activation += sent ? 2 * costs.costs.messages[static_cast<size_t>(k)].bytes : 0;
   }
-  const int64_t messages = hops * choice.microbatches * choice.replicas;
-  return {messages * costs.costs.message_bytes, sum(costs.reduce_bytes), sum(costs.gather_bytes)};
+  bytes.activation *= int64_t{1} * choice.microbatches * choice.replicas;
+  for (const GroupBytes& group : costs.group_bytes) {
+    bytes.reduce += group.reduce;
+    bytes.gather += group.gather;
+  }
+  return bytes;
 }
 
 /// Of a simulation of some of the microbatches.
@@ -121,8 +133,8 @@ Sample sample(Choice choice, const PlacementCosts& costs, int microbatches) {
   const Placement& placement = choice.placement;
   choice.microbatches = microbatches;
   const Program program =
-      lower(generate(schedule_options(choice, costs), placement), placement, costs.reductions);
-  Simulation simulation = simulate(program, placement, costs.reductions, costs.costs);
+      lower(generate(schedule_options(choice, costs), placement), placement, costs.groups);
+  Simulation simulation = simulate(program, placement, costs.groups, costs.costs);
   return {simulation.step_s, std::move(simulation.peak_live_bytes)};
 }
 
@@ -173,7 +185,7 @@ Candidate price(const Choice& choice, const CostModel& model, const PlacementCos
   const std::vector<Load> ranks = loads(placement, costs, splits_backward(choice));
   Candidate candidate;
   candidate.choice = choice;
-  candidate.route = route_name(placement.route);
+  candidate.route = route_name(placement);
   candidate.copies = count_copies(model.uses(), placement);
   candidate.bytes = step_bytes(choice, costs);
   candidate.bound_s =
@@ -200,7 +212,7 @@ void simulate_candidate(const CostModel& model, Candidate& candidate) {
   const PlacementCosts costs = model.placement(placement, choice.replicas, splits_backward(choice));
   // Whole rounds of the pipeline, at least two.
   const int round = placement.pipeline;
-  const int rounds = std::max(2, most_computations / (3 * placement.chunks() * round));
+  const int rounds = std::max(2, most_computations / (3 * placement.size() * round));
   const int m = choice.microbatches;
   const int most = choice.schedule == ScheduleKind::given ? m : rounds * round;
   Sample part = sample(choice, costs, std::min(m, most));

@@ -59,9 +59,6 @@ struct Candidate {
   int64_t most_memory() const;
 };
 
-/// contiguous, loop, vee or mixed where the signs are one of them, else the signs.
-std::string route_name(const std::string& signs);
-
 /// What the choice costs at least: closed forms, nothing is simulated.
 Candidate price(const Choice& choice, const CostModel& model);
 

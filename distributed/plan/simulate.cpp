@@ -27,7 +27,7 @@ struct Channel {
 
 /// One sum: which of its ranks have come to it.
 struct Sum {
-  std::vector<int> ranks;
+  size_t ranks = 0;
   std::vector<Place> arrived;
 };
 
@@ -45,24 +45,25 @@ struct Rank {
 class Simulator {
  public:
   Simulator(const Program& program, const Placement& placement,
-            const std::vector<Reduction>& reductions, const Costs& costs)
+            const std::vector<ComponentGroup>& groups, const Costs& costs)
       : program_(program),
         placement_(placement),
         costs_(costs),
         ranks_(program.size()),
-        cells_{placement.chunks(), microbatches_of(program)},
+        cells_{placement.size(), microbatches_of(program)},
         activation_at_(cells_.count(), not_yet),
         gradient_at_(cells_.count(), not_yet) {
-    costs_.chunks.resize(static_cast<size_t>(placement.chunks()));
+    costs_.chunks.resize(placement.chunks.size());
+    costs_.messages.resize(placement.chunks.size());
     costs_.links.resize(program.size() * program.size());
-    costs_.reduces.resize(reductions.size());
+    costs_.reduces.resize(groups.size());
     costs_.chunk_ready_s.resize(costs_.chunks.size());
     costs_.rank_ready_s.resize(program.size());
     for (size_t rank = 0; rank < program.size(); ++rank) {
       ranks_[rank].sums_until = costs_.rank_ready_s[rank];
     }
     channels_.resize(costs_.links.size());
-    for (const Reduction& reduction : reductions) sums_.push_back({reduction.ranks, {}});
+    for (const ComponentGroup& group : groups) sums_.push_back({group.pipeline_ranks.size(), {}});
     result_.timeline.resize(program.size());
     result_.peak_live.resize(program.size(), 0);
     result_.peak_live_bytes.resize(program.size(), 0);
@@ -108,8 +109,8 @@ class Simulator {
       if (!inputs) return false;
       compute(rank, action, std::max(self.clock, *inputs));
     } else if (action.op == Op::reduce) {
-      self.sums.push_back(action.chunk);
-      sums_[static_cast<size_t>(action.chunk)].arrived.push_back(
+      self.sums.push_back(action.group);
+      sums_[static_cast<size_t>(action.group)].arrived.push_back(
           place(rank, action, self.clock, self.clock));
     } else {
       post(rank, action);
@@ -120,12 +121,12 @@ class Simulator {
 
   /// When the inputs of a computation are there, if that is known yet.
   std::optional<double> inputs_at(int rank, const Action& action) const {
-    const auto [op, k, i] = action;
+    const auto& [op, k, i, group] = action;
     if (op == Op::backward_weight) return 0.0;
     const bool forward = op == Op::forward;
     const int giver = forward ? k - 1 : k + 1;
     const double ready = costs_.chunk_ready_s[static_cast<size_t>(k)];
-    if (giver < 0 || giver == placement_.chunks() || placement_.rank_of(giver) == rank) {
+    if (giver < 0 || giver == placement_.size() || placement_.rank_of(giver) == rank) {
       return ready;
     }
     const double received = (forward ? activation_at_ : gradient_at_)[cells_.at(k, i)];
@@ -139,7 +140,7 @@ class Simulator {
     double seconds = 0.0;
     if (action.op == Op::forward) {
       seconds += cost.forward_s;
-      const bool kept = action.chunk >= placement_.trained_from;
+      const bool kept = placement_.chunk(action.chunk).trained;
       self.live += kept ? 1 : 0;
       self.live_bytes += kept ? cost.live_bytes : 0;
     }
@@ -159,17 +160,18 @@ class Simulator {
   }
 
   void post(int rank, const Action& action) {
-    const auto [op, k, i] = action;
+    const auto& [op, k, i, group] = action;
     const bool up = op == Op::send_activation || op == Op::receive_gradient;
     const int peer = placement_.rank_of(up ? k + 1 : k - 1);
     const Place posted = place(rank, action, at(rank).clock, at(rank).clock);
-    at(rank).clock += costs_.message_s;
+    const MessageCost& message = message_of(action);
+    at(rank).clock += message.posting_s;
     const int from = is_send(op) ? rank : peer;
     const int to = is_send(op) ? peer : rank;
     Channel& channel = channels_[link(from, to)];
     (is_send(op) ? channel.sends : channel.receives).push_back(posted);
     if (is_send(op)) {
-      result_.activation_sent_bytes[static_cast<size_t>(rank)] += costs_.message_bytes;
+      result_.activation_sent_bytes[static_cast<size_t>(rank)] += message.bytes;
     }
     const size_t n = channel.delivered;
     if (n < std::min(channel.sends.size(), channel.receives.size())) {
@@ -177,15 +179,21 @@ class Simulator {
     }
   }
 
+  /// Of a send or a receive: upwards, the message belongs to the chunk above.
+  const MessageCost& message_of(const Action& action) const {
+    const bool up = action.op == Op::send_activation || action.op == Op::receive_gradient;
+    return costs_.messages[static_cast<size_t>(up ? action.chunk + 1 : action.chunk)];
+  }
+
   void deliver(Channel& channel, const LinkCost& cost) {
     TimedAction& send = entry(channel.sends[channel.delivered]);
     TimedAction& receive = entry(channel.receives[channel.delivered]);
     ++channel.delivered;
-    const double bytes = static_cast<double>(costs_.message_bytes);
+    const auto bytes = static_cast<double>(message_of(send.action).bytes);
     const double start = std::max({send.start_s, receive.start_s, channel.free_at});
     channel.free_at = start + (cost.bytes_per_s > 0.0 ? bytes / cost.bytes_per_s : 0.0);
     send.end_s = receive.end_s = channel.free_at + cost.latency_s;
-    const auto [op, k, i] = receive.action;
+    const auto& [op, k, i, group] = receive.action;
     (op == Op::receive_activation ? activation_at_ : gradient_at_)[cells_.at(k, i)] = receive.end_s;
   }
 
@@ -195,7 +203,7 @@ class Simulator {
     if (self.summed == self.sums.size()) return false;
     const int g = self.sums[self.summed];
     Sum& sum = sums_[static_cast<size_t>(g)];
-    if (sum.arrived.size() < sum.ranks.size()) return false;
+    if (sum.arrived.size() < sum.ranks) return false;
     double start = 0.0;
     for (const Place& place : sum.arrived) {
       const Rank& member = at(place.rank);
@@ -222,7 +230,7 @@ class Simulator {
       const Rank& self = at(rank);
       const bool sums = self.summed < self.sums.size();
       if (self.next < list.size() || sums) {
-        const Action stuck = sums ? Action{Op::reduce, self.sums[self.summed], 0} : list[self.next];
+        const Action stuck = sums ? reduce_action(self.sums[self.summed]) : list[self.next];
         throw std::logic_error(
             fmt::format("the program hangs: rank {} waits for ever at {}", rank, to_text(stuck)));
       }
@@ -249,8 +257,8 @@ class Simulator {
 }  // namespace
 
 Simulation simulate(const Program& program, const Placement& placement,
-                    const std::vector<Reduction>& reductions, const Costs& costs) {
-  return Simulator(program, placement, reductions, costs).run();
+                    const std::vector<ComponentGroup>& groups, const Costs& costs) {
+  return Simulator(program, placement, groups, costs).run();
 }
 
 }  // namespace rondo

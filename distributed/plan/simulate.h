@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "distributed/plan/action.h"
-#include "distributed/plan/lower.h"
+#include "distributed/plan/group.h"
 #include "distributed/plan/placement.h"
 #include "distributed/plan/schedule.h"
 
@@ -21,13 +21,18 @@ struct ReduceCost {
   int64_t sent_bytes = 0;  ///< by each rank that takes part
 };
 
+/// What brings a chunk its input, and takes the input's gradient back.
+struct MessageCost {
+  int64_t bytes = 0;
+  double posting_s = 0.0;  ///< for which a send or a receive keeps its rank from computing
+};
+
 /// What the simulator prices with. Empty lists stand for the defaults of their elements.
 struct Costs {
   std::vector<ChunkCost> chunks = {};
-  std::vector<LinkCost> links = {};  ///< from rank a to rank b: [a · P + b]
-  int64_t message_bytes = 0;         ///< an activation or its gradient
-  double message_s = 0.0;  ///< for which a send or a receive keeps its rank from computing
-  std::vector<ReduceCost> reduces = {};
+  std::vector<MessageCost> messages = {};  ///< by the chunk that they bring the input of
+  std::vector<LinkCost> links = {};        ///< from rank a to rank b: [a · P + b]
+  std::vector<ReduceCost> reduces = {};    ///< by group
   bool reduces_overlap = true;  ///< a rank goes on computing while it takes part in a sum
   /// When the weights of the last update have come back: all that a chunk reads, and all of a
   /// rank's. Empty: they never left.
@@ -59,6 +64,6 @@ struct Simulation {
 /// A chunk's first forward waits for its weights. The engine runs the same program by the same
 /// rules. Throws std::logic_error if the program hangs: `check` it first.
 Simulation simulate(const Program& program, const Placement& placement,
-                    const std::vector<Reduction>& reductions, const Costs& costs);
+                    const std::vector<ComponentGroup>& groups, const Costs& costs);
 
 }  // namespace rondo

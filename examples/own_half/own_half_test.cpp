@@ -6,6 +6,7 @@
 
 #include "distributed/comm/mpi_communicator.h"
 #include "distributed/plan/plan.h"
+#include "distributed/plan/route.h"
 #include "model/optimizer/adamw.h"
 #include "tests/model/tiny_model.h"
 #include "training/local_model.h"
@@ -20,16 +21,14 @@ constexpr double lr = 1e-2;
 Microbatch microbatch(int i) { return tiny_batch(2, 100 + static_cast<uint64_t>(i)); }
 
 Plan plan_of(const ModelDefinition& model, int pipeline, int zero) {
-  Workload work{.model = model.spec,
-                .map = model.sharing,
-                .relaxation_rank = model.relaxation_rank,
+  Workload work{.model = model,
                 .sequence = TinyModel::sequence,
                 .micro_batch = 2,
                 .compute_bytes = 8,
                 .master_bytes = 8,
                 .zero = zero};
   const PlacementOptions options{.pipeline = pipeline, .route = "loop", .passes = 2};
-  return make_plan(CostModel(work, {}), {.placement = make_placement(options, work.parts()),
+  return make_plan(CostModel(work, {}), {.placement = make_placement(options, model),
                                          .schedule = ScheduleKind::zero_bubble,
                                          .replicas = 1,
                                          .microbatches = microbatches});
@@ -54,7 +53,7 @@ void expect_training_is_that_of_one_process(int64_t rank, int zero) {
   TinyModel whole(model, false, "float64", builders_with_mixer());
   draw_initial_values(whole.store, 1);
   AdamWRun adamw = whole_run(whole.store.buffers().front());
-  LocalModel local(model, plan_of(model, world->size(), zero),
+  LocalModel local(plan_of(model, world->size(), zero),
                    {.precision = Precision::parse("float64"),
                     .sequence = TinyModel::sequence,
                     .zero = zero,

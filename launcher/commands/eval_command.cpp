@@ -61,9 +61,7 @@ nlohmann::json result_json(double loss, int64_t tokens, const std::optional<Data
 /// The whole model on every rank, whatever it was trained on.
 Plan data_parallel_plan(const ModelDefinition& model, const Evaluation& evaluation, int ranks) {
   PlanRequest request;
-  request.workload.model = model.spec;
-  request.workload.map = model.sharing;
-  request.workload.relaxation_rank = model.relaxation_rank;
+  request.workload.model = model;
   request.workload.sequence = evaluation.sequence;
   request.workload.micro_batch = evaluation.micro_batch;
   request.world = ranks;

@@ -95,7 +95,7 @@ Asked asked(const PlanWords& words) {
 
 Timeline timeline_of(const Plan& plan) {
   const Choice& choice = plan.chosen.choice;
-  return {choice.placement, plan.simulation.timeline, plan.update_s,
+  return {choice.placement, plan.simulation.timeline, plan.costs.update_s,
           fmt::format("{}, {} of {}, {}, {}: {:.4g} ms, bubble {:.1f} %",
                       counted(choice.placement.pipeline, "rank"), plan.chosen.route,
                       counted(choice.placement.passes(), "pass", "passes"),
@@ -139,8 +139,8 @@ int plan_command(const Arguments& arguments) {
   const Plan plan = make_plan(request);
   if (!words.svg.empty()) write_text(words.svg, timeline_svg(timeline_of(plan)));
   if (!words.trace.empty()) write_text(words.trace, timeline_trace(timeline_of(plan)));
-  if (!words.csv.empty()) write_text(words.csv, to_csv(computations_of(plan.program)));
-  if (!words.json.empty()) write_text(words.json, plan_json(request, plan));
+  if (!words.csv.empty()) write_text(words.csv, to_csv(computations_of(plan.step.program)));
+  if (!words.json.empty()) write_text(words.json, plan_json(plan));
   const bool piped = is_device(words.json) || is_device(words.svg) || is_device(words.trace) ||
                      is_device(words.csv);
   if (!piped) std::cout << plan_report(request, plan) << note << std::flush;

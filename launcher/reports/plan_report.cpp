@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/counted.h"
+#include "distributed/plan/route.h"
 
 namespace rondo {
 namespace {
@@ -18,24 +19,44 @@ using nlohmann::json;
 double giga(int64_t bytes) { return static_cast<double>(bytes) / 1e9; }
 
 /// The layers that a chunk runs, in whole or in part.
-std::vector<int> layers_of(Chunk chunk) {
+std::vector<int> layers_of(const ModelDefinition& model, const Chunk& chunk) {
   std::vector<int> layers;
-  for (int layer = chunk.begin / 2; 2 * layer < chunk.end; ++layer) layers.push_back(layer);
+  for (int half = chunk.halves.begin; half < chunk.halves.end; ++half) {
+    const int layer = half_layer(model, half).layer;
+    if (layers.empty() || layers.back() != layer) layers.push_back(layer);
+  }
   return layers;
 }
 
 /// Of each of the rank's chunks.
-std::vector<std::vector<int>> layers_of(const Placement& placement, int rank) {
+std::vector<std::vector<int>> layers_on(const StepPlan& step, int rank) {
   std::vector<std::vector<int>> list;
-  for (int k : placement.chunks_of(rank)) list.push_back(layers_of(placement.chunk(k)));
+  for (int k : step.placement.chunks_of(rank)) {
+    list.push_back(layers_of(step.model, step.placement.chunk(k)));
+  }
   return list;
 }
 
-std::vector<std::string> components_on(const Plan& plan, int rank, const ModelParts& model) {
-  std::vector<std::string> list;
-  for (const auto& [component, ranks] : component_ranks(model, plan.placement())) {
+std::vector<Component> components_on(const StepPlan& step, int rank) {
+  std::vector<Component> list;
+  for (const auto& [component, ranks] : holders(step.model, step.groups)) {
     if (std::count(ranks.begin(), ranks.end(), rank) > 0) list.push_back(component);
   }
+  return list;
+}
+
+/// Those that more than one pipeline rank holds.
+std::vector<Component> copies(const StepPlan& step) {
+  std::vector<Component> list;
+  for (const auto& [component, ranks] : holders(step.model, step.groups)) {
+    if (ranks.size() > 1) list.push_back(component);
+  }
+  return list;
+}
+
+json names(const std::vector<Component>& components) {
+  json list = json::array();
+  for (const Component& component : components) list.push_back(to_string(component));
   return list;
 }
 
@@ -73,9 +94,9 @@ json candidate_json(const Candidate& candidate) {
   return {{"pipeline", choice.placement.pipeline},
           {"replicas", choice.replicas},
           {"route", candidate.route},
-          {"signs", choice.placement.route},
+          {"signs", signs_of(choice.placement).value()},
           {"passes", choice.placement.passes()},
-          {"cuts", choice.placement.cuts},
+          {"cuts", choice.placement.cuts()},
           {"schedule", schedule_name(choice.schedule)},
           {"microbatches", choice.microbatches},
           {"simulated", candidate.simulated},
@@ -87,18 +108,20 @@ json candidate_json(const Candidate& candidate) {
           {"memory_bytes", candidate.most_memory()}};
 }
 
-/// Groups of the same world ranks as one.
+/// Groups of the same ranks as one.
 json groups_json(const Plan& plan) {
   json list = json::array();
   std::map<std::vector<int>, size_t> found;
-  for (size_t g = 0; g < plan.world_groups.size(); ++g) {
-    const auto& [ranks, components] = plan.world_groups[g];
-    const auto [at, added] = found.emplace(ranks, list.size());
-    if (added)
-      list.push_back({{"world_ranks", ranks}, {"components", json::array()}, {"bytes", 0}});
+  for (size_t g = 0; g < plan.step.groups.size(); ++g) {
+    const ComponentGroup& own = plan.step.groups[g];
+    const auto [at, added] = found.emplace(own.pipeline_ranks, list.size());
+    if (added) {
+      list.push_back(
+          {{"world_ranks", own.world_ranks()}, {"components", json::array()}, {"bytes", 0}});
+    }
     json& group = list[at->second];
-    for (const std::string& component : components) group["components"].push_back(component);
-    group["bytes"] = group["bytes"].get<int64_t>() + plan.group_bytes[g];
+    for (const json& name : names(own.components)) group["components"].push_back(name);
+    group["bytes"] = group["bytes"].get<int64_t>() + plan.costs.group_bytes[g].reduce;
   }
   return list;
 }
@@ -106,21 +129,22 @@ json groups_json(const Plan& plan) {
 /// "4 blocks", or the slots' own numbers where they differ.
 std::string blocks(const SharingMap& map) {
   const int attention = map.unique(Slot::attention);
-  const bool alike = std::all_of(all_slots.begin(), all_slots.end(),
-                                 [&](Slot slot) { return map.unique(slot) == attention; });
+  const std::vector<Slot> all = map.slots();
+  const bool alike =
+      std::all_of(all.begin(), all.end(), [&](Slot slot) { return map.unique(slot) == attention; });
   if (alike) return counted(attention, "block");
   std::vector<std::string> slots;
-  for (Slot slot : all_slots) slots.push_back(fmt::format("{} {}", map.unique(slot), slot.name));
+  for (Slot slot : all) slots.push_back(fmt::format("{} {}", map.unique(slot), slot.name));
   return fmt::format("{}", fmt::join(slots, ", "));
 }
 
 std::string heading(const PlanRequest& request, const Plan& plan) {
-  const ModelSpec& model = request.workload.model;
+  const ModelSpec& model = request.workload.model.spec;
   return fmt::format("{} of {} with {} on {}, {} a node; {} of {} tokens a step, {} a microbatch\n",
-                     counted(model.depth, "layer"), model.hidden, blocks(request.workload.map),
-                     counted(request.world, "rank"), request.machine.ranks_per_node,
-                     counted(request.global_batch, "sequence"), request.workload.sequence,
-                     request.workload.micro_batch) +
+                     counted(model.depth, "layer"), model.hidden,
+                     blocks(request.workload.model.sharing), counted(request.world, "rank"),
+                     request.machine.ranks_per_node, counted(request.global_batch, "sequence"),
+                     request.workload.sequence, request.workload.micro_batch) +
          fmt::format("{} candidates, {} simulated; bytes are those that all ranks send in a step\n",
                      plan.candidates.size(),
                      std::count_if(plan.candidates.begin(), plan.candidates.end(),
@@ -154,16 +178,15 @@ std::string runs(const std::vector<int>& numbers) {
 }
 
 /// "embedding attention/0-2,5 … final_norm"; adapters are beside their layers anyway.
-std::string abridged(const std::vector<std::string>& components) {
+std::string abridged(const std::vector<Component>& components) {
   std::vector<std::pair<std::string, std::vector<int>>> kinds;
-  for (const std::string& component : components) {
-    if (component.starts_with("adapters/")) continue;
-    const size_t slash = component.find('/');
-    const std::string kind = component.substr(0, slash);
+  for (const Component& component : components) {
+    if (component.kind == Kind::adapter) continue;
+    const std::string name = to_string(component);
+    const size_t slash = name.find('/');
+    const std::string kind = name.substr(0, slash);
     if (kinds.empty() || kinds.back().first != kind) kinds.push_back({kind, {}});
-    if (slash != std::string::npos) {
-      kinds.back().second.push_back(std::stoi(component.substr(slash + 1)));
-    }
+    if (slash != std::string::npos) kinds.back().second.push_back(component.id);
   }
   std::vector<std::string> words;
   for (const auto& [kind, ids] : kinds) {
@@ -173,24 +196,28 @@ std::string abridged(const std::vector<std::string>& components) {
 }
 
 /// "6-7"; "1f" and "2a": of these layers only the feed-forward or the attention half.
-std::string layers_text(Chunk chunk) {
-  const int first = chunk.begin / 2;
-  const int last = (chunk.end - 1) / 2;
-  const std::string begin = fmt::format("{}{}", first, chunk.begin % 2 == 1 ? "f" : "");
-  const std::string end = fmt::format("{}{}", last, chunk.end % 2 == 1 ? "a" : "");
-  if (first != last) return begin + "-" + end;
-  return chunk.begin % 2 == 1 ? begin : end;
+std::string layers_text(const ModelDefinition& model, const Chunk& chunk) {
+  const HalfLayer first = half_layer(model, chunk.halves.begin);
+  const HalfLayer last = half_layer(model, chunk.halves.end - 1);
+  const bool whole_begin = first.branch == 0;
+  const bool whole_end = last.branch + 1 == static_cast<int>(model.branches.size());
+  const std::string begin = fmt::format("{}{}", first.layer, whole_begin ? "" : "f");
+  const std::string end = fmt::format("{}{}", last.layer, whole_end ? "" : "a");
+  if (first.layer != last.layer) return begin + "-" + end;
+  return whole_begin ? end : begin;
 }
 
-std::string ranks_table(const PlanRequest& request, const Plan& plan) {
+std::string ranks_table(const Plan& plan) {
   std::string text;
   const Placement& placement = plan.placement();
   for (int rank = 0; rank < placement.pipeline; ++rank) {
     std::vector<std::string> chunks;
-    for (int k : placement.chunks_of(rank)) chunks.push_back(layers_text(placement.chunk(k)));
+    for (int k : placement.chunks_of(rank)) {
+      chunks.push_back(layers_text(plan.step.model, placement.chunk(k)));
+    }
     text += fmt::format("rank {}: layers {}; {:.4g} GB; {}\n", rank, fmt::join(chunks, " | "),
                         giga(plan.chosen.memory_bytes[static_cast<size_t>(rank)]),
-                        abridged(components_on(plan, rank, request.workload.parts())));
+                        abridged(components_on(plan.step, rank)));
   }
   return text;
 }
@@ -207,21 +234,20 @@ std::string plan_report(const PlanRequest& request, const Plan& plan) {
   text += fmt::format(
       "a step takes {:.4g} ms: pipeline {:.4g}, optimizer {:.4g}; weights come back within {:.4g} "
       "of the next; replicas: {}, of {} each\n\n",
-      1e3 * plan.chosen.step_s, 1e3 * plan.simulation.step_s, 1e3 * plan.update_s,
-      1e3 * plan.gather_s, plan.chosen.choice.replicas,
+      1e3 * plan.chosen.step_s, 1e3 * plan.simulation.step_s, 1e3 * plan.costs.update_s,
+      1e3 * plan.gather_s(), plan.chosen.choice.replicas,
       counted(plan.chosen.choice.microbatches, "microbatch", "microbatches"));
-  return text + ranks_table(request, plan);
+  return text + ranks_table(plan);
 }
 
-std::string plan_json(const PlanRequest& request, const Plan& plan) {
+std::string plan_json(const Plan& plan) {
   json report = candidate_json(plan.chosen);
-  report["copies"] = copies(request.workload.parts(), plan.placement());
+  report["copies"] = names(copies(plan.step));
   report["memory_bytes"] = plan.chosen.memory_bytes;
   report["pipeline_ranks"] = json::array();
   for (int rank = 0; rank < plan.placement().pipeline; ++rank) {
-    report["pipeline_ranks"].push_back(
-        {{"chunks", layers_of(plan.placement(), rank)},
-         {"components", components_on(plan, rank, request.workload.parts())}});
+    report["pipeline_ranks"].push_back({{"chunks", layers_on(plan.step, rank)},
+                                        {"components", names(components_on(plan.step, rank))}});
   }
   report["replica_groups"] = groups_json(plan);
   report["why"] = explain(plan);

@@ -16,6 +16,6 @@ std::string plan_report(const PlanRequest& request, const Plan& plan);
 /// components held), `replica_groups` (`bytes`: sent by all members in a step's sum), `copies`,
 /// `bubble`, `step_s`, `memory_bytes` per pipeline rank, `bytes` that all ranks send in a step by
 /// kind, `candidates`.
-std::string plan_json(const PlanRequest& request, const Plan& plan);
+std::string plan_json(const Plan& plan);
 
 }  // namespace rondo

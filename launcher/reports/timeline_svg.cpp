@@ -136,7 +136,7 @@ class Drawing {
     std::string svg = text(left - 8, y(rank) + 17, "rank", fmt::format("rank {}", rank));
     svg += rectangle(left, y(rank), width - left - right, bar, "#f2f2f2");
     for (const TimedAction& timed : timeline_.ranks[rank]) {
-      const auto [op, chunk, microbatch] = timed.action;
+      const auto& [op, chunk, microbatch, group] = timed.action;
       const double from = x(timed.start_s);
       const double length = x(timed.end_s) - from;
       if (op == Op::reduce) svg += rectangle(from, y(rank) + bar + 1, length, strip, sum_fill);

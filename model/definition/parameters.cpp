@@ -180,6 +180,14 @@ std::vector<ParameterSpec> parameters(const ModelDefinition& model) {
   return list;
 }
 
+std::map<Component, int64_t> component_elements(const ModelDefinition& model) {
+  std::map<Component, int64_t> elements;
+  for (const ParameterSpec& parameter : parameters(model)) {
+    elements[parameter.component] += parameter.count();
+  }
+  return elements;
+}
+
 ParameterCounts count_parameters(const ModelDefinition& model) {
   const int64_t final_norm = total(model, {{Kind::final_norm}});
   int64_t around = total(model, entrance_components(model)) + final_norm;

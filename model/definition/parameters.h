@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,16 @@ std::vector<ParameterSpec> parameters_of(const ModelDefinition& model, const Com
 
 /// Those of all components(), in their order.
 std::vector<ParameterSpec> parameters(const ModelDefinition& model);
+
+/// In elements: components begin, and members' parts end, at multiples of it in a flat buffer. A
+/// 64-byte line of any element type.
+inline constexpr int64_t component_alignment = 32;
+
+/// The least multiple of `step` that is no less than `n`.
+constexpr int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+/// Elements of all parameters of each component.
+std::map<Component, int64_t> component_elements(const ModelDefinition& model);
 
 /// Counts that cannot be confused.
 struct ParameterCounts {

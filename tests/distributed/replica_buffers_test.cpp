@@ -25,11 +25,15 @@ std::vector<ParameterSpec> parameters() {
 
 /// Everyone holds all but the embedding, which only the first and the last rank hold: a tied
 /// embedding and head of a pipeline.
-std::vector<ReplicaGroup> groups(int world) {
+std::vector<ComponentGroup> groups(int world) {
   std::vector<int> all(static_cast<size_t>(world));
   std::iota(all.begin(), all.end(), 0);
   const std::vector<int> ends = world == 1 ? std::vector<int>{0} : std::vector<int>{0, world - 1};
-  return replica_groups({{"attention/0", all}, {"attention_norm/0", all}, {"embedding", ends}});
+  const WorldLayout layout{.pipeline = world};
+  const Component attention{Kind::slot, Slot::attention, 0};
+  const Component norm{Kind::slot, Slot::attention_norm, 0};
+  return {{.components = {attention, norm}, .pipeline_ranks = all, .layout = layout},
+          {.components = {{Kind::embedding}}, .pipeline_ranks = ends, .layout = layout}};
 }
 
 class Fixture {
@@ -74,12 +78,12 @@ class Fixture {
 };
 
 /// Σ (r + 1) over the holders of a component.
-double holder_sum(const std::string& component, int world) {
-  for (const ReplicaGroup& group : groups(world)) {
-    for (const std::string& held : group.components) {
+double holder_sum(const Component& component, int world) {
+  for (const ComponentGroup& group : groups(world)) {
+    for (const Component& held : group.components) {
       if (held != component) continue;
       double sum = 0.0;
-      for (int rank : group.world_ranks) sum += rank + 1;
+      for (int rank : group.world_ranks()) sum += rank + 1;
       return sum;
     }
   }
@@ -93,7 +97,7 @@ TEST(ReplicaBuffers, CountEachComponentOnceInTheNorm) {
     ranks.buffers().reduce();
     double squares = 0.0;
     for (const ParameterSpec& spec : parameters()) {
-      const double factor = holder_sum(to_string(spec.component), ranks.world().size());
+      const double factor = holder_sum(spec.component, ranks.world().size());
       for (int64_t i = 1; i <= spec.count(); ++i) squares += std::pow(factor * i, 2);
     }
     EXPECT_NEAR(ranks.buffers().gradient_norm(), std::sqrt(squares), 1e-9);
@@ -118,7 +122,7 @@ TEST(ReplicaBuffers, BringTheSameUpdateToEveryHolder) {
     ranks.buffers().wait_for_values();
     for (const ParameterSpec& spec : parameters()) {
       if (!ranks.holds(spec.path())) continue;
-      const double factor = holder_sum(to_string(spec.component), ranks.world().size());
+      const double factor = holder_sum(spec.component, ranks.world().size());
       const at::Tensor value = ranks.store().at(spec.path()).value.reshape(-1);
       for (int64_t i = 1; i <= spec.count(); ++i) {
         EXPECT_NEAR(value[i - 1].item<double>(),

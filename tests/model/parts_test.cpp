@@ -20,14 +20,16 @@ TEST(ComponentStore, HasOneOwnerForEveryComponent) {
   const auto build = [&](const std::vector<BufferPlan>& plans) {
     return ComponentStore(tiny.parameters(), plans, Precision::parse("float32"), torch::kCPU);
   };
-  EXPECT_THROW(build({{{"embedding"}, 1}, {{"embedding"}, 1}}), std::logic_error);
-  EXPECT_THROW(build({{{"embedding"}, 1}}).at("head/weight"), std::logic_error);
+  const BufferPlan embedding{.components = {{Kind::embedding}}};
+  EXPECT_THROW(build({embedding, embedding}), std::logic_error);
+  EXPECT_THROW(build({embedding}).at("head/weight"), std::logic_error);
 }
 
 TEST(ComponentStore, PadsABufferToEqualShards) {
   const TinyModel tiny(tiny_model({.strategy = "universal"}, 2));
   for (int64_t shards = 1; shards <= 7; ++shards) {
-    const ComponentStore store(tiny.parameters(), {{{"final_norm", "attention/0"}, shards}},
+    const ComponentStore store(tiny.parameters(),
+                               {{{{Kind::final_norm}, {Kind::slot, Slot::attention, 0}}, shards}},
                                Precision::parse("float32"), torch::kCPU);
     EXPECT_EQ(store.buffers()[0].values.numel() % shards, 0);
     EXPECT_EQ(store.buffers()[0].gradients.numel(), store.buffers()[0].values.numel());

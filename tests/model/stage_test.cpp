@@ -131,7 +131,7 @@ TEST(Stage, NeedsNoGradientsToBeAsked) {
   tiny.randomise();
   std::vector<BufferPlan> plans;
   for (const Component& component : components(tiny.model)) {
-    plans.push_back({.components = {to_string(component)}, .trained = false});
+    plans.push_back({.components = {component}, .trained = false});
   }
   ComponentStore frozen(tiny.parameters(), plans, tiny.store.precision(), at::kCPU);
   for (const ParameterSpec& spec : tiny.parameters()) {

@@ -42,7 +42,7 @@ class TinyModel {
                      const std::string& precision = "float64",
                      const HalfBuilders& builders = built_in_halves())
       : model(definition),
-        store(parameters(), {{components(), 1}}, Precision::parse(precision), at::kCPU),
+        store(parameters(), {{components(model), 1}}, Precision::parse(precision), at::kCPU),
         stage(model, store,
               {.halves = {0, 2 * definition.sharing.depth()},
                .sequence = sequence,
@@ -89,13 +89,6 @@ class TinyModel {
   Stage stage;
 
  private:
-  std::vector<std::string> components() const {
-    std::vector<std::string> list;
-    for (const Component& component : rondo::components(model)) {
-      list.push_back(to_string(component));
-    }
-    return list;
-  }
 };
 
 inline Microbatch tiny_batch(int64_t rows = 2, uint64_t seed = 1) {

@@ -58,9 +58,7 @@ constexpr double scale = 0.125;
 /// The plan of a case, as the planner makes it.
 Plan plan_of(const Case& c, const ModelDefinition& model, const Placement& placement, int world) {
   Workload work;
-  work.model = model.spec;
-  work.map = model.sharing;
-  work.relaxation_rank = model.relaxation_rank;
+  work.model = model;
   work.sequence = TinyModel::sequence;
   work.micro_batch = 2;
   work.compute_bytes = work.master_bytes = 8;
@@ -124,14 +122,14 @@ bool agrees_with_one_process(const Case& c, int pipeline, Communicator& world) {
   try {
     placement = make_placement(
         {.pipeline = pipeline, .route = c.route, .passes = c.passes, .half_layers = c.half_layers},
-        parts_of(model.spec, model.sharing, c.rank));
+        model);
   } catch (const UserError&) {
     return false;
   }
   TinyModel whole(model);
   whole.randomise();
   const Plan plan = plan_of(c, model, placement, world.size());
-  LocalModel local(model, plan,
+  LocalModel local(plan,
                    {.precision = Precision::parse("float64"),
                     .sequence = TinyModel::sequence,
                     .recompute = c.recompute,
@@ -157,8 +155,15 @@ bool agrees_with_one_process(const Case& c, int pipeline, Communicator& world) {
   }
   EXPECT_LT(relative(norm, std::sqrt(squares)), 1e-10);
   const Simulation simulated =
-      simulate(plan.program, placement, plan.reductions,
-               {.message_bytes = 2 * TinyModel::sequence * model.spec.hidden * 8});
+      simulate(plan.step.program, placement, plan.step.groups,
+               {.messages = std::vector<MessageCost>(
+                    placement.chunks.size(), {2 * TinyModel::sequence * model.spec.hidden * 8})});
+  auto buffer = local.store().buffers().begin();
+  for (const ComponentGroup& group : plan.step.groups) {
+    const std::vector<int>& ranks = group.pipeline_ranks;
+    if (std::find(ranks.begin(), ranks.end(), own) == ranks.end()) continue;
+    EXPECT_EQ(buffer++->values.numel(), group.buffer_elements()) << "as the planner prices it";
+  }
   EXPECT_EQ(run.peak_live, simulated.peak_live[static_cast<size_t>(own)]);
   EXPECT_EQ(local.traffic().activation, simulated.activation_sent_bytes[static_cast<size_t>(own)]);
   return true;
@@ -237,10 +242,10 @@ TEST(LocalModel, EvaluatesWhatItTrainsOnWithoutATrace) {
   const ModelDefinition model = definition_of(c);
   const Placement placement = make_placement(
       {.pipeline = world->size(), .route = c.route, .passes = c.passes, .half_layers = false},
-      parts_of(model.spec, model.sharing, c.rank));
+      model);
   TinyModel whole(model);
   whole.randomise();
-  LocalModel local(model, plan_of(c, model, placement, world->size()),
+  LocalModel local(plan_of(c, model, placement, world->size()),
                    {.precision = Precision::parse("float64"), .sequence = TinyModel::sequence},
                    {*world, *world});
   copy_weights(whole, local);

@@ -116,7 +116,8 @@ double slowness(const Config& config, const ModelDefinition& model, World world,
   const int depth = model.sharing.depth();
   const PlanRequest request = plan_request(config, model, world.size());
   const CostModel priced(request.workload, request.machine);
-  const double expected_s = seconds(priced.chunk({0, 2 * depth, true, true}, /*split=*/false));
+  const Chunk whole{.halves = {0, half_layers(model)}, .embeds = true, .ends_with_head = true};
+  const double expected_s = seconds(priced.chunk(whole, /*split=*/false));
   return mean_over_ranks((depth * layers_s / probe.layers() + ends_s) / expected_s, world.host);
 }
 

@@ -7,8 +7,10 @@
 #include <random>
 #include <set>
 
+#include "distributed/plan/lower.h"
 #include "distributed/plan/schedule.h"
 #include "distributed/plan/schedule_text.h"
+#include "tests/distributed/plan/small_model.h"
 
 namespace rondo {
 namespace {
@@ -44,7 +46,7 @@ class Machine {
   size_t home(int chunk) const { return static_cast<size_t>(step_.placement.rank_of(chunk)); }
 
   bool step(size_t rank) {
-    const auto [op, k, i] = now(rank);
+    const auto& [op, k, i, group] = now(rank);
     if (is_receive(op)) return false;
     if (is_send(op)) return transfer(rank);
     if (op == Op::reduce) return sum();
@@ -54,7 +56,7 @@ class Machine {
   }
 
   void compute(size_t rank, Op op, int k, int i) {
-    const int last = step_.placement.chunks() - 1;
+    const int last = step_.placement.size() - 1;
     Cell& here = cell(k, i);
     right_ = right_ && home(k) == rank;
     if (op == Op::forward) {
@@ -73,7 +75,7 @@ class Machine {
       right_ = right_ && here.input_gradient && ++here.weight_gradients == 1;
       --live_[rank];
       for (const auto& [g, ranks] : summed_) {
-        const auto& chunks = step_.reductions[static_cast<size_t>(g)].chunks;
+        const auto& chunks = step_.groups[static_cast<size_t>(g)].chunks;
         const bool late = std::count(chunks.begin(), chunks.end(), k) > 0;
         right_ = right_ && !late;
       }
@@ -81,13 +83,13 @@ class Machine {
   }
 
   bool transfer(size_t rank) {
-    const auto [op, k, i] = now(rank);
+    const auto& [op, k, i, group] = now(rank);
     const bool activation = op == Op::send_activation;
     const int target = activation ? k + 1 : k - 1;
-    if (target < 0 || target >= step_.placement.chunks()) return right_ = false;
+    if (target < 0 || target >= step_.placement.size()) return right_ = false;
     const size_t peer = home(target);
     if (next_[peer] == program_[peer].size() || !is_receive(now(peer).op)) return false;
-    const auto [their_op, their_chunk, their_i] = now(peer);
+    const auto& [their_op, their_chunk, their_i, their_group] = now(peer);
     const bool theirs = their_op == Op::receive_activation;
     if (their_chunk + (theirs ? -1 : 1) < 0) return right_ = false;
     if (home(their_chunk + (theirs ? -1 : 1)) != rank) return false;  // waits for another rank
@@ -102,9 +104,9 @@ class Machine {
   }
 
   bool sum() {
-    for (size_t g = 0; g < step_.reductions.size(); ++g) {
-      const std::vector<int> ranks = step_.reductions[g].ranks;
-      const Action reduce{Op::reduce, static_cast<int>(g), 0};
+    for (size_t g = 0; g < step_.groups.size(); ++g) {
+      const std::vector<int> ranks = step_.groups[g].pipeline_ranks;
+      const Action reduce = reduce_action(static_cast<int>(g));
       const bool together = std::all_of(ranks.begin(), ranks.end(), [&](int r) {
         const auto rank = static_cast<size_t>(r);
         return next_[rank] < program_[rank].size() && now(rank) == reduce;
@@ -121,12 +123,12 @@ class Machine {
     for (size_t rank = 0; rank < program_.size(); ++rank) {
       if (next_[rank] < program_[rank].size()) return false;
     }
-    for (int k = 0; k < step_.placement.chunks(); ++k) {
+    for (int k = 0; k < step_.placement.size(); ++k) {
       for (int i = 0; i < step_.microbatches; ++i) {
         if (cell(k, i).weight_gradients != 1) return false;
       }
     }
-    return summed_.size() == step_.reductions.size();
+    return summed_.size() == step_.groups.size();
   }
 
   const Program& program_;
@@ -155,15 +157,17 @@ Sample sample(std::mt19937& random) {
   const std::string& route = routes[static_cast<size_t>(upto(6))];
   const int depth = pipeline * static_cast<int>(route.size()) + upto(3);
   const std::string& strategy = strategies[depth < 3 ? 0 : static_cast<size_t>(upto(4))];
-  const ModelParts model{make_sharing_map({strategy}, depth), upto(2) == 0, upto(2) == 0};
+  const bool tied = upto(2) == 0;
+  const ModelDefinition model =
+      small_model(make_sharing_map({strategy}, depth), tied, upto(2) == 0);
   Sample made;
   made.step.placement = make_placement({pipeline, route}, model);
   made.step.microbatches = 1 + upto(6);
-  made.step.reductions = reductions(model, made.step.placement, 1 + upto(2));
+  made.step.groups = summed_groups(model, made.step.placement, 1 + upto(2));
   const ScheduleOptions options{static_cast<ScheduleKind>(upto(4)), made.step.microbatches};
   made.step.live_bounds = live_bounds(options, made.step.placement);
   made.program =
-      lower(generate(options, made.step.placement), made.step.placement, made.step.reductions);
+      lower(generate(options, made.step.placement), made.step.placement, made.step.groups);
   return made;
 }
 
@@ -214,11 +218,11 @@ TEST(Check, RejectsEveryRandomDefectThatHarms) {
 
 /// Two ranks, two microbatches, a universal block with a copy on each.
 Sample small() {
-  const ModelParts model{make_sharing_map({"universal"}, 2), false};
+  const ModelDefinition model = small_model(make_sharing_map({"universal"}, 2), false);
   Sample made;
   made.step.placement = make_placement({2, "contiguous"}, model);
   made.step.microbatches = 2;
-  made.step.reductions = reductions(model, made.step.placement, 1);
+  made.step.groups = summed_groups(model, made.step.placement, 1);
   made.step.live_bounds = {2, 1};
   made.program = from_csv(
       "0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1,0REDUCE_GRAD\n"
@@ -262,12 +266,12 @@ TEST(Check, CountsLiveActivationsAgainstTheBound) {
 }
 
 TEST(Check, RejectsSumsInDifferentOrdersOnTwoRanks) {
-  ModelParts model{make_sharing_map({"universal"}, 2), true};
+  const ModelDefinition model = small_model(make_sharing_map({"universal"}, 2), true);
   const Placement placement = make_placement({2, "contiguous"}, model);
-  StepSpec step{placement, 1, reductions(model, placement, 1), {}};
-  step.reductions.push_back(step.reductions.front());
+  StepSpec step{placement, 1, summed_groups(model, placement, 1), {}};
+  step.groups.push_back(step.groups.front());
   const Program program =
-      lower(generate({ScheduleKind::gpipe, 1}, placement), placement, step.reductions);
+      lower(generate({ScheduleKind::gpipe, 1}, placement), placement, step.groups);
   EXPECT_TRUE(check(program, step).empty());
   Program bad = program;
   std::swap(bad[1][bad[1].size() - 1], bad[1][bad[1].size() - 2]);
@@ -275,7 +279,7 @@ TEST(Check, RejectsSumsInDifferentOrdersOnTwoRanks) {
 }
 
 TEST(Lower, RefusesSchedulesThatHangAndStrangers) {
-  const ModelParts model{make_sharing_map({"none"}, 2), false};
+  const ModelDefinition model = small_model(make_sharing_map({"none"}, 2), false);
   const Placement placement = make_placement({2, "contiguous"}, model);
   EXPECT_ANY_THROW(lower(from_csv("0F0,0B0\n1B0,1F0\n"), placement, {}));
   EXPECT_ANY_THROW(lower(from_csv("0F0,1F0\n1B0\n"), placement, {}));

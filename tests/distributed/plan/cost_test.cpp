@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <limits>
-#include <numeric>
 
+#include "distributed/plan/route.h"
 #include "model/definition/parameters.h"
 
 namespace rondo {
@@ -13,15 +13,15 @@ namespace {
 /// Two heads of 4, so that queries have 8 and keys 4 elements.
 Workload tiny(const SharingOptions& sharing, int depth) {
   Workload work;
-  work.model.hidden = 8;
-  work.model.depth = depth;
-  work.model.heads = 2;
-  work.model.kv_heads = 1;
-  work.model.head_dim = 4;
-  work.model.ffn = 16;
-  work.model.vocab = 100;
-  work.model.tie_embeddings = false;
-  work.map = make_sharing_map(sharing, depth);
+  work.model.spec.hidden = 8;
+  work.model.spec.depth = depth;
+  work.model.spec.heads = 2;
+  work.model.spec.kv_heads = 1;
+  work.model.spec.head_dim = 4;
+  work.model.spec.ffn = 16;
+  work.model.spec.vocab = 100;
+  work.model.spec.tie_embeddings = false;
+  work.model.sharing = make_sharing_map(sharing, depth);
   work.sequence = 10;
   work.micro_batch = 3;
   return work;
@@ -41,36 +41,38 @@ constexpr double feed_forward_weights = 3 * 8 * 16;
 
 TEST(Cost, CountsTheOperationsOfAHalfLayerByHand) {
   const CostModel model(tiny({"none"}, 4), counting());
-  const ChunkCost attention = model.chunk({2, 3}, false);
+  const ChunkCost attention = model.chunk({.halves = {2, 3}}, false);
   // 10 positions, half of them masked, 8 elements of queries, two products of 2 operations.
   const double scores = tokens * 10 * 8 / 2 * 2 * 2;
   EXPECT_DOUBLE_EQ(attention.forward_s, 2 * tokens * attention_weights + scores);
   EXPECT_DOUBLE_EQ(attention.backward_input_s, 2 * tokens * attention_weights + 2 * scores);
   EXPECT_DOUBLE_EQ(attention.backward_weight_s, 2 * tokens * attention_weights);
-  const ChunkCost feed_forward = model.chunk({3, 4}, false);
+  const ChunkCost feed_forward = model.chunk({.halves = {3, 4}}, false);
   EXPECT_DOUBLE_EQ(seconds(feed_forward), 6 * tokens * feed_forward_weights);
-  EXPECT_DOUBLE_EQ(seconds(model.chunk({2, 6}, false)),
+  EXPECT_DOUBLE_EQ(seconds(model.chunk({.halves = {2, 6}}, false)),
                    2 * (seconds(attention) + seconds(feed_forward)));
 }
 
 TEST(Cost, ChargesAWindowForTheScoresThatItsMaskHides) {
   Workload work = tiny({"none"}, 4);
-  const double whole = CostModel(work, counting()).chunk({2, 3}, false).forward_s;
-  work.model.window = 4;
-  work.model.window_layers = "fs";
+  const double whole = CostModel(work, counting()).chunk({.halves = {2, 3}}, false).forward_s;
+  work.model.spec.window = 4;
+  work.model.spec.window_layers = "fs";
   const CostModel model(work, counting());
-  EXPECT_DOUBLE_EQ(model.chunk({2, 3}, false).forward_s, whole + tokens * 10 * 8 / 2 * 2 * 2);
-  EXPECT_DOUBLE_EQ(model.chunk({4, 5}, false).forward_s, whole) << "layer 2 does not slide";
-  work.model.window = 10;
-  EXPECT_DOUBLE_EQ(CostModel(work, counting()).chunk({2, 3}, false).forward_s, whole);
+  EXPECT_DOUBLE_EQ(model.chunk({.halves = {2, 3}}, false).forward_s,
+                   whole + tokens * 10 * 8 / 2 * 2 * 2);
+  EXPECT_DOUBLE_EQ(model.chunk({.halves = {4, 5}}, false).forward_s, whole)
+      << "layer 2 does not slide";
+  work.model.spec.window = 10;
+  EXPECT_DOUBLE_EQ(CostModel(work, counting()).chunk({.halves = {2, 3}}, false).forward_s, whole);
 }
 
 TEST(Cost, ChargesTheHeadToTheChunkThatEndsAndAllOfItForward) {
   const CostModel model(tiny({"none"}, 4), counting());
-  const double head =
-      model.chunk({6, 8, false, true}, false).forward_s - model.layers({6, 8}, false).forward_s;
+  const double head = model.chunk({.halves = {6, 8}, .ends_with_head = true}, false).forward_s -
+                      model.layers({6, 8}, false).forward_s;
   EXPECT_DOUBLE_EQ(head, 6 * tokens * 100 * 8);
-  EXPECT_DOUBLE_EQ(seconds(model.chunk({0, 2, true, false}, false)),
+  EXPECT_DOUBLE_EQ(seconds(model.chunk({.halves = {0, 2}, .embeds = true}, false)),
                    seconds(model.layers({0, 2}, false)))
       << "looking up the embedding multiplies nothing";
 }
@@ -78,82 +80,75 @@ TEST(Cost, ChargesTheHeadToTheChunkThatEndsAndAllOfItForward) {
 TEST(Cost, AddsUpToTheOperationsThatTheModelCounts) {
   for (const int64_t rank : {0, 3}) {
     Workload work = tiny({"cycle", 2}, 4);
-    work.relaxation_rank = rank;
-    const double counted = flops_per_token({work.model, work.map, rank}, work.sequence);
-    EXPECT_DOUBLE_EQ(seconds(CostModel(work, counting()).chunk({0, 8, true, true}, false)),
-                     tokens * counted);
+    work.model.relaxation_rank = rank;
+    const double counted = flops_per_token(work.model, work.sequence);
+    EXPECT_DOUBLE_EQ(
+        seconds(CostModel(work, counting())
+                    .chunk({.halves = {0, 8}, .embeds = true, .ends_with_head = true}, false)),
+        tokens * counted);
   }
 }
 
 TEST(Cost, RunsForwardTwiceWhereLayersAreRecomputed) {
   Workload work = tiny({"none"}, 4);
-  const ChunkCost kept = CostModel(work, counting()).chunk({2, 6}, false);
+  const ChunkCost kept = CostModel(work, counting()).chunk({.halves = {2, 6}}, false);
   work.recompute = true;
   const CostModel model(work, counting());
-  const ChunkCost recomputed = model.chunk({2, 6}, false);
+  const ChunkCost recomputed = model.chunk({.halves = {2, 6}}, false);
   EXPECT_DOUBLE_EQ(recomputed.backward_input_s, kept.backward_input_s + kept.forward_s);
-  EXPECT_EQ(recomputed.live_bytes, 2 * model.message_bytes()) << "the input of each of two layers";
-  EXPECT_EQ(model.chunk({3, 5}, false).live_bytes, 2 * model.message_bytes()) << "of two halves";
-  EXPECT_EQ(model.chunk({2, 6}, true).live_bytes, kept.live_bytes)
+  EXPECT_EQ(recomputed.live_bytes, 2 * model.message_bytes(2)) << "the input of each of two layers";
+  EXPECT_EQ(model.chunk({.halves = {3, 5}}, false).live_bytes, 2 * model.message_bytes(2))
+      << "of two halves";
+  EXPECT_EQ(model.chunk({.halves = {2, 6}}, true).live_bytes, kept.live_bytes)
       << "deferred weight gradients need what was recomputed";
   EXPECT_EQ(model.workspace_bytes(), kept.live_bytes / 2);
 }
 
 TEST(Cost, KeepsWhatBackwardNeeds) {
   const CostModel model(tiny({"none"}, 4), counting());
-  EXPECT_EQ(model.message_bytes(), 3 * 10 * 8 * 4);
-  EXPECT_EQ(model.chunk({2, 3}, false).live_bytes, 3 * 10 * 4 * (2 * 8 + 3 * (8 + 4)));
-  EXPECT_EQ(model.chunk({3, 4}, false).live_bytes, 3 * 10 * 4 * (2 * 8 + 3 * 16));
-}
-
-TEST(Cost, PadsBuffersAsTheStoreDoes) {
-  const CostModel model(tiny({"none"}, 4), counting());
-  // A norm has 8 elements, the next component begins at 32; 384 is a multiple of 32.
-  EXPECT_EQ(model.buffer_elements({"attention_norm/0"}, 1), 32);
-  EXPECT_EQ(model.buffer_elements({"attention_norm/0", "feed_forward/0"}, 1), 32 + 384);
-  EXPECT_EQ(model.buffer_elements({"feed_forward/0", "attention_norm/0"}, 1), 384 + 32);
-  EXPECT_EQ(model.buffer_elements({"attention_norm/0", "feed_forward/0"}, 3), 480);
-}
-
-int64_t total(const std::vector<int64_t>& list) {
-  return std::accumulate(list.begin(), list.end(), int64_t{0});
+  EXPECT_EQ(model.message_bytes(2), 3 * 10 * 8 * 4);
+  EXPECT_EQ(model.chunk({.halves = {2, 3}}, false).live_bytes, 3 * 10 * 4 * (2 * 8 + 3 * (8 + 4)));
+  EXPECT_EQ(model.chunk({.halves = {3, 4}}, false).live_bytes, 3 * 10 * 4 * (2 * 8 + 3 * 16));
 }
 
 TEST(Cost, CountsWhatTheMembersOfAGroupSendByHand) {
   Workload work = tiny({"universal"}, 4);
-  const Placement placement = make_placement({2, "contiguous"}, work.parts());
+  const Placement placement = make_placement({2, "contiguous"}, work.model);
   // The block is on both ranks of both replicas; embedding, final norm and head on one rank each.
   const int64_t block = 192 + 384 + 32 + 32;  // attention, feed-forward, two norms
   const int64_t embedding = 832;              // 800, in 2 parts of whole 32
   const int64_t ends = 832;                   // final norm, at 32 the head: 832 = 2 · 13 · 32
   const PlacementCosts plain = CostModel(work, counting()).placement(placement, 2, false);
   ASSERT_EQ(plain.groups.size(), 3u);
-  EXPECT_EQ(buffer_groups(work.parts(), placement, 2)[1].components.size(), 4u);
+  EXPECT_EQ(plain.groups[1].components.size(), 4u);
   // Twice around: all but the own part.
-  EXPECT_EQ(plain.reduce_bytes,
-            (std::vector<int64_t>{2 * 1 * embedding * 4, 2 * 3 * block * 4, 2 * 1 * ends * 4}));
+  EXPECT_EQ(plain.group_bytes,
+            (std::vector<GroupBytes>{
+                {2 * 1 * embedding * 4, 0}, {2 * 3 * block * 4, 0}, {2 * 1 * ends * 4, 0}}));
   EXPECT_EQ(plain.costs.reduces[1].sent_bytes, 2 * 3 * block * 4 / 4);
-  EXPECT_EQ(total(plain.gather_bytes), 0);
 
   work.zero = 1;
   work.compute_bytes = 2;  // float32 gradients are scattered, bfloat16 weights gathered
   const PlacementCosts sharded = CostModel(work, counting()).placement(placement, 2, false);
-  EXPECT_EQ(sharded.reduce_bytes, (std::vector<int64_t>{embedding * 4, 3 * block * 4, ends * 4}));
-  EXPECT_EQ(sharded.gather_bytes, (std::vector<int64_t>{embedding * 2, 3 * block * 2, ends * 2}));
+  EXPECT_EQ(sharded.group_bytes, (std::vector<GroupBytes>{{embedding * 4, embedding * 2},
+                                                          {3 * block * 4, 3 * block * 2},
+                                                          {ends * 4, ends * 2}}));
 }
 
 TEST(Cost, SendsNothingForAComponentWithOneHolder) {
   const Workload work = tiny({"cycle", 2}, 4);
-  const Placement placement = make_placement({2, "loop", 2}, work.parts());
+  const Placement placement = make_placement({2, "loop", 2}, work.model);
   const PlacementCosts costs = CostModel(work, counting()).placement(placement, 1, false);
-  EXPECT_TRUE(costs.reductions.empty());
-  EXPECT_EQ(total(costs.reduce_bytes) + total(costs.gather_bytes), 0);
+  for (size_t g = 0; g < costs.groups.size(); ++g) {
+    EXPECT_FALSE(costs.groups[g].summed(placement));
+    EXPECT_EQ(costs.group_bytes[g], GroupBytes{});
+  }
   EXPECT_EQ(costs.costs.rank_ready_s, (std::vector<double>{0.0, 0.0}));
 }
 
 TEST(Cost, HoldsWeightsGradientsAndOptimizerState) {
   Workload work = tiny({"universal"}, 4);
-  const Placement placement = make_placement({1, "contiguous"}, work.parts());
+  const Placement placement = make_placement({1, "contiguous"}, work.model);
   const auto state = [&](int replicas) {
     return CostModel(work, counting()).placement(placement, replicas, false).state_bytes[0];
   };
@@ -172,9 +167,9 @@ TEST(Cost, TakesTheSlowLinkWhereARingLeavesTheNode) {
   machine.inter = {2.0, 10.0};
   machine.ranks_per_node = 2;
   const Workload work = tiny({"universal"}, 4);
-  const Placement placement = make_placement({2, "contiguous"}, work.parts());
+  const Placement placement = make_placement({2, "contiguous"}, work.model);
   const auto block_s = [&](int replicas) {
-    return CostModel(work, machine).placement(placement, replicas, false).costs.reduces[0].seconds;
+    return CostModel(work, machine).placement(placement, replicas, false).costs.reduces[1].seconds;
   };
   const double bytes = (192 + 384 + 32 + 32) * 4;
   EXPECT_DOUBLE_EQ(block_s(1), 2 * 1.0 + 2 * bytes / 2 / 100.0);

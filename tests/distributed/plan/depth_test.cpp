@@ -1,5 +1,3 @@
-#include "distributed/plan/depth.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,7 +5,9 @@
 #include <set>
 
 #include "base/user_error.h"
-#include "distributed/plan/cost.h"
+#include "distributed/plan/plan.h"
+#include "distributed/plan/step_plan.h"
+#include "model/definition/recurrence.h"
 
 namespace rondo {
 namespace {
@@ -32,10 +32,11 @@ TEST(Recurrence, IsFoundBetweenLayersOfTheirOwn) {
 
 Workload workload(const SharingMap& map, int64_t rank) {
   Workload work;
-  work.model = {.hidden = 16, .heads = 2, .kv_heads = 2, .head_dim = 8, .ffn = 32, .vocab = 50};
-  work.model.depth = map.depth();
-  work.map = map;
-  work.relaxation_rank = rank;
+  work.model.spec = {
+      .hidden = 16, .heads = 2, .kv_heads = 2, .head_dim = 8, .ffn = 32, .vocab = 50};
+  work.model.spec.depth = map.depth();
+  work.model.sharing = map;
+  work.model.relaxation_rank = rank;
   work.sequence = 8;
   return work;
 }
@@ -53,38 +54,41 @@ Plan plan_of(const Workload& work, const std::string& route, int pipeline, int r
 }
 
 /// Every component that some chunk of the rank uses, without those that only others use.
-std::set<std::string> used_on(const StepPlan& step, ModelParts parts, int rank) {
-  parts.layers = step.layers;
-  std::set<std::string> used;
+std::set<Component> used_on(const StepPlan& step, int rank) {
+  std::set<Component> used;
   for (int k : step.placement.chunks_of(rank)) {
-    const auto list = components_of(parts, step.placement.chunk(k));
+    const auto list = components_of(step.model, step.placement.chunk(k));
     used.insert(list.begin(), list.end());
   }
   return used;
 }
 
-/// `check` has passed inside step_of; here: no weight moves, and the right layers run.
-void expect_sound(const Plan& plan, const ModelParts& parts, const StepDepth& depth) {
-  const StepPlan step = step_of(plan, parts, depth);
-  const Recurrence all = *recurrence(parts.map);
-  EXPECT_EQ(static_cast<int>(step.layers.size()),
-            all.prelude + depth.passes * all.period + all.coda);
-  EXPECT_EQ(step.placement.cuts.back(), 2 * static_cast<int>(step.layers.size()));
-  EXPECT_TRUE(std::is_sorted(step.placement.cuts.begin(), step.placement.cuts.end()));
-  const StepPlan whole = whole_step(plan, parts);
-  for (int rank = 0; rank < plan.placement().pipeline; ++rank) {
-    const auto had = used_on(whole, parts, rank);
-    for (const std::string& component : used_on(step, parts, rank)) {
-      EXPECT_TRUE(had.contains(component)) << component << " would have to move to rank " << rank;
+/// `check` has passed inside plan_step; here: no weight moves, and the right layers run.
+void expect_sound(const StepPlan& whole, const StepDepth& depth) {
+  const StepPlan step = plan_step(whole, depth);
+  const Recurrence all = *recurrence(whole.model.sharing);
+  const int layers = all.prelude + depth.passes * all.period + all.coda;
+  EXPECT_EQ(step.model.depth(), layers);
+  const std::vector<int> cuts = step.placement.cuts();
+  EXPECT_EQ(cuts.back(), 2 * layers);
+  EXPECT_TRUE(std::is_sorted(cuts.begin(), cuts.end()));
+  for (int rank = 0; rank < whole.placement.pipeline; ++rank) {
+    const auto had = used_on(whole, rank);
+    for (const Component& component : used_on(step, rank)) {
+      EXPECT_TRUE(had.contains(component))
+          << to_string(component) << " would have to move to rank " << rank;
     }
   }
   const int trained = depth.trained_passes == 0 ? depth.passes : depth.trained_passes;
   const int first =
       trained >= depth.passes ? 0 : all.prelude + (depth.passes - trained) * all.period;
-  EXPECT_EQ(step.placement.cuts[static_cast<size_t>(step.placement.trained_from)], 2 * first);
+  for (const Chunk& chunk : step.placement.chunks) {
+    EXPECT_EQ(chunk.trained, chunk.halves.begin >= 2 * first);
+    EXPECT_TRUE(chunk.trained || chunk.halves.end <= 2 * first);
+  }
 }
 
-TEST(StepOf, LeavesEveryWeightWhereItIs) {
+TEST(PlanStep, LeavesEveryWeightWhereItIs) {
   int tried = 0;
   for (const SharingOptions& options :
        {SharingOptions{.strategy = "cycle", .unique = 2, .prelude = 1},
@@ -108,7 +112,7 @@ TEST(StepOf, LeavesEveryWeightWhereItIs) {
               SCOPED_TRACE(options.strategy + std::to_string(options.unique) + " " + route + " " +
                            schedule + " P " + std::to_string(pipeline) + " passes " +
                            std::to_string(passes) + " trained " + std::to_string(trained));
-              expect_sound(plan, work.parts(), {passes, trained});
+              expect_sound(plan.step, {passes, trained});
               ++tried;
             }
           }
@@ -119,22 +123,20 @@ TEST(StepOf, LeavesEveryWeightWhereItIs) {
   EXPECT_GT(tried, 1500);
 }
 
-TEST(StepOf, AllPassesIsThePlanItself) {
+TEST(PlanStep, AllPassesIsThePlanItself) {
   const Workload work = workload(map_of({.strategy = "cycle", .unique = 4}, 16), 0);
   const Plan plan = plan_of(work, "loop", 4, 1, "gpipe");
-  const StepPlan whole = whole_step(plan, work.parts());
-  const StepPlan all = step_of(plan, work.parts(), {4, 0});
-  EXPECT_EQ(all.placement.cuts, whole.placement.cuts);
-  EXPECT_EQ(all.groups, whole.groups);
-  EXPECT_EQ(all.reduced_groups, whole.reduced_groups);
-  EXPECT_EQ(all.layers, whole.layers);
+  const StepPlan all = plan_step(plan.step, {4, 0});
+  EXPECT_EQ(all.placement, plan.step.placement);
+  EXPECT_EQ(all.groups, plan.step.groups);
+  EXPECT_EQ(all.model.depth(), plan.step.model.depth());
 }
 
-TEST(StepOf, RefusesPassesThatTheMapDoesNotHave) {
+TEST(PlanStep, RefusesPassesThatTheMapDoesNotHave) {
   const Workload work = workload(map_of({.strategy = "cycle", .unique = 2}, 6), 0);
   const Plan plan = plan_of(work, "loop", 2, 1, "1f1b");
-  EXPECT_THROW(step_of(plan, work.parts(), {0, 0}), std::logic_error);
-  EXPECT_THROW(step_of(plan, work.parts(), {4, 0}), std::logic_error);
+  EXPECT_THROW(plan_step(plan.step, {0, 0}), std::logic_error);
+  EXPECT_THROW(plan_step(plan.step, {4, 0}), std::logic_error);
 }
 
 }  // namespace

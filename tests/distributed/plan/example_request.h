@@ -12,14 +12,14 @@ namespace rondo {
 inline PlanRequest billion(const SharingOptions& sharing) {
   PlanRequest request;
   Workload& work = request.workload;
-  work.model.hidden = 2048;
-  work.model.depth = 24;
-  work.model.heads = work.model.kv_heads = 16;
-  work.model.head_dim = 128;
-  work.model.ffn = 5440;
-  work.model.vocab = 32000;
-  work.model.tie_embeddings = false;
-  work.map = make_sharing_map(sharing, 24);
+  work.model.spec.hidden = 2048;
+  work.model.spec.depth = 24;
+  work.model.spec.heads = work.model.spec.kv_heads = 16;
+  work.model.spec.head_dim = 128;
+  work.model.spec.ffn = 5440;
+  work.model.spec.vocab = 32000;
+  work.model.spec.tie_embeddings = false;
+  work.model.sharing = make_sharing_map(sharing, 24);
   work.sequence = 2048;
   work.compute_bytes = 2;
   request.global_batch = 8;  // 16,384 tokens

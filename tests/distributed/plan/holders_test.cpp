@@ -1,37 +1,54 @@
-#include "distributed/plan/holders.h"
-
 #include <gtest/gtest.h>
 
-#include "distributed/plan/lower.h"
+#include "distributed/plan/group.h"
+#include "tests/distributed/plan/small_model.h"
 
 namespace rondo {
 namespace {
 
 TEST(Holders, AreAllReplicasOfEveryRankThatUsesAComponent) {
-  const ModelParts model{make_sharing_map({"cycle", 2}, 4), true, false};
+  const ModelDefinition model = small_model(make_sharing_map({"cycle", 2}, 4), /*tied=*/true);
   const Placement placement = make_placement({2, "loop", 2}, model);
-  const std::vector<ReplicaGroup> groups =
-      on_world_ranks(buffer_groups(model, placement, 2), placement, 2);
+  using Held = std::pair<std::vector<int>, std::vector<std::string>>;
+  std::vector<Held> groups;
+  for (const ComponentGroup& group : groups_of(model, placement, 2)) {
+    groups.push_back({group.world_ranks(), {}});
+    for (const Component& component : group.components) {
+      groups.back().second.push_back(to_string(component));
+    }
+    EXPECT_EQ(group.members(), static_cast<int64_t>(group.world_ranks().size()));
+  }
   const std::vector<std::string> first = {"attention/0", "feed_forward/0", "attention_norm/0",
                                           "feed_forward_norm/0"};
   const std::vector<std::string> second = {"attention/1", "feed_forward/1", "attention_norm/1",
                                            "feed_forward_norm/1"};
   // The final norm is used by the last chunk only, and final before block 1 is.
-  EXPECT_EQ(groups, (std::vector<ReplicaGroup>{{{0, 1, 2, 3}, {"embedding"}},
-                                               {{0, 2}, first},
-                                               {{1, 3}, second},
-                                               {{1, 3}, {"final_norm"}}}));
+  EXPECT_EQ(groups, (std::vector<Held>{{{0, 1, 2, 3}, {"embedding"}},
+                                       {{0, 2}, first},
+                                       {{1, 3}, second},
+                                       {{1, 3}, {"final_norm"}}}));
 }
 
 TEST(Holders, HaveOneGroupPerRankWithoutReplicasAndCopies) {
-  const ModelParts model{make_sharing_map({"zigzag", 4}, 8), true, false};
+  const ModelDefinition model = small_model(make_sharing_map({"zigzag", 4}, 8), /*tied=*/true);
   const Placement placement = make_placement({4, "vee", 2}, model);
-  const std::vector<BufferGroup> groups = buffer_groups(model, placement, 1);
+  const std::vector<ComponentGroup> groups = groups_of(model, placement, 1);
   EXPECT_EQ(groups.size(), 4u);
-  for (const ReplicaGroup& group : on_world_ranks(groups, placement, 1)) {
-    EXPECT_EQ(group.world_ranks.size(), 1u);
-  }
-  EXPECT_TRUE(reductions(model, placement, 1).empty());
+  for (const ComponentGroup& group : groups) EXPECT_EQ(group.world_ranks().size(), 1u);
+  EXPECT_TRUE(summed_groups(model, placement, 1).empty());
+}
+
+TEST(Holders, PadBuffersAsTheStoreDoes) {
+  // A norm has 4 elements, the next component begins at 32; attention has 4·16, feed-forward 3·16.
+  const ModelDefinition model = small_model(make_sharing_map({"none"}, 1));
+  const Placement placement = make_placement({1, "contiguous"}, model);
+  const auto elements = [&](int replicas) {
+    return groups_of(model, placement, replicas).front().buffer_elements();
+  };
+  const int64_t all = 32 + 64 + 64 + 4 * 32;  // embedding, attention, feed-forward, norms, head
+  EXPECT_EQ(elements(1), all);
+  EXPECT_EQ(elements(2), (all + 63) / 64 * 64);
+  EXPECT_EQ(elements(3), (all + 95) / 96 * 96);
 }
 
 TEST(Holders, NumberTheWorldSoThatNeighboursOfAPipelineShareANode) {

@@ -1,5 +1,3 @@
-#include "distributed/plan/placement.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,16 +5,20 @@
 #include <set>
 
 #include "base/user_error.h"
+#include "distributed/plan/route.h"
 #include "model/definition/parameters.h"
+#include "tests/distributed/plan/small_model.h"
 
 namespace rondo {
 namespace {
 
-ModelParts model_of(const SharingOptions& sharing, int depth) {
-  return {make_sharing_map(sharing, depth), false, false};
+ModelDefinition model_of(const SharingOptions& sharing, int depth) {
+  return small_model(make_sharing_map(sharing, depth));
 }
 
-std::string message_of(const PlacementOptions& options, const ModelParts& model) {
+std::string signs(const Placement& placement) { return signs_of(placement).value(); }
+
+std::string message_of(const PlacementOptions& options, const ModelDefinition& model) {
   try {
     make_placement(options, model);
   } catch (const UserError& error) {
@@ -80,12 +82,12 @@ TEST(Placement, HasOneCopyOfEveryBlockWhereTheTableSaysSo) {
             const int V = N / (c * P);
             const bool condition = row.condition(c, P, M);
             if (!row.applies(N, M, V) || (!row.exact && !condition)) continue;
-            const ModelParts model = model_of({row.strategy, M}, N);
+            const ModelDefinition model = model_of({row.strategy, M}, N);
             const Placement placement = make_placement({P, row.route, V}, model);
-            const std::vector<int>& blocks = model.map.of(Slot::attention);
+            const std::vector<int>& blocks = model.sharing.of(Slot::attention);
             const bool one_copy = copies(model, placement).empty();
-            ASSERT_EQ(one_copy, one_copy_by_brute_force(blocks, c, P, placement.route));
-            ASSERT_EQ(one_copy, condition) << row.strategy << " on " << placement.route
+            ASSERT_EQ(one_copy, one_copy_by_brute_force(blocks, c, P, signs(placement)));
+            ASSERT_EQ(one_copy, condition) << row.strategy << " on " << signs(placement)
                                            << " N=" << N << " M=" << M << " P=" << P << " c=" << c;
             ++cases;
             hits += one_copy ? 1 : 0;
@@ -99,11 +101,11 @@ TEST(Placement, HasOneCopyOfEveryBlockWhereTheTableSaysSo) {
 }
 
 TEST(Placement, KeepsATiedEmbeddingOnOneRankExactlyWhenTheRouteEndsWhereItBegan) {
-  ModelParts model = model_of({"cycle", 4}, 24);
-  model.tied_embeddings = true;
+  ModelDefinition model = model_of({"cycle", 4}, 24);
+  model.spec.tie_embeddings = true;
   const auto embedding_ranks = [&](const std::string& route) {
     const Placement placement = make_placement({4, route}, model);
-    return component_ranks(model, placement).front().pipeline_ranks;
+    return ranks_by_component(model, placement).at("embedding");
   };
   EXPECT_EQ(embedding_ranks("+-"), (std::vector<int>{0}));
   EXPECT_EQ(embedding_ranks("+-+-"), (std::vector<int>{0}));
@@ -113,14 +115,14 @@ TEST(Placement, KeepsATiedEmbeddingOnOneRankExactlyWhenTheRouteEndsWhereItBegan)
 }
 
 TEST(Placement, ReturnsUnevenSharesToTheSameRank) {
-  const ModelParts cycle = model_of({"cycle", 5}, 10);
+  const ModelDefinition cycle = model_of({"cycle", 5}, 10);
   const Placement loop = make_placement({2, "loop", 2}, cycle);
-  EXPECT_EQ(loop.cuts, (std::vector<int>{0, 6, 10, 16, 20}));
+  EXPECT_EQ(loop.cuts(), (std::vector<int>{0, 6, 10, 16, 20}));
   EXPECT_TRUE(copies(cycle, loop).empty());
 
-  const ModelParts zigzag = model_of({"zigzag", 5}, 10);
+  const ModelDefinition zigzag = model_of({"zigzag", 5}, 10);
   const Placement vee = make_placement({2, "vee", 2}, zigzag);
-  EXPECT_EQ(vee.cuts, (std::vector<int>{0, 6, 10, 14, 20}));
+  EXPECT_EQ(vee.cuts(), (std::vector<int>{0, 6, 10, 14, 20}));
   EXPECT_TRUE(copies(zigzag, vee).empty());
 }
 
@@ -128,28 +130,25 @@ TEST(Placement, GivesPreludeAndCodaToTheEndsWhenThatSavesCopies) {
   SharingOptions sharing{"cycle", 4};
   sharing.prelude = 1;
   sharing.coda = 1;
-  const ModelParts model = model_of(sharing, 14);
+  const ModelDefinition model = model_of(sharing, 14);
   const Placement placement = make_placement({4, "loop", 3}, model);
-  EXPECT_EQ(placement.chunk(0), (Chunk{0, 4, true, false}));
-  EXPECT_EQ(placement.chunk(11), (Chunk{24, 28, false, true}));
+  EXPECT_EQ(placement.chunk(0), (Chunk{{0, 4}, 0, true, false}));
+  EXPECT_EQ(placement.chunk(11), (Chunk{{24, 28}, 3, false, true}));
   EXPECT_TRUE(copies(model, placement).empty());
 
-  const ModelParts middle = model_of({"middle_cycle", 6}, 14);
+  const ModelDefinition middle = model_of({"middle_cycle", 6}, 14);
   EXPECT_TRUE(copies(middle, make_placement({4, "loop", 3}, middle)).empty());
 }
 
 TEST(Placement, SplitsLayersInHalvesWhenBlocksAreFewerThanRanks) {
-  const ModelParts model = model_of({"cycle", 2}, 8);
+  const ModelDefinition model = model_of({"cycle", 2}, 8);
   PlacementOptions options{4, "loop", 4};
   EXPECT_NE(message_of(options, model), "");
   options.half_layers = true;
   const Placement placement = make_placement(options, model);
   EXPECT_TRUE(copies(model, placement).empty());
-  const std::vector<ComponentRanks> ranks = component_ranks(model, placement);
   const auto holder = [&](const std::string& name) {
-    const auto found = std::find_if(ranks.begin(), ranks.end(),
-                                    [&](const ComponentRanks& c) { return c.component == name; });
-    return found->pipeline_ranks;
+    return ranks_by_component(model, placement).at(name);
   };
   EXPECT_EQ(holder("attention/0"), (std::vector<int>{0}));
   EXPECT_EQ(holder("feed_forward_norm/0"), (std::vector<int>{1}));
@@ -160,20 +159,16 @@ TEST(Placement, SplitsLayersInHalvesWhenBlocksAreFewerThanRanks) {
 TEST(Placement, FollowsEverySlotsOwnMap) {
   SharingOptions sharing{"cycle", 4};
   sharing.feed_forward = "universal";
-  const ModelParts model = model_of(sharing, 8);
+  const ModelDefinition model = model_of(sharing, 8);
   const Placement placement = make_placement({2, "loop", 2}, model);
   EXPECT_EQ(copies(model, placement), (std::vector<std::string>{"feed_forward/0"}));
 }
 
 TEST(Placement, PutsAdaptersBesideTheBlockThatTheyRelax) {
-  ModelParts model = model_of({"cycle", 2}, 4);
-  model.adapters = true;
+  ModelDefinition model = model_of({"cycle", 2}, 4);
+  model.relaxation_rank = 1;
   const auto holders = [&](const Placement& placement) {
-    std::map<std::string, std::vector<int>> found;
-    for (const auto& [component, ranks] : component_ranks(model, placement)) {
-      found[component] = ranks;
-    }
-    return found;
+    return ranks_by_component(model, placement);
   };
   const Placement whole = make_placement({2, "loop", 2}, model);
   EXPECT_EQ(holders(whole)["adapters/2/feed_forward"], (std::vector<int>{0}));
@@ -187,35 +182,36 @@ TEST(Placement, PutsAdaptersBesideTheBlockThatTheyRelax) {
 
 TEST(Placement, ListsComponentsInTheOrderOfTheParameterList) {
   for (const bool tied : {false, true}) {
-    ModelSpec spec;
-    spec.hidden = spec.head_dim = spec.ffn = spec.vocab = 4;
-    spec.heads = spec.kv_heads = 1;
-    spec.tie_embeddings = tied;
-    ModelParts model = model_of({"cycle", 3}, 6);
-    model.tied_embeddings = tied;
-    model.adapters = true;
-    std::vector<std::string> expected;
-    for (const ParameterSpec& parameter : parameters({spec, model.map, 2})) {
-      const std::string component = to_string(parameter.component);
-      if (expected.empty() || expected.back() != component) expected.push_back(component);
+    const ModelDefinition model =
+        small_model(make_sharing_map({"cycle", 3}, 6), tied, /*adapters=*/true);
+    std::vector<Component> expected;
+    for (const ParameterSpec& parameter : parameters(model)) {
+      if (expected.empty() || expected.back() != parameter.component) {
+        expected.push_back(parameter.component);
+      }
     }
-    EXPECT_EQ(all_components(model), expected);
+    std::vector<Component> listed;
+    const Placement placement = make_placement({2, "loop", 2}, model);
+    for (const Holders& own : holders(model, groups_of(model, placement, 1))) {
+      listed.push_back(own.component);
+    }
+    EXPECT_EQ(listed, expected);
   }
 }
 
 TEST(Placement, TakesAsFewPassesAsGiveTheFewestCopiesWhenTheyAreOpen) {
-  const ModelParts model = model_of({"cycle", 4}, 24);
+  const ModelDefinition model = model_of({"cycle", 4}, 24);
   EXPECT_EQ(make_placement({4, "loop"}, model).passes(), 6);
   EXPECT_EQ(make_placement({2, "loop"}, model).passes(), 6);
-  EXPECT_EQ(make_placement({2, "vee"}, model).route, "+-+-+-+-+-+-");
-  EXPECT_EQ(make_placement({4, "contiguous"}, model).route, "+");
-  const ModelParts reversed = model_of({"cycle_rev", 4}, 12);
-  EXPECT_EQ(make_placement({4, "mixed"}, reversed).route, "++-");
+  EXPECT_EQ(signs(make_placement({2, "vee"}, model)), "+-+-+-+-+-+-");
+  EXPECT_EQ(signs(make_placement({4, "contiguous"}, model)), "+");
+  const ModelDefinition reversed = model_of({"cycle_rev", 4}, 12);
+  EXPECT_EQ(signs(make_placement({4, "mixed"}, reversed)), "++-");
   EXPECT_TRUE(copies(reversed, make_placement({4, "mixed"}, reversed)).empty());
 }
 
 TEST(Placement, RefusesWhatCannotBeAndNamesTheNearestThatCan) {
-  const ModelParts model = model_of({"cycle", 4}, 12);
+  const ModelDefinition model = model_of({"cycle", 4}, 12);
   EXPECT_EQ(message_of({4, "loop", 5}, model),
             "distributed.passes = 5: 20 chunks on 4 ranks, but there are 12 layers to cut; nearest "
             "that can: passes=3, or half-layer chunks");

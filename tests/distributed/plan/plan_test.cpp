@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/user_error.h"
 #include "tests/distributed/plan/example_request.h"
@@ -104,10 +105,10 @@ TEST(Plan, IsTheBestOfAllCandidates) {
 TEST(Plan, TakesTheFewestCopiesOfWhatIsAsFast) {
   PlanRequest request;
   Workload& work = request.workload;
-  work.model = {.hidden = 128, .depth = 8, .heads = 4, .kv_heads = 2, .head_dim = 32};
-  work.model.ffn = 352;
-  work.model.vocab = 256;
-  work.map = make_sharing_map({"cycle", 4}, 8);
+  work.model.spec = {.hidden = 128, .depth = 8, .heads = 4, .kv_heads = 2, .head_dim = 32};
+  work.model.spec.ffn = 352;
+  work.model.spec.vocab = 256;
+  work.model.sharing = make_sharing_map({"cycle", 4}, 8);
   work.sequence = 256;
   work.micro_batch = 4;
   request.global_batch = 16;
@@ -160,14 +161,14 @@ TEST(Plan, CountsMessagesThatARankHasToCopyInItsBound) {
   // Each of 8 microbatches comes to 6 chunks of a rank and leaves them, both ways; each message is
   // read and written. Some of that fits into what the rank waits anyway.
   const CostModel model(request.workload, request.machine);
-  const double message_s = 2.0 * static_cast<double>(model.message_bytes()) / 1e10;
+  const double message_s = 2.0 * static_cast<double>(model.message_bytes(0)) / 1e10;
   EXPECT_GT(first(true).bound_s - first(false).bound_s, 0.1 * 8 * 22 * message_s);
 }
 
 TEST(Plan, SimulatesFewOfTheCandidatesOfADeepModel) {
   PlanRequest request = billion({"universal"});
-  request.workload.model.depth = 512;
-  request.workload.map = make_sharing_map({"universal"}, 512);
+  request.workload.model.spec.depth = 512;
+  request.workload.model.sharing = make_sharing_map({"universal"}, 512);
   request.machine.copies_messages = true;
   request.world = request.pipeline = 2;
   request.global_batch = 16;
@@ -195,19 +196,23 @@ TEST(Plan, PredictsWhatItsProgramDoes) {
     for (int64_t bytes : plan.simulation.reduce_sent_bytes) sums += bytes;
     EXPECT_EQ(plan.chosen.bytes.activation, 2 * activations) << route << ", two replicas";
     EXPECT_EQ(plan.chosen.bytes.reduce, 2 * sums) << route;
-    EXPECT_EQ(plan.world_groups.size(), plan.groups.size());
-    ASSERT_EQ(plan.reduced_groups.size(), plan.reductions.size());
-    for (size_t g = 0; g < plan.reductions.size(); ++g) {
-      EXPECT_EQ(plan.groups[static_cast<size_t>(plan.reduced_groups[g])], plan.reductions[g]);
+    std::set<int> summed;
+    for (const Action& action : plan.step.program.front()) {
+      if (action.op == Op::reduce) summed.insert(action.group);
     }
-    EXPECT_DOUBLE_EQ(plan.chosen.step_s, plan.simulation.step_s + plan.update_s);
+    for (size_t g = 0; g < plan.step.groups.size(); ++g) {
+      const ComponentGroup& group = plan.step.groups[g];
+      const bool member = group.pipeline_ranks.front() == 0;
+      EXPECT_EQ(summed.contains(static_cast<int>(g)), member && group.members() > 1) << g;
+    }
+    EXPECT_DOUBLE_EQ(plan.chosen.step_s, plan.simulation.step_s + plan.costs.update_s);
   }
 }
 
 TEST(Plan, HasTheBubbleOfTheClosedFormWhereRanksHaveEqualWork) {
   // No head worth mentioning, links and memory that cost nothing.
   PlanRequest request = billion({"none"});
-  request.workload.model.vocab = 1;
+  request.workload.model.spec.vocab = 1;
   request.machine.memory_bytes_per_s = 1e30;
   request.machine.intra = {0.0, 0.0};
   request.schedule = "1f1b";
@@ -220,16 +225,16 @@ TEST(Plan, HasTheBubbleOfTheClosedFormWhereRanksHaveEqualWork) {
 
 TEST(Plan, GivesRanksWithAHeavyHeadFewerLayers) {
   PlanRequest request = billion({"none"});
-  request.workload.model.vocab = 256000;
+  request.workload.model.spec.vocab = 256000;
   request.route = "contiguous";
   const Plan plan = make_plan(request);
   const Placement& placement = plan.placement();
-  EXPECT_LT(placement.chunk(3).end - placement.chunk(3).begin, 8);
+  EXPECT_LT(placement.chunk(3).halves.end - placement.chunk(3).halves.begin, 8);
   const double even = best_on(plan, "contiguous").step_s;
   EXPECT_DOUBLE_EQ(plan.chosen.step_s, even);
   const auto equal =
       std::find_if(plan.candidates.begin(), plan.candidates.end(), [](const Candidate& candidate) {
-        return candidate.choice.placement.cuts == std::vector<int>{0, 12, 24, 36, 48};
+        return candidate.choice.placement.cuts() == std::vector<int>{0, 12, 24, 36, 48};
       });
   ASSERT_NE(equal, plan.candidates.end());
   EXPECT_GT(equal->step_s, 1.1 * plan.chosen.step_s);
@@ -237,14 +242,14 @@ TEST(Plan, GivesRanksWithAHeavyHeadFewerLayers) {
 
 TEST(Plan, MakesNoCopiesForTheSakeOfBalance) {
   PlanRequest request = billion({"cycle", 8});
-  request.workload.model.vocab = 256000;
+  request.workload.model.spec.vocab = 256000;
   request.route = "loop";
   request.passes = 3;
   int balanced = 0;
   for (const Candidate& candidate : make_plan(request).candidates) {
     const Chunk last = candidate.choice.placement.chunk(11);
     EXPECT_EQ(candidate.copies, 0);
-    balanced += last.end - last.begin < 4 ? 1 : 0;
+    balanced += last.halves.end - last.halves.begin < 4 ? 1 : 0;
   }
   EXPECT_GT(balanced, 0) << "the rank of the head runs fewer layers in every pass";
 
@@ -280,22 +285,22 @@ TEST(Plan, SplitsLayersWhereBlocksAreFewerThanRanks) {
   request.passes = 12;
   const Plan plan = make_plan(request);
   EXPECT_EQ(plan.chosen.copies, 0);
-  EXPECT_EQ(plan.placement().chunk(0), (Chunk{0, 1, true, false}));
+  EXPECT_EQ(plan.placement().chunk(0), (Chunk{{0, 1}, 0, true, false}));
 }
 
 TEST(Plan, ObeysCutPointsOrSaysWhyNot) {
   PlanRequest request = billion({"none"});
   request.cuts = {0, 6, 20, 30, 48};
-  EXPECT_EQ(make_plan(request).placement().cuts, request.cuts);
+  EXPECT_EQ(make_plan(request).placement().cuts(), request.cuts);
   request.cuts = {0, 6, 20, 48};
   EXPECT_EQ(refusal(request).rfind("distributed.cuts = [0, 6, 20, 48]: ", 0), 0u);
 }
 
 TEST(Plan, KeepsTheLayersOfAParallelResidualWhole) {
   PlanRequest request = billion({"cycle", 2});
-  request.workload.model.family = "gpt_neox";
+  request.workload.model.spec.family = "gpt_neox";
   for (const Candidate& candidate : make_plan(request).candidates) {
-    for (int cut : candidate.choice.placement.cuts) EXPECT_EQ(cut % 2, 0);
+    for (int cut : candidate.choice.placement.cuts()) EXPECT_EQ(cut % 2, 0);
   }
   request.pipeline = 2;
   request.route = "contiguous";
@@ -315,7 +320,7 @@ TEST(Plan, OffersHalvesOfLayersWhereNothingElseAvoidsCopies) {
   const Plan plan = make_plan(request);
   for (const Candidate& candidate : plan.candidates) {
     const Placement& placement = candidate.choice.placement;
-    EXPECT_EQ(candidate.copies == 0, placement.chunks() > 24) << placement.route;
+    EXPECT_EQ(candidate.copies == 0, placement.size() > 24) << candidate.route;
   }
   EXPECT_TRUE(std::any_of(plan.candidates.begin(), plan.candidates.end(),
                           [](const Candidate& candidate) { return candidate.copies == 0; }));

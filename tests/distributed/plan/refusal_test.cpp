@@ -1,6 +1,7 @@
 // What the planner refuses, and with which words.
 #include <gtest/gtest.h>
 
+#include "distributed/plan/lower.h"
 #include "distributed/plan/schedule_text.h"
 #include "tests/distributed/plan/example_request.h"
 
@@ -14,9 +15,9 @@ TEST(Plan, RunsAnOrderThatSomebodyWroteAndRefusesOneThatDoesNotFit) {
   request.schedule = "zero_bubble";
   const Plan generated = make_plan(request);
   request.schedule = "given";
-  request.given = computations_of(generated.program);
+  request.given = computations_of(generated.step.program);
   const Plan given = make_plan(request);
-  EXPECT_EQ(given.program, generated.program);
+  EXPECT_EQ(given.step.program, generated.step.program);
   EXPECT_EQ(given.simulation.step_s, generated.simulation.step_s);
   EXPECT_EQ(given.chosen.memory_bytes, generated.chosen.memory_bytes);
   const Action dropped = request.given[1].back();

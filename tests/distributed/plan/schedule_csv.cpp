@@ -4,13 +4,19 @@
 #include <exception>
 #include <string>
 
+#include "distributed/plan/route.h"
 #include "distributed/plan/schedule.h"
 #include "distributed/plan/schedule_text.h"
 
 int main(int argc, char** argv) try {
   if (argc != 5)
     throw std::invalid_argument("usage: schedule_csv KIND PIPELINE SIGNS MICROBATCHES");
-  const rondo::Placement placement{std::stoi(argv[2]), argv[3], {}};
+  const int pipeline = std::stoi(argv[2]);
+  const std::string signs = argv[3];
+  rondo::ModelDefinition model;  // one layer a chunk
+  model.spec.depth = pipeline * static_cast<int>(signs.size());
+  model.sharing = rondo::make_sharing_map({"none"}, static_cast<int>(model.spec.depth));
+  const rondo::Placement placement = rondo::make_placement({pipeline, signs}, model);
   const rondo::ScheduleOptions options{rondo::parse_schedule(argv[1]), std::stoi(argv[4])};
   fmt::print("{}", rondo::to_csv(rondo::generate(options, placement)));
   return 0;

@@ -9,6 +9,7 @@
 #include "distributed/plan/lower.h"
 #include "distributed/plan/schedule_text.h"
 #include "distributed/plan/simulate.h"
+#include "tests/distributed/plan/small_model.h"
 
 namespace rondo {
 namespace {
@@ -19,14 +20,14 @@ constexpr ScheduleKind all_kinds[] = {ScheduleKind::gpipe, ScheduleKind::one_for
 /// One layer a chunk, every layer its own block.
 Placement placement_of(int pipeline, const std::string& route) {
   const int depth = pipeline * static_cast<int>(route.size());
-  return make_placement({pipeline, route}, {make_sharing_map({"none"}, depth)});
+  return make_placement({pipeline, route}, small_model(make_sharing_map({"none"}, depth)));
 }
 
 Simulation run(const ScheduleOptions& options, const Placement& placement,
                const ChunkCost& cost = {}) {
   const Program program = lower(generate(options, placement), placement, {});
   Costs costs;
-  costs.chunks.assign(static_cast<size_t>(placement.chunks()), cost);
+  costs.chunks.assign(placement.chunks.size(), cost);
   return simulate(program, placement, {}, costs);
 }
 
@@ -96,13 +97,13 @@ TEST(Schedule, LowersToAProgramThatPassesTheCheckOnEveryRoute) {
   for (const char* route : {"+", "-", "++", "+-", "-+", "++-", "+--", "+-+-", "++++", "-++-+"}) {
     for (int P = 1; P <= 5; ++P) {
       const Placement placement = placement_of(P, route);
-      const ModelParts model{make_sharing_map({"none"}, placement.chunks()), true};
+      const ModelDefinition model = small_model(make_sharing_map({"none"}, placement.size()), true);
       for (const int m : {1, 2, 3, 5, 7, 8, 13}) {
         for (const ScheduleKind kind : all_kinds) {
           const ScheduleOptions options{kind, m};
-          const StepSpec step{placement, m, reductions(model, placement, 2),
+          const StepSpec step{placement, m, summed_groups(model, placement, 2),
                               live_bounds(options, placement)};
-          const Program program = lower(generate(options, placement), placement, step.reductions);
+          const Program program = lower(generate(options, placement), placement, step.groups);
           const std::vector<std::string> complaints = check(program, step);
           ASSERT_TRUE(complaints.empty()) << schedule_name(kind) << " on " << route << " P=" << P
                                           << " m=" << m << ": " << complaints.front();

@@ -5,25 +5,26 @@
 #include "base/user_error.h"
 #include "distributed/plan/lower.h"
 #include "distributed/plan/schedule.h"
+#include "tests/distributed/plan/small_model.h"
 
 namespace rondo {
 namespace {
 
 TEST(ScheduleText, ReadsBackWhatItWrote) {
-  const ModelParts model{make_sharing_map({"universal"}, 6), true};
+  const ModelDefinition model = small_model(make_sharing_map({"universal"}, 6), true);
   const Placement placement = make_placement({3, "vee", 2}, model);
   for (const ScheduleKind kind : {ScheduleKind::interleaved, ScheduleKind::zero_bubble}) {
     const Program program =
-        lower(generate({kind, 5}, placement), placement, reductions(model, placement, 1));
+        lower(generate({kind, 5}, placement), placement, summed_groups(model, placement, 1));
     EXPECT_EQ(from_csv(to_csv(program)), program);
   }
 }
 
 TEST(ScheduleText, IsALoweredProgramAsPyTorchPrintsIt) {
-  const ModelParts model{make_sharing_map({"universal"}, 2), false};
+  const ModelDefinition model = small_model(make_sharing_map({"universal"}, 2), false);
   const Placement placement = make_placement({2, "contiguous"}, model);
   const Program program = lower(generate({ScheduleKind::one_forward_one_backward, 2}, placement),
-                                placement, reductions(model, placement, 1));
+                                placement, summed_groups(model, placement, 1));
   EXPECT_EQ(to_csv(program),
             "0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1,0REDUCE_GRAD\n"
             "1RECV_F0,1RECV_F1,1F0,1B0,1SEND_B0,1F1,1B1,1SEND_B1,0REDUCE_GRAD\n");

@@ -4,24 +4,26 @@
 
 #include <numeric>
 
+#include "distributed/plan/lower.h"
 #include "distributed/plan/schedule.h"
+#include "tests/distributed/plan/small_model.h"
 
 namespace rondo {
 namespace {
 
 struct Case {
-  ModelParts model;
+  ModelDefinition model;
   Placement placement;
-  std::vector<Reduction> sums;
+  std::vector<ComponentGroup> sums;
   Program program;
 };
 
 /// A universal block on `pipeline` ranks: one copy each.
 Case universal(int pipeline, int microbatches) {
   Case c;
-  c.model = {make_sharing_map({"universal"}, pipeline), false};
+  c.model = small_model(make_sharing_map({"universal"}, pipeline));
   c.placement = make_placement({pipeline, "contiguous"}, c.model);
-  c.sums = reductions(c.model, c.placement, 1);
+  c.sums = summed_groups(c.model, c.placement, 1);
   const ScheduleOptions options{ScheduleKind::one_forward_one_backward, microbatches};
   c.program = lower(generate(options, c.placement), c.placement, c.sums);
   return c;
@@ -32,7 +34,7 @@ TEST(Simulate, AddsUpWhatOneMicrobatchTakesByHand) {
   Costs costs;
   costs.chunks = {{1.0, 2.0, 3.0, 10}, {4.0, 5.0, 6.0, 20}};
   costs.links = {{}, {0.5, 100.0}, {0.25, 50.0}, {}};
-  costs.message_bytes = 100;
+  costs.messages.assign(2, {100});
   costs.reduces = {{7.0, 1000}};
   const Simulation result = simulate(c.program, c.placement, c.sums, costs);
   // 1, then 1 + 0.5 on the way, 4 + 5 + 6 there, 2 + 0.25 back, 2 + 3, and a sum of 7.
@@ -83,9 +85,9 @@ TEST(Simulate, KeepsTheTimelineInOrderOnEveryRank) {
 
 TEST(Simulate, HidesASumBehindComputationOnlyWhereSumsOverlap) {
   // The untied head of rank 1 is final before the rank's other chunk.
-  ModelParts model{make_sharing_map({"none"}, 4), false};
+  const ModelDefinition model = small_model(make_sharing_map({"none"}, 4));
   const Placement placement = make_placement({2, "++"}, model);
-  const std::vector<Reduction> sums = reductions(model, placement, 2);
+  const std::vector<ComponentGroup> sums = summed_groups(model, placement, 2);
   const ScheduleOptions options{ScheduleKind::interleaved, 4};
   const Program program = lower(generate(options, placement), placement, sums);
   Costs costs;
@@ -100,21 +102,21 @@ TEST(Simulate, SharesALinkBetweenMessagesInFlight) {
   Case c = universal(2, 4);
   c.program = lower(generate({ScheduleKind::gpipe, 4}, c.placement), c.placement, c.sums);
   Costs costs;
-  costs.message_bytes = 300;
+  costs.messages.assign(2, {300});
   costs.links.assign(4, {0.0, 100.0});
   // Four activations arrive 3 apart, the last at 13; four gradients leave from 16 on, 3 apart.
   EXPECT_DOUBLE_EQ(simulate(c.program, c.placement, c.sums, costs).step_s, 16 + 4 * 3 + 2);
 
   Costs busy;
-  busy.message_s = 0.5;
+  busy.messages.assign(2, {0, 0.5});
   EXPECT_GT(simulate(c.program, c.placement, c.sums, busy).step_s,
             simulate(c.program, c.placement, c.sums, {}).step_s + 1.0);
 }
 
 TEST(Simulate, RunsTheSumsOfARankOneAfterTheOther) {
-  const ModelParts model{make_sharing_map({"none"}, 2), false};
+  const ModelDefinition model = small_model(make_sharing_map({"none"}, 2));
   const Placement placement = make_placement({1, "++"}, model);
-  const std::vector<Reduction> sums = reductions(model, placement, 2);
+  const std::vector<ComponentGroup> sums = summed_groups(model, placement, 2);
   ASSERT_EQ(sums.size(), 2u);
   const Program program = lower(generate({ScheduleKind::gpipe, 1}, placement), placement, sums);
   Costs costs;
