@@ -21,7 +21,12 @@ MAY_INCLUDE = {
     "data/dataset/": ["data/dataset/", "base/"],
     "data/tokenizers/": ["data/tokenizers/", "base/"],
     "distributed/comm/": ["distributed/comm/", "base/"],
-    "distributed/plan/": ["distributed/plan/", "model/definition/", "base/"],
+    "distributed/plan/": [
+        "distributed/plan/",
+        "distributed/comm/tree_limit.h",
+        "model/definition/",
+        "base/",
+    ],
     "distributed/": ["distributed/", "model/", "base/"],
     "checkpoint/format/": ["checkpoint/format/", "model/", "base/"],
     "checkpoint/huggingface/": ["checkpoint/huggingface/", "checkpoint/format/", "model/", "base/"],

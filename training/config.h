@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,7 @@ struct DataConfig {
 struct TrainConfig {
   int64_t steps = 100;
   int64_t global_batch = 8;  ///< sequences per step over all replicas
-  int64_t micro_batch = 8;   ///< sequences per forward
+  int64_t micro_batch = 8;   ///< sequences per forward; 0: the planner chooses
   uint64_t seed = 0;
   std::string precision = "float32";  ///< float32, float64, bfloat16
   std::string recompute = "none";     ///< none, layer
@@ -96,6 +97,9 @@ struct ClusterConfig {
   double intra_us = 1.0;          ///< latency of a message there
   double inter_gbs = 1.25;        ///< the same between nodes
   double inter_us = 30.0;
+  /// Measured, where the size of a microbatch is open: by size, how much longer it takes than the
+  /// figures above say.
+  std::map<int64_t, double> slowness = {};
 };
 
 struct Config {

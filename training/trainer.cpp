@@ -56,6 +56,13 @@ bool has_head(const Plan& plan, int world_rank) {
   return placement.chunks.back().rank == plan.layout().pipeline_rank(world_rank);
 }
 
+/// The configuration with what it left open and the plan chose.
+Config as_planned(const RunSetup& setup) {
+  Config config = setup.config;
+  config.train.micro_batch = setup.plan.chosen.choice.micro_batch;
+  return config;
+}
+
 LocalModelOptions model_options(const RunSetup& setup, Ranks& ranks) {
   const Config& config = setup.config;
   const bool teaches = has_head(setup.plan, ranks.world().rank());
@@ -82,7 +89,7 @@ Plan plan_for(const Config& config, const ModelDefinition& model, int world_size
 }
 
 Trainer::Trainer(RunSetup setup, Ranks& ranks, const StopSignals& signals)
-    : config_(setup.config),
+    : config_(as_planned(setup)),
       config_text_(setup.config_text),
       plan_(setup.plan),
       passes_(PassSchedule::parse(config_.train.passes)),

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -238,7 +239,9 @@ bool runs_given(const Choice& choice, const std::vector<ComponentGroup>& groups,
 
 }  // namespace
 
-std::vector<Candidate> candidates(const PlanRequest& request, const CostModel& costs) {
+std::vector<Candidate> candidates(const PlanRequest& open, const CostModel& costs) {
+  PlanRequest request = open;
+  request.workload.micro_batch = costs.workload().micro_batch;
   std::vector<Candidate> list;
   std::string reason;
   for (int pipeline : pipelines(request, costs.uses())) {
@@ -247,7 +250,8 @@ std::vector<Candidate> candidates(const PlanRequest& request, const CostModel& c
       PlacementCosts prices = costs.placement(placement, replicas, false);
       bool split = false;
       for (ScheduleKind kind : schedules(request, placement)) {
-        Choice choice{placement, kind, replicas, *microbatches(request, pipeline)};
+        Choice choice{placement, kind, replicas, *microbatches(request, pipeline),
+                      request.workload.micro_batch};
         if (kind == ScheduleKind::given) {
           choice.given = request.given;
           if (!runs_given(choice, prices.groups, reason)) continue;
@@ -262,6 +266,31 @@ std::vector<Candidate> candidates(const PlanRequest& request, const CostModel& c
   }
   if (list.empty()) throw UserError(reason);
   return list;
+}
+
+std::vector<Candidate> candidates(const PlanRequest& request, const CostModels& costs) {
+  std::vector<Candidate> list;
+  std::string reason;
+  for (const auto& [micro_batch, model] : costs.all()) {
+    try {
+      std::vector<Candidate> own = candidates(request, model);
+      std::move(own.begin(), own.end(), std::back_inserter(list));
+    } catch (const UserError& error) {
+      if (reason.empty()) reason = error.what();
+    }
+  }
+  if (list.empty()) throw UserError(reason);
+  return list;
+}
+
+CostModels::CostModels(const PlanRequest& request) {
+  Workload workload = request.workload;
+  const bool open = workload.micro_batch == 0;
+  const auto batch = static_cast<int>(request.global_batch);
+  for (const int size : open ? divisors(batch) : std::vector<int>{0}) {
+    if (open) workload.micro_batch = size;
+    models_.try_emplace(workload.micro_batch, workload, request.machine);
+  }
 }
 
 }  // namespace rondo

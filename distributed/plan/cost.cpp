@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <numeric>
 
 #include "distributed/comm/tree_limit.h"
@@ -48,8 +49,28 @@ void add(ChunkCost& sum, const ChunkCost& part) {
 
 }  // namespace
 
+Machine Machine::at(int64_t micro_batch) const {
+  if (speeds.empty()) return *this;
+  const auto above = std::find_if(speeds.begin(), speeds.end(), [&](const MeasuredSpeed& speed) {
+    return speed.micro_batch >= micro_batch;
+  });
+  const MeasuredSpeed& high = above == speeds.end() ? speeds.back() : *above;
+  const MeasuredSpeed& low = above == speeds.begin() || above == speeds.end() ? high : above[-1];
+  const auto place = [](int64_t size) { return std::log(static_cast<double>(size)); };
+  const double span = place(high.micro_batch) - place(low.micro_batch);
+  const double part = span > 0.0 ? (place(micro_batch) - place(low.micro_batch)) / span : 0.0;
+  const double slowness = low.slowness + part * (high.slowness - low.slowness);
+  Machine machine = *this;
+  machine.flops_per_s /= slowness;
+  machine.memory_bytes_per_s /= slowness;
+  machine.speeds.clear();
+  return machine;
+}
+
 CostModel::CostModel(const Workload& workload, const Machine& machine)
-    : workload_(workload), machine_(machine), uses_(uses_of(workload.model)) {
+    : workload_(workload),
+      machine_(machine.at(workload.micro_batch)),
+      uses_(uses_of(workload.model)) {
   for (const ParameterSpec& parameter : parameters(workload.model)) {
     MatrixCount& count = matrices_[parameter.component];
     if (parameter.role != Role::matrix) continue;

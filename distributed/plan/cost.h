@@ -12,6 +12,12 @@
 
 namespace rondo {
 
+/// How much longer than the table's figures say a microbatch of so many sequences takes.
+struct MeasuredSpeed {
+  int64_t micro_batch = 1;
+  double slowness = 1.0;
+};
+
 /// What one rank's device and its links reach.
 struct Machine {
   int ranks_per_node = 1;
@@ -22,6 +28,11 @@ struct Machine {
   LinkCost inter = {};               ///< between nodes
   bool reduces_overlap = true;       ///< a rank goes on computing while it takes part in a sum
   bool copies_messages = false;      ///< what computes also reads and writes every message
+  /// By ascending size of a microbatch: small ones fill a device less. Empty: all are as fast.
+  std::vector<MeasuredSpeed> speeds = {};
+
+  /// The figures for microbatches of this size: between two measured ones, by the logarithm.
+  Machine at(int64_t micro_batch) const;
 };
 
 /// Forward and backward.
@@ -33,7 +44,7 @@ inline double seconds(const ChunkCost& cost) {
 struct Workload {
   ModelDefinition model = {};
   int64_t sequence = 1;
-  int64_t micro_batch = 1;    ///< sequences
+  int64_t micro_batch = 1;    ///< sequences; in a request 0: open
   int64_t compute_bytes = 4;  ///< of an element of weights in use and of activations
   int64_t master_bytes = 4;   ///< of an element of gradients, optimizer state and master weights
   bool recompute = false;     ///< keep only each layer's input and run it again in backward
@@ -60,6 +71,7 @@ struct PlacementCosts {
 
 class CostModel {
  public:
+  /// For the microbatches of `workload`, at the speed that `machine` has for them.
   CostModel(const Workload& workload, const Machine& machine);
 
   const Workload& workload() const { return workload_; }

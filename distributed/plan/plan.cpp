@@ -37,9 +37,9 @@ constexpr std::array<Relief, 4> reliefs = {{
 }};
 
 bool fits(const PlanRequest& request) {
-  const CostModel model(request.workload, request.machine);
-  std::vector<Candidate> list = candidates(request, model);
-  return search(model, list) != nullptr;
+  const CostModels models(request);
+  std::vector<Candidate> list = candidates(request, models);
+  return search(models, list) != nullptr;
 }
 
 /// The first single key that helps, or as many as it takes.
@@ -57,6 +57,22 @@ std::string nearest_that_fits(const PlanRequest& request) {
     if (fits(all)) return overrides;
   }
   return "a smaller model, or more ranks";
+}
+
+/// Why plain replicas are not among the candidates, where the length of the pipeline is open; empty
+/// where they are.
+std::string why_no_pipeline_of_one(PlanRequest request, const std::vector<Candidate>& list) {
+  const bool there = std::any_of(list.begin(), list.end(), [](const Candidate& candidate) {
+    return candidate.choice.placement.pipeline == 1;
+  });
+  if (request.pipeline != 0 || there) return "";
+  request.pipeline = 1;
+  try {
+    candidates(request, CostModels(request));
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "";
 }
 
 [[noreturn]] void refuse(const PlanRequest& request, const std::vector<Candidate>& list) {
@@ -100,15 +116,16 @@ Plan make_plan(const CostModel& model, const Choice& choice) {
 }
 
 Plan make_plan(const PlanRequest& request) {
-  const CostModel model(request.workload, request.machine);
-  std::vector<Candidate> list = candidates(request, model);
-  const Candidate* best = search(model, list);
+  const CostModels models(request);
+  std::vector<Candidate> list = candidates(request, models);
+  const Candidate* best = search(models, list);
   if (best == nullptr) refuse(request, list);
-  Plan plan = make_plan(model, best->choice);
+  Plan plan = make_plan(models.of(best->choice), best->choice);
   for (Candidate& candidate : list) {
     if (candidate.choice == plan.chosen.choice) candidate = plan.chosen;
   }
   plan.candidates = std::move(list);
+  plan.without_pipeline = why_no_pipeline_of_one(request, plan.candidates);
   return plan;
 }
 

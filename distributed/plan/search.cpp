@@ -235,7 +235,7 @@ using Rank = std::tuple<int, float, size_t>;
 /// Simulates candidates of one list, each once.
 class Search {
  public:
-  Search(const CostModel& model, std::vector<Candidate>& list) : model_(model), list_(list) {
+  Search(const CostModels& models, std::vector<Candidate>& list) : models_(models), list_(list) {
     for (const Candidate& candidate : list) bounds_.push_back(digits(candidate.bound_s));
   }
 
@@ -282,19 +282,19 @@ class Search {
   /// The time of a step; infinite if it turns out not to fit.
   float simulated(size_t i) {
     Candidate& candidate = list_[i];
-    if (!candidate.simulated) simulate_candidate(model_, candidate);
+    if (!candidate.simulated) simulate_candidate(models_.of(candidate.choice), candidate);
     return candidate.fits ? digits(candidate.step_s) : std::numeric_limits<float>::infinity();
   }
 
-  const CostModel& model_;
+  const CostModels& models_;
   std::vector<Candidate>& list_;
   std::vector<float> bounds_;
 };
 
 }  // namespace
 
-const Candidate* search(const CostModel& model, std::vector<Candidate>& list) {
-  Search search(model, list);
+const Candidate* search(const CostModels& models, std::vector<Candidate>& list) {
+  Search search(models, list);
   return search.winner(search.fastest());
 }
 

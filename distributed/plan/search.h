@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,9 @@ struct Choice {
   Placement placement = {};
   ScheduleKind schedule = ScheduleKind::one_forward_one_backward;
   int replicas = 1;
-  int microbatches = 1;  ///< per replica and step
-  Program given = {};    ///< computations of ScheduleKind::given
+  int microbatches = 1;     ///< per replica and step
+  int64_t micro_batch = 1;  ///< sequences of each
+  Program given = {};       ///< computations of ScheduleKind::given
   bool operator==(const Choice&) const = default;
 };
 
@@ -59,15 +61,32 @@ struct Candidate {
   int64_t most_memory() const;
 };
 
+/// The prices of every size of microbatch that a request leaves open.
+class CostModels {
+ public:
+  explicit CostModels(const PlanRequest& request);
+
+  const CostModel& of(const Choice& choice) const { return models_.at(choice.micro_batch); }
+  /// By ascending size.
+  const std::map<int64_t, CostModel>& all() const { return models_; }
+
+ private:
+  std::map<int64_t, CostModel> models_;
+};
+
 /// What the choice costs at least: closed forms, nothing is simulated.
 Candidate price(const Choice& choice, const CostModel& model);
 
 /// The same, where the costs of its placement are known: of a split backward, if it has one.
 Candidate price(const Choice& choice, const CostModel& model, const PlacementCosts& costs);
 
-/// Every choice that the request leaves open, cheapest kind first: by pipeline, route, passes,
-/// schedule. Throws UserError when there is none, with the reason and the nearest that can.
+/// Every choice that the request leaves open for the model's microbatches, cheapest kind first: by
+/// pipeline, route, passes, schedule. Throws UserError when there is none, with the reason and the
+/// nearest that can.
 std::vector<Candidate> candidates(const PlanRequest& request, const CostModel& costs);
+
+/// The same for all sizes of microbatches.
+std::vector<Candidate> candidates(const PlanRequest& request, const CostModels& costs);
 
 /// Whether weight gradients are computed apart from those of the inputs.
 bool splits_backward(const Choice& choice);
@@ -87,6 +106,6 @@ void simulate_candidate(const CostModel& costs, Candidate& candidate);
 /// Of those that fit and are within 2 % of the fastest, the fastest of those with the fewest
 /// copies; null when none fits. Simulates the most promising of every pipeline and route, and what
 /// may be the fastest or may win: the rest, by its bound, is neither.
-const Candidate* search(const CostModel& costs, std::vector<Candidate>& candidates);
+const Candidate* search(const CostModels& costs, std::vector<Candidate>& candidates);
 
 }  // namespace rondo

@@ -171,7 +171,8 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
 }
 
 std::string describe_plan(const Plan& plan) {
-  const auto& [placement, schedule, replicas, microbatches, given] = plan.chosen.choice;
+  const auto& [placement, schedule, replicas, microbatches, micro_batch, given] =
+      plan.chosen.choice;
   if (placement.pipeline == 1) {
     return fmt::format("plan: {}, {} each", counted(replicas, "replica"),
                        counted(microbatches, "microbatch", "microbatches"));

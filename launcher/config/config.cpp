@@ -83,7 +83,8 @@ Complaint possible_window(const Config& c) {
 }
 
 Complaint whole_batches(const Config& c) {
-  if (c.train.global_batch % c.train.micro_batch == 0) return std::nullopt;
+  const bool open = c.train.micro_batch == 0;
+  if (open || c.train.global_batch % c.train.micro_batch == 0) return std::nullopt;
   return fmt::format("train.micro_batch = {} does not divide train.global_batch = {}; set it to {}",
                      c.train.micro_batch, c.train.global_batch,
                      near_divisors(c.train.global_batch, c.train.micro_batch));
@@ -227,7 +228,7 @@ void check_for_world(const Config& config, int world_size) {
   }
   const int64_t replicas = world_size / pipeline;
   const int64_t batch = config.train.global_batch;
-  const int64_t micro = config.train.micro_batch;
+  const int64_t micro = std::max<int64_t>(1, config.train.micro_batch);  // 0: one always divides
   if (batch % replicas != 0) {
     const std::string other_world =
         pipeline > 1

@@ -99,6 +99,7 @@ json candidate_json(const Candidate& candidate) {
           {"cuts", choice.placement.cuts()},
           {"schedule", schedule_name(choice.schedule)},
           {"microbatches", choice.microbatches},
+          {"micro_batch", choice.micro_batch},
           {"simulated", candidate.simulated},
           {"fits", candidate.fits},
           {"step_s", candidate.step_s},
@@ -144,7 +145,7 @@ std::string heading(const PlanRequest& request, const Plan& plan) {
                      counted(model.depth, "layer"), model.hidden,
                      blocks(request.workload.model.sharing), counted(request.world, "rank"),
                      request.machine.ranks_per_node, counted(request.global_batch, "sequence"),
-                     request.workload.sequence, request.workload.micro_batch) +
+                     request.workload.sequence, plan.chosen.choice.micro_batch) +
          fmt::format("{} candidates, {} simulated; bytes are those that all ranks send in a step\n",
                      plan.candidates.size(),
                      std::count_if(plan.candidates.begin(), plan.candidates.end(),
@@ -231,6 +232,9 @@ std::string plan_report(const PlanRequest& request, const Plan& plan) {
                       "activ. GB", "reduce GB", "gather GB", "memory GB");
   for (const Candidate* candidate : side_by_side(plan)) text += row(*candidate, plan);
   text += fmt::format("\n{}\n", explain(plan));
+  if (!plan.without_pipeline.empty()) {
+    text += fmt::format("pipeline 1 was not considered: {}\n", plan.without_pipeline);
+  }
   text += fmt::format(
       "a step takes {:.4g} ms: pipeline {:.4g}, optimizer {:.4g}; weights come back within {:.4g} "
       "of the next; replicas: {}, of {} each\n\n",
@@ -251,6 +255,7 @@ std::string plan_json(const Plan& plan) {
   }
   report["replica_groups"] = groups_json(plan);
   report["why"] = explain(plan);
+  if (!plan.without_pipeline.empty()) report["without_pipeline_1"] = plan.without_pipeline;
   report["candidates"] = json::array();
   for (const Candidate* candidate : ranked(plan.candidates)) {
     report["candidates"].push_back(candidate_json(*candidate));

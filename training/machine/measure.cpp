@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <vector>
 
 #include "distributed/plan/cost.h"
@@ -50,7 +51,7 @@ class Probe {
  public:
   Probe(const Config& config, const ModelDefinition& model, at::Device device)
       : model_(shortened(model)),
-        store_(parameters(model_), {{component_names(), 1}},
+        store_(parameters(model_), {{components(model_), 1}},
                Precision::parse(config.train.precision), device),
         sequence_(config.data.sequence),
         rows_(config.train.micro_batch * config.data.sequence),
@@ -90,11 +91,6 @@ class Probe {
     model.sharing = make_sharing_map({}, static_cast<int>(model.spec.depth));
     return model;
   }
-  std::vector<std::string> component_names() const {
-    std::vector<std::string> names;
-    for (const Component& component : components(model_)) names.push_back(to_string(component));
-    return names;
-  }
 
   ModelDefinition model_;
   ComponentStore store_;
@@ -119,6 +115,20 @@ double slowness(const Config& config, const ModelDefinition& model, World world,
   const Chunk whole{.halves = {0, half_layers(model)}, .embeds = true, .ends_with_head = true};
   const double expected_s = seconds(priced.chunk(whole, /*split=*/false));
   return mean_over_ranks((depth * layers_s / probe.layers() + ends_s) / expected_s, world.host);
+}
+
+/// By size of a microbatch: the configured one; where that is open, a few, and the planner reads
+/// between them.
+std::map<int64_t, double> slowness_by_size(Config config, const ModelDefinition& model, World world,
+                                           at::Device device) {
+  const int64_t given = config.train.micro_batch;
+  std::map<int64_t, double> list;
+  for (const int64_t size : given == 0 ? std::vector<int64_t>{1, 4, 16} : std::vector{given}) {
+    if (size > config.train.global_batch) break;
+    config.train.micro_batch = size;
+    list[size] = slowness(config, model, world, device);
+  }
+  return list;
 }
 
 /// Seconds of one message of `bytes` between ranks 0 and `peer`, there and back halved; on the
@@ -171,9 +181,14 @@ Link measure_link(int peer, World world, at::Device device) {
 ClusterConfig measure_cluster(const Config& config, const ModelDefinition& model, World world,
                               at::Device device) {
   ClusterConfig cluster = config.cluster;
-  const double slower = slowness(config, model, world, device);
-  cluster.efficiency /= slower;
-  cluster.memory_gbs /= slower;
+  const std::map<int64_t, double> slower = slowness_by_size(config, model, world, device);
+  const double least =
+      std::min_element(slower.begin(), slower.end(), [](const auto& a, const auto& b) {
+        return a.second < b.second;
+      })->second;
+  cluster.efficiency /= least;
+  cluster.memory_gbs /= least;
+  for (const auto& [size, slowness] : slower) cluster.slowness[size] = slowness / least;
   const auto per_node = static_cast<int>(cluster.gpus_per_node);
   if (world.size() > 1 && per_node > 1) {
     const Link link = measure_link(1, world, device);

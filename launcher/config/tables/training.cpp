@@ -86,8 +86,9 @@ std::vector<ConfigField> train_table() {
            "Updates of the whole run, those before a resume included."},
           {"global_batch", &TrainConfig::global_batch, count(), "sequences",
            "Sequences of a step over all replicas."},
-          {"micro_batch", &TrainConfig::micro_batch, count(), "sequences",
-           "Sequences of one forward pass. It must divide a replica's share of the global batch."},
+          {"micro_batch", open(&TrainConfig::micro_batch), count(), "sequences",
+           "Sequences of one forward pass. It must divide a replica's share of the global batch. "
+           "auto: the planner chooses among the divisors."},
           {"seed", &TrainConfig::seed, at_least(0), "",
            "Of the initial weights, the order of samples and the passes that are drawn."},
           {"precision", &TrainConfig::precision, one_of(precision_names()), "",
