@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "base/user_error.h"
+#include "distributed/plan/lower.h"
 #include "distributed/plan/schedule_text.h"
 #include "model/definition/element.h"
 

@@ -357,7 +357,7 @@ void Trainer::trace(const RunReport& report) {
                 .kind = "simulated",
                 .placement = plan_.placement(),
                 .ranks = plan_.simulation.timeline,
-                .update_s = plan_.update_s});
+                .update_s = plan_.costs.update_s});
 }
 
 void Trainer::compare_with_plan(const RunReport& report) const {

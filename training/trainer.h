@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "model/definition/recurrence.h"
 #include "training/config.h"
 #include "training/corpora.h"
 #include "training/local_model.h"

@@ -119,7 +119,7 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
   });
   check_tokens({IndexedDataset(words.data)}, model.spec.vocab, host, status_of_first(host.rank()));
   at::set_num_threads(words.threads);
-  LocalModel local(model, data_parallel_plan(model, evaluation, host.size()),
+  LocalModel local(data_parallel_plan(model, evaluation, host.size()),
                    {.precision = Precision::parse(words.precision),
                     .sequence = evaluation.sequence,
                     .device = device},

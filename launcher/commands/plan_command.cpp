@@ -9,6 +9,7 @@
 #include "base/partial_file.h"
 #include "base/user_error.h"
 #include "checkpoint/format/checkpoint_reader.h"
+#include "distributed/plan/lower.h"
 #include "distributed/plan/schedule_text.h"
 #include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"

@@ -51,8 +51,8 @@ TEST(Precision, RefusesWhatItDoesNotKnow) { EXPECT_THROW(Precision::parse("float
 TEST(InitialValues, DependOnSeedAndPathAlone) {
   TinyModel whole(tiny_model({.strategy = "cycle", .unique = 2}, 4));
   draw_initial_values(whole.store, 7);
-  ComponentStore part(whole.parameters(), {{{"feed_forward/1"}, 1}}, Precision::parse("float64"),
-                      torch::kCPU);
+  ComponentStore part(whole.parameters(), {{.components = {{Kind::slot, Slot::feed_forward, 1}}}},
+                      Precision::parse("float64"), torch::kCPU);
   draw_initial_values(part, 7);
   const std::string path = "feed_forward/1/up_proj/weight";
   EXPECT_TRUE(part.at(path).value.equal(whole.value(path)));

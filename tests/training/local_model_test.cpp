@@ -10,6 +10,7 @@
 
 #include "base/user_error.h"
 #include "distributed/comm/mpi_communicator.h"
+#include "distributed/plan/route.h"
 #include "distributed/plan/schedule.h"
 #include "tests/model/tiny_model.h"
 

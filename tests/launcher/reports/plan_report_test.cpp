@@ -104,7 +104,7 @@ TEST(PlanReport, MarksHalvesOfLayers) {
 }
 
 Timeline timeline_of(const Plan& plan) {
-  return {plan.placement(), plan.simulation.timeline, plan.update_s, "a < b & c"};
+  return {plan.placement(), plan.simulation.timeline, plan.costs.update_s, "a < b & c"};
 }
 
 size_t count(const std::string& text, const std::string& word) {
