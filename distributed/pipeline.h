@@ -11,7 +11,7 @@
 
 #include "distributed/buffer_pool.h"
 #include "distributed/comm/communicator.h"
-#include "distributed/plan/simulate.h"
+#include "distributed/plan/schedule/simulate.h"
 #include "distributed/plan/step_plan.h"
 #include "distributed/replica_buffers.h"
 #include "model/stage.h"

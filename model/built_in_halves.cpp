@@ -1,8 +1,8 @@
 // The branches of every family, as choices of one block's parts.
 #include "model/definition/attention_window.h"
 #include "model/definition/families.h"
-#include "model/feed_forward.h"
 #include "model/half.h"
+#include "model/operations/feed_forward.h"
 
 namespace rondo {
 namespace {

@@ -8,15 +8,15 @@
 #include <string>
 #include <vector>
 
-#include "model/attention.h"
 #include "model/component_store.h"
 #include "model/definition/model_definition.h"
-#include "model/graph_parameter.h"
-#include "model/join.h"
-#include "model/linear.h"
-#include "model/norm.h"
+#include "model/operations/attention.h"
+#include "model/operations/graph_parameter.h"
+#include "model/operations/join.h"
+#include "model/operations/linear.h"
+#include "model/operations/norm.h"
+#include "model/operations/weight_gradients.h"
 #include "model/stream.h"
-#include "model/weight_gradients.h"
 
 namespace rondo {
 

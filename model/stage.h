@@ -7,11 +7,11 @@
 #include <optional>
 #include <vector>
 
-#include "model/embedding.h"
 #include "model/half.h"
-#include "model/loss.h"
+#include "model/operations/embedding.h"
+#include "model/operations/loss.h"
+#include "model/operations/weight_gradients.h"
 #include "model/stream.h"
-#include "model/weight_gradients.h"
 
 namespace rondo {
 

@@ -95,6 +95,9 @@ CONFINED = {
 }
 MOST_SOURCES = 2
 MOST_LINES = 400
+MOST_FILES = 30
+# All of LibTorch costs a unit five to ten times what the parts cost that it uses.
+WHOLE_TORCH = re.compile(r"torch/(torch|types|all)\.h$|ATen/(ATen|Functions)\.h$")
 INCLUDE = re.compile(r'\s*#\s*include\s*[<"]([^>"]+)[>"]')
 
 
@@ -173,11 +176,31 @@ def size_faults(root, paths):
             yield f"{path}:{lines}: longer than {MOST_LINES} lines"
 
 
+def crowd_faults(paths):
+    by_folder = {}
+    for path in paths:
+        by_folder.setdefault(str(pathlib.Path(path).parent), []).append(path)
+    for folder, files in by_folder.items():
+        if len(files) > MOST_FILES:
+            yield f"{folder}/:0: {len(files)} sources and headers, more than {MOST_FILES}"
+
+
+def whole_torch_faults(root, paths):
+    for path in paths:
+        for line, name in includes(root, path):
+            if WHOLE_TORCH.match(name):
+                yield f"{path}:{line}: includes all of LibTorch; name the headers of ATen/ops"
+
+
 def faults(root):
     ours = sources(root, FOLDERS)
     found = [fault for path in ours for fault in layer_faults(root, path)]
     found += confinement_faults(root, ours)
-    found += size_faults(root, ours + sources(root, ["tests/", "benchmarks/"]))
+    tests = sources(root, ["tests/", "benchmarks/"])
+    scripts = [p.relative_to(root).as_posix() for p in root.glob("tests/**/*.py")]
+    found += size_faults(root, ours + tests + scripts)
+    found += crowd_faults(ours + tests)
+    found += whole_torch_faults(root, ours)
     return found
 
 
@@ -203,7 +226,7 @@ class PlantedFaults(unittest.TestCase):
         files = {
             "model/definition/sharing_map.h": "",
             "distributed/plan/plan.h": '#include <vector>\n#include "model/definition/sharing_map.h"\n',
-            "launcher/main.cpp": '#include "distributed/plan/plan.h"\n#include <torch/torch.h>\n',
+            "launcher/main.cpp": '#include "distributed/plan/plan.h"\n#include <ATen/ops/mm.h>\n',
         }
         self.assertEqual(self.faults_of(files), [])
 
@@ -218,6 +241,20 @@ class PlantedFaults(unittest.TestCase):
         self.assertEqual(
             self.faults_of(files),
             ["distributed/plan/a.cpp:1: distributed/plan/ may not include model/stage.h"],
+        )
+
+    def test_no_product_file_includes_all_of_libtorch(self):
+        for header in ("torch/torch.h", "torch/types.h", "ATen/ATen.h", "ATen/Functions.h"):
+            found = self.faults_of({"model/stage.cpp": f"#include <{header}>\n"})
+            self.assertIn("model/stage.cpp:1: includes all of LibTorch", found[0])
+        self.assertEqual(self.faults_of({"tests/peer_test.cpp": "#include <torch/torch.h>\n"}), [])
+
+    def test_a_folder_has_thirty_files_at_most(self):
+        files = {f"data/{n}.h": "" for n in range(30)}
+        self.assertEqual(self.faults_of(files), [])
+        self.assertEqual(
+            self.faults_of(files | {"data/more.cpp": ""}),
+            ["data/:0: 31 sources and headers, more than 30"],
         )
 
     def test_torch_is_found_behind_an_innocent_header(self):

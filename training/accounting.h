@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "distributed/comm/communicator.h"
-#include "distributed/plan/simulate.h"
+#include "distributed/plan/schedule/simulate.h"
 #include "distributed/plan/step_plan.h"
 #include "model/definition/model_definition.h"
 #include "training/step_metrics.h"

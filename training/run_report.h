@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "distributed/plan/placement.h"
-#include "distributed/plan/simulate.h"
+#include "distributed/plan/schedule/simulate.h"
 #include "training/step_metrics.h"
 
 namespace rondo {

@@ -13,11 +13,11 @@
 #include "base/seconds_since.h"
 #include "checkpoint/format/checkpoint.h"
 #include "training/accounting.h"
-#include "training/evaluation.h"
-#include "training/local_model_files.h"
 #include "training/microbatches.h"
-#include "training/plan_request.h"
-#include "training/teacher.h"
+#include "training/models/evaluation.h"
+#include "training/models/local_model_files.h"
+#include "training/models/teacher.h"
+#include "training/start/plan_request.h"
 
 namespace rondo {
 namespace {

@@ -8,14 +8,14 @@
 
 #include "model/definition/recurrence.h"
 #include "training/config.h"
-#include "training/corpora.h"
-#include "training/local_model.h"
 #include "training/machine/ranks.h"
 #include "training/machine/stop_signals.h"
+#include "training/models/local_model.h"
 #include "training/pass_schedule.h"
 #include "training/run_report.h"
 #include "training/saver.h"
-#include "training/start.h"
+#include "training/start/corpora.h"
+#include "training/start/start.h"
 #include "training/time_left.h"
 
 namespace rondo {

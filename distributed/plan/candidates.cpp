@@ -9,10 +9,10 @@
 #include <utility>
 
 #include "base/user_error.h"
-#include "distributed/plan/check.h"
-#include "distributed/plan/lower.h"
 #include "distributed/plan/names.h"
 #include "distributed/plan/route.h"
+#include "distributed/plan/schedule/check.h"
+#include "distributed/plan/schedule/lower.h"
 #include "distributed/plan/search.h"
 
 namespace rondo {

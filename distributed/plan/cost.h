@@ -7,7 +7,7 @@
 
 #include "distributed/plan/group.h"
 #include "distributed/plan/placement.h"
-#include "distributed/plan/simulate.h"
+#include "distributed/plan/schedule/simulate.h"
 #include "model/definition/model_definition.h"
 
 namespace rondo {

@@ -9,9 +9,9 @@
 #include <string_view>
 
 #include "base/user_error.h"
-#include "distributed/plan/check.h"
-#include "distributed/plan/lower.h"
-#include "distributed/plan/schedule_text.h"
+#include "distributed/plan/schedule/check.h"
+#include "distributed/plan/schedule/lower.h"
+#include "distributed/plan/schedule/schedule_text.h"
 
 namespace rondo {
 namespace {

@@ -7,8 +7,8 @@
 #include <tuple>
 #include <utility>
 
-#include "distributed/plan/lower.h"
 #include "distributed/plan/route.h"
+#include "distributed/plan/schedule/lower.h"
 
 namespace rondo {
 namespace {

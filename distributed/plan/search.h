@@ -8,7 +8,7 @@
 
 #include "distributed/plan/cost.h"
 #include "distributed/plan/placement.h"
-#include "distributed/plan/schedule.h"
+#include "distributed/plan/schedule/schedule.h"
 
 namespace rondo {
 

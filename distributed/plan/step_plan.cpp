@@ -6,8 +6,8 @@
 #include <stdexcept>
 
 #include "base/user_error.h"
-#include "distributed/plan/check.h"
-#include "distributed/plan/lower.h"
+#include "distributed/plan/schedule/check.h"
+#include "distributed/plan/schedule/lower.h"
 #include "model/definition/recurrence.h"
 
 namespace rondo {

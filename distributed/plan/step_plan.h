@@ -3,10 +3,10 @@
 
 #include <vector>
 
-#include "distributed/plan/action.h"
 #include "distributed/plan/group.h"
 #include "distributed/plan/placement.h"
-#include "distributed/plan/schedule.h"
+#include "distributed/plan/schedule/action.h"
+#include "distributed/plan/schedule/schedule.h"
 
 namespace rondo {
 

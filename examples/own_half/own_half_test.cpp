@@ -9,7 +9,7 @@
 #include "distributed/plan/route.h"
 #include "model/optimizer/adamw.h"
 #include "tests/model/tiny_model.h"
-#include "training/local_model.h"
+#include "training/models/local_model.h"
 
 namespace rondo {
 namespace {

@@ -19,12 +19,12 @@
 #include "launcher/config/stored.h"
 #include "launcher/reports/progress.h"
 #include "model/definition/element.h"
-#include "training/corpora.h"
-#include "training/evaluation.h"
-#include "training/frozen_model.h"
 #include "training/health.h"
-#include "training/local_model_files.h"
 #include "training/machine/devices.h"
+#include "training/models/evaluation.h"
+#include "training/models/frozen_model.h"
+#include "training/models/local_model_files.h"
+#include "training/start/corpora.h"
 
 namespace rondo {
 namespace {

@@ -15,9 +15,9 @@
 #include "launcher/commands/commands.h"
 #include "model/definition/element.h"
 #include "model/sampling.h"
-#include "training/frozen_model.h"
 #include "training/machine/devices.h"
-#include "training/stored_tokenizer.h"
+#include "training/models/frozen_model.h"
+#include "training/start/stored_tokenizer.h"
 
 namespace rondo {
 namespace {

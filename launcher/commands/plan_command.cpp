@@ -9,16 +9,16 @@
 #include "base/partial_file.h"
 #include "base/user_error.h"
 #include "checkpoint/format/checkpoint_reader.h"
-#include "distributed/plan/lower.h"
-#include "distributed/plan/schedule_text.h"
+#include "distributed/plan/schedule/lower.h"
+#include "distributed/plan/schedule/schedule_text.h"
 #include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"
 #include "launcher/config/compose.h"
 #include "launcher/config/stored.h"
 #include "launcher/reports/plan_report.h"
 #include "launcher/reports/timeline.h"
-#include "training/plan_request.h"
-#include "training/teacher.h"
+#include "training/models/teacher.h"
+#include "training/start/plan_request.h"
 
 namespace rondo {
 namespace {

@@ -28,9 +28,9 @@
 #include "training/machine/measure.h"
 #include "training/machine/memory.h"
 #include "training/machine/ranks.h"
-#include "training/run_folder.h"
-#include "training/stored_tokenizer.h"
-#include "training/teacher.h"
+#include "training/models/teacher.h"
+#include "training/start/run_folder.h"
+#include "training/start/stored_tokenizer.h"
 #include "training/trainer.h"
 
 namespace rondo {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "distributed/plan/placement.h"
-#include "distributed/plan/simulate.h"
+#include "distributed/plan/schedule/simulate.h"
 
 namespace rondo {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "distributed/plan/schedule_text.h"
+#include "distributed/plan/schedule/schedule_text.h"
 #include "launcher/reports/timeline.h"
 
 namespace rondo {

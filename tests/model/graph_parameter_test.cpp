@@ -1,5 +1,5 @@
 // A parameter in ordinary LibTorch code: its gradient is autograd's, in the flat buffer.
-#include "model/graph_parameter.h"
+#include "model/operations/graph_parameter.h"
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/full.h>

@@ -1,4 +1,4 @@
-#include "model/matrix_product.h"
+#include "model/operations/matrix_product.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>

@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "base/user_error.h"
-#include "model/loss.h"
+#include "model/operations/loss.h"
 #include "model/optimizer/adamw.h"
 #include "tests/model/tiny_model.h"
 

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "checkpoint/format/checkpoint_reader.h"
-#include "training/frozen_model.h"
+#include "training/models/frozen_model.h"
 
 namespace {
 

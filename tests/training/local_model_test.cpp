@@ -1,6 +1,6 @@
 // The heart: pipeline × replicas × map × route × schedule × zero is one process, in losses and in
 // every gradient. Each rank computes what one process would and compares what it holds.
-#include "training/local_model.h"
+#include "training/models/local_model.h"
 
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
@@ -11,7 +11,7 @@
 #include "base/user_error.h"
 #include "distributed/comm/mpi_communicator.h"
 #include "distributed/plan/route.h"
-#include "distributed/plan/schedule.h"
+#include "distributed/plan/schedule/schedule.h"
 #include "tests/model/tiny_model.h"
 
 namespace rondo {

@@ -1,4 +1,4 @@
-#include "training/run_folder.h"
+#include "training/start/run_folder.h"
 
 #include <gtest/gtest.h>
 

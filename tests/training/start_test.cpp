@@ -1,5 +1,5 @@
 // Where a run begins, and what it passes over.
-#include "training/start.h"
+#include "training/start/start.h"
 
 #include <gtest/gtest.h>
 

@@ -17,7 +17,7 @@
 #include "model/component_store.h"
 #include "model/initial_values.h"
 #include "model/stage.h"
-#include "training/plan_request.h"
+#include "training/start/plan_request.h"
 
 namespace rondo {
 namespace {

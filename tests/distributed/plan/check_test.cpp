@@ -1,4 +1,4 @@
-#include "distributed/plan/check.h"
+#include "distributed/plan/schedule/check.h"
 
 #include <gtest/gtest.h>
 
@@ -7,9 +7,9 @@
 #include <random>
 #include <set>
 
-#include "distributed/plan/lower.h"
-#include "distributed/plan/schedule.h"
-#include "distributed/plan/schedule_text.h"
+#include "distributed/plan/schedule/lower.h"
+#include "distributed/plan/schedule/schedule.h"
+#include "distributed/plan/schedule/schedule_text.h"
 #include "tests/distributed/plan/small_model.h"
 
 namespace rondo {

@@ -1,8 +1,8 @@
 // What the planner refuses, and with which words.
 #include <gtest/gtest.h>
 
-#include "distributed/plan/lower.h"
-#include "distributed/plan/schedule_text.h"
+#include "distributed/plan/schedule/lower.h"
+#include "distributed/plan/schedule/schedule_text.h"
 #include "tests/distributed/plan/example_request.h"
 
 namespace rondo {

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "distributed/plan/route.h"
-#include "distributed/plan/schedule.h"
-#include "distributed/plan/schedule_text.h"
+#include "distributed/plan/schedule/schedule.h"
+#include "distributed/plan/schedule/schedule_text.h"
 
 int main(int argc, char** argv) try {
   if (argc != 5)

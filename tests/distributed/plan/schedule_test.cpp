@@ -1,14 +1,14 @@
-#include "distributed/plan/schedule.h"
+#include "distributed/plan/schedule/schedule.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
 #include "base/user_error.h"
-#include "distributed/plan/check.h"
-#include "distributed/plan/lower.h"
-#include "distributed/plan/schedule_text.h"
-#include "distributed/plan/simulate.h"
+#include "distributed/plan/schedule/check.h"
+#include "distributed/plan/schedule/lower.h"
+#include "distributed/plan/schedule/schedule_text.h"
+#include "distributed/plan/schedule/simulate.h"
 #include "tests/distributed/plan/small_model.h"
 
 namespace rondo {

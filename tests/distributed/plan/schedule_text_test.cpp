@@ -1,10 +1,10 @@
-#include "distributed/plan/schedule_text.h"
+#include "distributed/plan/schedule/schedule_text.h"
 
 #include <gtest/gtest.h>
 
 #include "base/user_error.h"
-#include "distributed/plan/lower.h"
-#include "distributed/plan/schedule.h"
+#include "distributed/plan/schedule/lower.h"
+#include "distributed/plan/schedule/schedule.h"
 #include "tests/distributed/plan/small_model.h"
 
 namespace rondo {

@@ -1,11 +1,11 @@
-#include "distributed/plan/simulate.h"
+#include "distributed/plan/schedule/simulate.h"
 
 #include <gtest/gtest.h>
 
 #include <numeric>
 
-#include "distributed/plan/lower.h"
-#include "distributed/plan/schedule.h"
+#include "distributed/plan/schedule/lower.h"
+#include "distributed/plan/schedule/schedule.h"
 #include "tests/distributed/plan/small_model.h"
 
 namespace rondo {

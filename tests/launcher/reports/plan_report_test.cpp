@@ -8,7 +8,7 @@
 #include "launcher/config/compose.h"
 #include "launcher/config/config.h"
 #include "launcher/reports/timeline.h"
-#include "training/plan_request.h"
+#include "training/start/plan_request.h"
 
 namespace rondo {
 namespace {

@@ -1,0 +1,114 @@
+#include "training/models/local_model.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <utility>
+
+#include "distributed/plan/schedule/lower.h"
+#include "distributed/plan/schedule/schedule.h"
+#include "model/initial_values.h"
+
+namespace rondo {
+namespace {
+
+/// `plan`, which must be that of every rank: throws where one was started with another
+/// configuration. Collective.
+const Plan& same_on_all_ranks(const Plan& plan, Communicator& host) {
+  const auto mine = static_cast<int64_t>(fingerprint(plan));
+  int64_t first = mine;
+  host.broadcast({&first, 1, ElementType::int64}, 0);
+  int64_t others = mine == first ? 0 : 1;
+  host.all_reduce_sum({&others, 1, ElementType::int64});
+  if (others == 0) return plan;
+  throw std::runtime_error(fmt::format(
+      "{} of {} ranks have another plan than rank 0: all must be started with one configuration",
+      others, host.size()));
+}
+
+/// The ranks of this rank's own pipeline. Collective over the world.
+std::unique_ptr<Communicator> own_pipeline(const WorldLayout& layout, Communicator& world) {
+  std::vector<Group> groups;
+  for (int replica = 0; replica < layout.replicas; ++replica) {
+    Group group{fmt::format("pipeline {}", replica), {}};
+    for (int p = 0; p < layout.pipeline; ++p) group.ranks.push_back(layout.world_rank(replica, p));
+    groups.push_back(group);
+  }
+  auto made = world.subgroups(groups);
+  return std::move(made[static_cast<size_t>(layout.replica(world.rank()))]);
+}
+
+}  // namespace
+
+LocalModel::LocalModel(const Plan& plan, const LocalModelOptions& options, World world)
+    : options_(options),
+      plan_(same_on_all_ranks(plan, world.host)),
+      world_rank_(world.rank()),
+      layout_(plan.layout()),
+      parameters_(rondo::parameters(plan.step.model)),
+      pipeline_ranks_(own_pipeline(layout_, world.tensors)),
+      store_(parameters_, buffer_plans(plan.step.groups, world.rank()), options.precision,
+             options.device),
+      buffers_(store_, plan.step.groups, world, options.zero) {
+  check_ties(engine({}).pipeline->halves(), model().sharing);
+}
+
+/// A program is generated for each depth once; views of the weights cost nothing.
+LocalModel::Engine& LocalModel::engine(const StepDepth& depth) {
+  Engine& engine = engines_[depth];
+  if (engine.pipeline) return engine;
+  engine.step = depth.passes == 0 ? plan_.step : plan_step(plan_.step, depth);
+  engine.pipeline = std::make_unique<Pipeline>(engine.step, store_,
+                                               PipelineOptions{.sequence = options_.sequence,
+                                                               .recompute = options_.recompute,
+                                                               .teach = options_.teach,
+                                                               .builders = options_.builders},
+                                               *pipeline_ranks_, buffers_);
+  return engine;
+}
+
+const RankProgram& LocalModel::own(const Program& program) const {
+  return program[static_cast<size_t>(layout_.pipeline_rank(world_rank_))];
+}
+
+Pipeline::Run LocalModel::train(const MicrobatchSource& source, const TrainOptions& options) {
+  Engine& chosen = engine(options.depth);
+  return chosen.pipeline->run(own(chosen.step.program), source, options.gradient_scale,
+                              options.timed);
+}
+
+/// The forward half of GPipe: nothing waits for a way back.
+const RankProgram& LocalModel::forward_program(int microbatches) {
+  const auto [entry, added] = forward_programs_.try_emplace(microbatches);
+  if (!added) return entry->second;
+  const Placement& placement = plan_.placement();
+  Program program =
+      generate({.kind = ScheduleKind::gpipe, .microbatches = microbatches}, placement);
+  for (RankProgram& list : program) {
+    std::erase_if(list, [](const Action& action) { return action.op != Op::forward; });
+  }
+  return entry->second = own(lower(program, placement, {}));
+}
+
+double LocalModel::evaluate(const MicrobatchSource& source, int count) {
+  if (count == 0) return 0.0;
+  return engine({}).pipeline->run(forward_program(count), source, 0.0).losses[cross_entropy];
+}
+
+Communicator::Traffic LocalModel::traffic() const {
+  Communicator::Traffic sum = buffers_.traffic();
+  sum.activation = pipeline_ranks_->traffic().activation;
+  return sum;
+}
+
+void LocalModel::draw(uint64_t seed) {
+  draw_initial_values(store_, seed);
+  buffers_.adopt_values();
+}
+
+void LocalModel::check_whole() {
+  check_ties(engine({}).pipeline->halves(), model().sharing);
+  buffers_.check_replicas_equal();
+}
+
+}  // namespace rondo
