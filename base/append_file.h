@@ -31,7 +31,7 @@ class AppendFile {
   std::string path_;
   int descriptor_;
   int64_t end_;          ///< of the last record that is in the file
-  std::string waiting_;  ///< records behind it
+  std::string waiting_;  ///< records after it
   std::string reason_;
 };
 

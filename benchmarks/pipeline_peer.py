@@ -1,7 +1,7 @@
 """The peer of a pipeline: a shared-layer Llama through torch.distributed.pipelining over gloo.
 
 Executed layers are cut into chunks of equal length; a rank keeps a copy of every tensor that its
-chunks use, and tensors that several ranks keep have their gradients all-reduced behind the step.
+chunks use, and tensors that several ranks keep have their gradients all-reduced after the step.
 One pass over the ranks is Schedule1F1B; more are ScheduleInterleaved1F1B. The rank of the last
 chunk prints one JSON line: `step_s`, `loss` (mean nats per token of the global batch) of every
 step, and `sent_bytes` of one step by kind, computed from the sizes of what is sent.

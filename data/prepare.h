@@ -24,7 +24,7 @@ struct PrepareOptions {
 /// What PREFIX.json says about PREFIX.bin. A loss of x nats per token is
 /// x · tokens / (bytes · ln 2) bits per byte, to be held against `unigram_entropy`.
 struct DatasetInfo {
-  std::string tokenizer;  ///< its kind, and behind a colon its file: hf:tokenizer.json
+  std::string tokenizer;  ///< its kind, and after a colon its file: hf:tokenizer.json
   int64_t vocab = 0;
   int64_t bytes = 0;  ///< of text
   int64_t tokens = 0;

@@ -52,7 +52,7 @@ std::vector<RankMetrics> gather_ranks(RankMetrics mine, Communicator& host) {
 std::vector<std::vector<TimedAction>> gather_timelines(const std::vector<TimedAction>& mine,
                                                        Communicator& host) {
   const int64_t part = (longest(static_cast<int64_t>(mine.size()), host) + 1) * fields;
-  std::vector<double> row(static_cast<size_t>(part), -1.0);  // behind the actions, one of -1
+  std::vector<double> row(static_cast<size_t>(part), -1.0);  // after the actions, one of -1
   auto to = row.begin();
   for (const auto& [action, start, end] : mine) {
     const double numbers[fields] = {static_cast<double>(action.op),

@@ -25,7 +25,7 @@ struct StepTrace {
   std::string kind = {};  ///< measured, simulated
   Placement placement = {};
   std::vector<std::vector<TimedAction>> ranks = {};
-  double update_s = 0.0;  ///< norm, clipping and optimizer, behind the last action
+  double update_s = 0.0;  ///< norm, clipping and optimizer, after the last action
 };
 
 /// Called on all ranks alike; those of all ranks but the first do nothing. None throws.

@@ -13,7 +13,7 @@
 namespace rondo {
 
 /// The saves of one run: after every `checkpoint.every`-th step, after the last one and when the
-/// run is asked to stop; behind the training where it goes on. Files that have served are pruned
+/// run is asked to stop; after the training where it goes on. Files that have served are pruned
 /// after each. All calls but `due` and `ended` are collective and throw AgreedError where a save
 /// failed that the run cannot do without (see `checkpoint.on_error`), AgreedRunError where the
 /// model is not finite: such a model is never saved.

@@ -20,7 +20,7 @@
 namespace rondo {
 
 /// as_mapped: as the map says. shared: each as the block that reads it. per_layer: every layer
-/// keeps its own. folded: gains are multiplied into the linears behind them first, and are ones
+/// keeps its own. folded: gains are multiplied into the linears after them first, and are ones
 /// then (Relaxed Recursive Transformers ties them; then only folded gains let adapters of full rank
 /// reproduce the original).
 enum class NormHandling : uint8_t { as_mapped, shared, per_layer, folded };

@@ -35,7 +35,7 @@ struct Module {
   }
   /// "model.layers.3.self_attn.q_proj"
   std::string name() const { return weight.name.substr(0, weight.name.rfind('.')); }
-  /// "self_attn.q_proj": behind the number of the layer.
+  /// "self_attn.q_proj": after the number of the layer.
   std::string name_in_layer() const {
     const std::string whole = name();
     const size_t digit = whole.find_first_of("0123456789");

@@ -144,7 +144,7 @@ at::Tensor own_term(const CheckpointReader& reader, const ParameterSpec& paramet
   return linear ? read(*linear + "/b").mm(read(*linear + "/a")) : read(parameter.name);
 }
 
-/// The slot whose norm a linear reads; nothing for those behind the nonlinear part, and for inner
+/// The slot whose norm a linear reads; nothing for those after the nonlinear part, and for inner
 /// norms.
 std::optional<Slot> norm_before(const ParameterSpec& parameter) {
   const std::string module = parameter.name.substr(0, parameter.name.find('/'));

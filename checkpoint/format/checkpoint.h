@@ -88,7 +88,7 @@ std::string parameter_dataset(const ParameterSpec& parameter);
 std::string exp_avg_dataset(const ParameterSpec& parameter);
 std::string exp_avg_sq_dataset(const ParameterSpec& parameter);
 
-/// Each weight and, with `optimizer`, its two moments behind it.
+/// Each weight and, with `optimizer`, its two moments after it.
 std::vector<DatasetSpec> datasets_of(const std::vector<ParameterSpec>& parameters,
                                      at::ScalarType dtype, bool optimizer);
 
@@ -105,7 +105,7 @@ std::vector<std::string> list_checkpoints(const std::string& dir);
 /// The first of them.
 std::optional<std::string> newest_checkpoint(const std::string& dir);
 
-/// Behind a save of step `saved`: of later steps there are damaged files alone, which neither count
+/// After a save of step `saved`: of later steps there are damaged files alone, which neither count
 /// nor go. Deletes all but the `keep` newest (keep < 1: deletes none) and those of every
 /// `keep_every`-th step (0: none), and what interrupted saves of earlier steps left behind. A file
 /// that cannot be deleted stays. Call it on one rank, with no save in progress.

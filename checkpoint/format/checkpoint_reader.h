@@ -30,7 +30,7 @@ class NewerFormatError : public UserError {
 /// names the file and the dataset.
 class CheckpointReader {
  public:
-  /// Refuses what is not there, not HDF5, truncated, changed behind its seal, not rondo's, of a
+  /// Refuses what is not there, not HDF5, truncated, changed after its seal, not rondo's, of a
   /// newer format, or holds a dataset of another type, layout or in another file.
   explicit CheckpointReader(const std::string& file);
 

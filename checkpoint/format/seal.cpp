@@ -70,7 +70,7 @@ void check_length(const ByteFile& file, int64_t size) {
   if (length == size) return;
   throw std::runtime_error(
       length > size ? fmt::format("it ends at byte {} of {}", size, length)
-                    : fmt::format("{} bytes lie behind its end that are no seal", size - length));
+                    : fmt::format("{} bytes lie after its end that are no seal", size - length));
 }
 
 }  // namespace

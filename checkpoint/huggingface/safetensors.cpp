@@ -151,8 +151,8 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path) {
 void SafetensorsFile::parse_header(int64_t file_bytes) {
   uint64_t length = 0;
   std::memcpy(&length, mapping_.get(), sizeof(length));
-  const int64_t behind = file_bytes - static_cast<int64_t>(sizeof(length));
-  if (length > static_cast<uint64_t>(std::min(behind, longest_header))) {
+  const int64_t body = file_bytes - static_cast<int64_t>(sizeof(length));
+  if (length > static_cast<uint64_t>(std::min(body, longest_header))) {
     throw UserError(
         fmt::format("{}: damaged or no safetensors file: a header of {} bytes in a file "
                     "of {}",
@@ -171,7 +171,7 @@ void SafetensorsFile::parse_header(int64_t file_bytes) {
     if (name == "__metadata__") continue;
     entries_[name] = parse_entry(entry, fmt::format("{}: tensor {}", path_, name));
   }
-  check_layout(behind - static_cast<int64_t>(length));
+  check_layout(body - static_cast<int64_t>(length));
 }
 
 void SafetensorsFile::check_layout(int64_t data_bytes) const {

@@ -14,7 +14,7 @@ struct AddedToken {
   std::string content;  ///< not empty
   int64_t id = 0;
   bool strips_left = false;   ///< takes the white space before it, too
-  bool strips_right = false;  ///< takes the white space behind it, too
+  bool strips_right = false;  ///< takes the white space after it, too
 };
 
 class AddedTokens {

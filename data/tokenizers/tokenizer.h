@@ -51,7 +51,7 @@ struct TokenizerDefinition {
 struct TokenizerRequest {
   std::string name;
   std::string kind;    ///< what stands before the colon of `name`
-  std::string file;    ///< what stands behind it
+  std::string file;    ///< what stands after it
   int64_t vocab = 0;   ///< 0 = whatever the tokenizer has
   bool train = false;  ///< FILE does not exist and `vocab` pieces are to be trained
 

@@ -21,7 +21,7 @@ class CallQueue {
   CallQueue(const CallQueue&) = delete;
   CallQueue& operator=(const CallQueue&) = delete;
 
-  /// Behind everything that was started before. The future has the error, if there was one.
+  /// After everything that was started before. The future has the error, if there was one.
   std::future<void> start(std::function<void()> call);
 
   /// In the same order as if it were started, but on the caller's thread where nothing is left to

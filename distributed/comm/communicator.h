@@ -22,7 +22,7 @@ struct Buffer {
 
 /// A call that was started and may still be under way. Its buffer must stay alive and untouched
 /// until wait() is back; with NCCL, what is enqueued on LibTorch's current stream after wait() runs
-/// behind the call.
+/// after the call.
 class Pending {
  public:
   virtual ~Pending() = default;

@@ -37,7 +37,7 @@ ncclDataType_t nccl_type(ElementType type) {
   throw std::invalid_argument("unknown element type");
 }
 
-/// A call behind an event of the side stream. Waiting orders the main stream behind it, not the
+/// A call after an event of the side stream. Waiting orders the main stream after it, not the
 /// host.
 class EnqueuedCall final : public Pending {
  public:
@@ -196,7 +196,7 @@ cudaEvent_t NcclCommunicator::record(cudaStream_t stream, const char* operation)
   return event;
 }
 
-/// On the side stream, behind what the main stream has now.
+/// On the side stream, after what the main stream has now.
 std::unique_ptr<Pending> NcclCommunicator::start(const char* operation, const Enqueue& enqueue) {
   if (aborted_) fail(operation, "the communicator was aborted");
   if (!comm_) return std::make_unique<FinishedCall>();

@@ -21,14 +21,14 @@ int cuda_device_count();
 /// two ranks may share one. Collective over the ranks of `host`, which is needed for this call
 /// only. Throws UserError where this process sees no device.
 ///
-/// Streams and buffers: a collective is enqueued on the stream, behind what the caller enqueued
+/// Streams and buffers: a collective is enqueued on the stream, after what the caller enqueued
 /// there, and the call returns when the device has finished it. So the caller may read, write or
 /// free the buffer on any stream as soon as the call is back and needs no event; what fills the
 /// buffer on *another* stream must be ordered before the call by the caller.
 ///
-/// A started call runs on a stream of the communicator's own, behind what the caller's stream held
+/// A started call runs on a stream of the communicator's own, after what the caller's stream held
 /// when it was started; several run in the order in which they were started. Pending::wait() orders
-/// the caller's stream behind the call and does not block the host. So a buffer may be reused by
+/// the caller's stream after the call and does not block the host. So a buffer may be reused by
 /// work on the caller's stream, or handed back to LibTorch's caching allocator, from wait() on and
 /// not before. A started call that never ends is noticed by the next call that blocks.
 ///

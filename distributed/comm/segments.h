@@ -16,7 +16,7 @@ struct Bytes {
 
 Bytes bytes_of(const Buffer& buffer);
 
-/// Segment `index` of `bytes` in segments of `segment` bytes; empty behind its end.
+/// Segment `index` of `bytes` in segments of `segment` bytes; empty after its end.
 Bytes segment_of(Bytes bytes, int64_t segment, int64_t index);
 
 int64_t segments_in(Bytes bytes, int64_t segment);

@@ -55,15 +55,15 @@ std::vector<int> pipelines(const PlanRequest& request, const Uses& uses) {
   const int longest = whole.back();
   const std::vector<int>& able = possible.empty() ? whole : possible;
   if (wanted != 0 && request.world % wanted != 0) {
-    throw UserError(
-        fmt::format("distributed.pipeline = {} does not divide the {} ranks; nearest that can: {}",
-                    wanted, request.world, nearest(able, wanted)));
+    throw UserError(fmt::format(
+        "distributed.pipeline = {} does not divide the {} ranks; closest valid value: {}", wanted,
+        request.world, nearest(able, wanted)));
   }
   if (wanted > pieces) {
-    throw UserError(
-        fmt::format("distributed.pipeline = {}: {} layers can be cut for {} ranks at most; nearest "
-                    "that can: {}",
-                    wanted, depth, pieces, nearest(able, wanted)));
+    throw UserError(fmt::format(
+        "distributed.pipeline = {}: {} layers can be cut for {} ranks at most; closest valid "
+        "value: {}",
+        wanted, depth, pieces, nearest(able, wanted)));
   }
   if (wanted != 0 && microbatches(request, wanted)) return {wanted};
   if (wanted == 0 && !possible.empty()) return possible;
@@ -71,7 +71,7 @@ std::vector<int> pipelines(const PlanRequest& request, const Uses& uses) {
   const int64_t unit = replicas * request.workload.micro_batch;
   throw UserError(fmt::format(
       "train.global_batch = {}: {} data replicas of train.micro_batch = {} need a multiple of {}; "
-      "nearest that can: {}{}",
+      "closest valid value: {}{}",
       request.global_batch, replicas, request.workload.micro_batch, unit,
       std::max<int64_t>(1, (request.global_batch + unit / 2) / unit) * unit,
       possible.empty() ? ""

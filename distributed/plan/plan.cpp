@@ -81,7 +81,8 @@ std::string why_no_pipeline_of_one(PlanRequest request, const std::vector<Candid
       [](const Candidate& a, const Candidate& b) { return a.most_memory() < b.most_memory(); });
   throw UserError(fmt::format(
       "no plan fits in cluster.device_memory_gb = {:.4g}: the least, distributed.pipeline = {} on "
-      "route {} with {}, needs {:.4g} GB; raise the key if a rank has more; nearest that can: {}",
+      "route {} with {}, needs {:.4g} GB; raise the key if a rank has more; closest valid value: "
+      "{}",
       static_cast<double>(request.machine.memory_bytes) / 1e9, least.choice.placement.pipeline,
       least.route, schedule_name(least.choice.schedule),
       static_cast<double>(least.most_memory()) / 1e9, nearest_that_fits(request)));

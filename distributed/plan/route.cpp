@@ -37,7 +37,7 @@ std::string mixed(int passes, int pipeline, const Uses& uses) {
   }
   throw UserError(fmt::format(
       "distributed.route = mixed: with {} over {} no pass begins where the layers that run "
-      "backwards do; nearest that can: route={}",
+      "backwards do; closest valid value: route={}",
       counted(passes, "pass", "passes"), counted(pipeline, "rank"), alternating(passes)));
 }
 
@@ -106,7 +106,7 @@ void check_whole_layers(const std::vector<int>& cuts, int branches) {
     if (cut % branches == 0) continue;
     throw UserError(fmt::format(
         "distributed.cuts: {} lies inside layer {}, and this family's layers (parallel residual) "
-        "cannot be cut; nearest that can: {}",
+        "cannot be cut; closest valid value: {}",
         cut, cut / branches, (cut / branches + 1) * branches));
   }
 }
@@ -123,7 +123,7 @@ void check_cuts(const std::vector<int>& cuts, const Route& route, int halves) {
       share_cuts(route, {0, halves}, halves, 1, equal_weights(route.pipeline));
   throw UserError(
       fmt::format("distributed.cuts = [{}]: {} over {} need {} rising cut points from 0 to {} "
-                  "(in half layers); nearest that can: [{}]",
+                  "(in half layers); closest valid value: [{}]",
                   fmt::join(cuts, ", "), counted(route.passes(), "pass", "passes"),
                   counted(route.pipeline, "rank"), expected, halves, fmt::join(nearest, ", ")));
 }
@@ -156,7 +156,7 @@ std::string route_signs(const std::string& route, int passes, int pipeline, cons
   std::string signs = route == "contiguous" ? "+" : route;
   if (implied && passes != 0 && passes != static_cast<int>(signs.size())) {
     throw UserError(fmt::format(
-        "distributed.route = {} has {} pass{}, but distributed.passes = {}; nearest that can: "
+        "distributed.route = {} has {} pass{}, but distributed.passes = {}; closest valid value: "
         "passes={}, or route=loop",
         route, signs.size(), signs.size() == 1 ? "" : "es", passes, signs.size()));
   }
@@ -166,7 +166,7 @@ std::string route_signs(const std::string& route, int passes, int pipeline, cons
   if (route == "mixed") return mixed(passes, pipeline, uses);
   throw UserError(fmt::format(
       "distributed.route = {}: write contiguous, loop, vee, mixed or one sign per pass as in ++-; "
-      "nearest that can: {}",
+      "closest valid value: {}",
       route, nearest(route, {route_names.begin(), route_names.end()})));
 }
 
@@ -182,7 +182,8 @@ Placement make_placement(const PlacementOptions& options, const Uses& uses) {
   const int most = pieces / std::max(1, options.pipeline);
   if (options.pipeline < 1 || most < 1) {
     throw UserError(fmt::format(
-        "distributed.pipeline = {}: {} layers can be cut for 1 to {} ranks; nearest that can: {}",
+        "distributed.pipeline = {}: {} layers can be cut for 1 to {} ranks; closest valid value: "
+        "{}",
         options.pipeline, uses.layers, pieces, std::clamp(options.pipeline, 1, pieces)));
   }
   if (options.passes < 0) {
@@ -192,18 +193,19 @@ Placement make_placement(const PlacementOptions& options, const Uses& uses) {
   const bool open = takes_passes(options.route);
   if (open && options.passes == 0) return fewest_copies(options, uses, most);
   if (open && options.passes > most) {
-    throw UserError(fmt::format(
-        "distributed.passes = {}: {} chunks on {} ranks, but there are {} layers to cut; nearest "
-        "that can: passes={}{}",
-        options.passes, options.passes * options.pipeline, options.pipeline, uses.layers, most,
-        options.half_layers ? "" : ", or half-layer chunks"));
+    throw UserError(
+        fmt::format("distributed.passes = {}: {} chunks on {} ranks, but there are {} layers to "
+                    "cut; closest valid "
+                    "value: passes={}{}",
+                    options.passes, options.passes * options.pipeline, options.pipeline,
+                    uses.layers, most, options.half_layers ? "" : ", or half-layer chunks"));
   }
   const Route route{options.pipeline,
                     route_signs(options.route, options.passes, options.pipeline, uses)};
   if (route.passes() > most) {
     throw UserError(fmt::format(
         "distributed.route = {}: {} passes over {} ranks are {} chunks, but there are {} layers to "
-        "cut; nearest that can: {}{}",
+        "cut; closest valid value: {}{}",
         options.route, route.passes(), options.pipeline, route.chunks(), uses.layers,
         route.signs.substr(0, static_cast<size_t>(most)),
         options.half_layers ? "" : ", or half-layer chunks"));

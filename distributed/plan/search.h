@@ -82,7 +82,7 @@ Candidate price(const Choice& choice, const CostModel& model, const PlacementCos
 
 /// Every choice that the request leaves open for the model's microbatches, cheapest kind first: by
 /// pipeline, route, passes, schedule. Throws UserError when there is none, with the reason and the
-/// nearest that can.
+/// closest valid value.
 std::vector<Candidate> candidates(const PlanRequest& request, const CostModel& costs);
 
 /// The same for all sizes of microbatches.

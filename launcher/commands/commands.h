@@ -1,4 +1,4 @@
-// The subcommands. Each takes the words behind its name and returns the exit code; UserError and
+// The subcommands. Each takes the words after its name and returns the exit code; UserError and
 // other exceptions are left to main.
 #pragma once
 

@@ -138,7 +138,7 @@ std::vector<Choice> read_defaults(const ConfigEntry& entry) {
   return choices;
 }
 
-/// Replaces the choice for the group in its place, or adds it behind the others.
+/// Replaces the choice for the group in its place, or adds it after the others.
 void choose(std::vector<Choice>& choices, const Choice& choice) {
   const auto same = std::find_if(choices.begin(), choices.end(),
                                  [&](const Choice& other) { return other.group == choice.group; });

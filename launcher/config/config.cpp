@@ -143,7 +143,7 @@ Complaint taught_by_somebody(const Config& c) {
 
 Complaint traced_step(const Config& c) {
   if (c.log.trace_step <= c.train.steps) return std::nullopt;
-  return fmt::format("log.trace_step = {} is behind the last step, train.steps = {}",
+  return fmt::format("log.trace_step = {} is after the last step, train.steps = {}",
                      c.log.trace_step, c.train.steps);
 }
 

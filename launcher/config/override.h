@@ -11,7 +11,7 @@ namespace rondo {
 /// One override: `group=option`, `a.b=v`, `+a.b=v` or `~a.b`.
 struct Override {
   std::string key;
-  std::string value;  ///< text behind the '='; empty for a deletion
+  std::string value;  ///< text after the '='; empty for a deletion
   bool deletes = false;
   std::string where;  ///< "override 'a.b=v'"
 };

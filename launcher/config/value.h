@@ -37,7 +37,7 @@ std::string plain_text(const ConfigValue& value);
 /// `chosen`.
 void overlay(ConfigEntries& into, const ConfigEntries& from, int layer, bool chosen);
 
-/// The part of a dotted key in front of its first dot ("model"), and the part behind its last
+/// The part of a dotted key in front of its first dot ("model"), and the part after its last
 /// ("hidden"). A key without dots is both.
 std::string table_of(const std::string& key);
 std::string leaf_of(const std::string& key);

@@ -30,7 +30,7 @@ std::string progress_line(const ProgressState& state);
 /// "[##########----------]  50%  2.0/4.0 MB  1.0 MB/s  ETA 2s"
 std::string byte_bar(int64_t done, int64_t total, double seconds);
 
-/// Columns of the terminal behind a file descriptor; 0 when there is none. isatty would not do: a
+/// Columns of the terminal of a file descriptor; 0 when there is none. isatty would not do: a
 /// rank under mpirun always has a pseudo-terminal, whose width is that of mpirun's own terminal, or
 /// 0 when mpirun writes to a file.
 int terminal_width(int descriptor);

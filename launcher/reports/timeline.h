@@ -13,7 +13,7 @@ namespace rondo {
 struct Timeline {
   Placement placement = {};
   std::vector<std::vector<TimedAction>> ranks = {};
-  double update_s = 0.0;  ///< optimizer, behind the last action
+  double update_s = 0.0;  ///< optimizer, after the last action
   std::string title = {};
 
   double pipeline_s() const;  ///< end of the last action

@@ -137,7 +137,7 @@ Parametrised split_number(const std::string& text) {
                                  [](unsigned char c) { return std::isdigit(c) != 0; });
   if (!valid) {
     throw UserError(
-        fmt::format("sharing strategy '{}': write a whole number behind the colon, as in '{}:2'",
+        fmt::format("sharing strategy '{}': write a whole number after the colon, as in '{}:2'",
                     text, text.substr(0, colon)));
   }
   return {text.substr(0, colon), std::stoi(digits)};

@@ -76,7 +76,7 @@ struct LayerContext {
 
 /// The branch added to the stream: x, residual [batch·sequence, hidden] → [batch·sequence, hidden].
 /// The batch is the number of rows divided by the table's sequence. With a cache, the batch is one
-/// sequence, which also sees the positions of the cache; its own are put behind them.
+/// sequence, which also sees the positions of the cache; its own are put after them.
 at::Tensor attend(const at::Tensor& x, const at::Tensor& residual, const Attention& use,
                   const LayerContext& context);
 

@@ -6,7 +6,7 @@
 
 namespace rondo {
 
-/// While it lives, this process can write no byte behind the first thousand of a file.
+/// While it lives, this process can write no byte after the first thousand of a file.
 class FullDisk {
  public:
   FullDisk() {

@@ -40,7 +40,7 @@ class LoadErrors : public testing::Test {
     H5Fclose(file);
   }
 
-  /// What loading the whole file says, behind the file's name.
+  /// What loading the whole file says, after the file's name.
   std::string error() const {
     const std::string text = error_of<UserError>([&] {
       const CheckpointReader reader(file_);
@@ -138,7 +138,7 @@ TEST_F(LoadErrors, NameAFileThatIsNotAsLongAsItWas) {
   const auto sealed = fs::file_size(file_);
   fs::resize_file(file_, sealed - 1);
   EXPECT_EQ(error().find(" is damaged ("), 0u) << error();
-  EXPECT_NE(error().find("bytes lie behind its end that are no seal): use the checkpoint before"),
+  EXPECT_NE(error().find("bytes lie after its end that are no seal): use the checkpoint before"),
             std::string::npos)
       << error();
   fs::resize_file(file_, sealed / 2);

@@ -39,7 +39,7 @@ class Ranks(RondoTest):
 
     def assert_traffic(self, metrics, ranks, zero, parameters):
         """What a ring sends, summed over the ranks, for one flat float64 buffer; it is padded to
-        whole lines of 32 elements behind each of its components and once for all ranks."""
+        whole lines of 32 elements after each of its components and once for all ranks."""
         sent = [m["sent_bytes"] for m in metrics]
         self.assertEqual(sent, [sent[0]] * len(sent))
         self.assertEqual(sent[0]["activation"], 0)

@@ -59,7 +59,7 @@ class Reshape(RondoTest):
         return self.checkpoint_file(run, HALF)
 
     def farthest(self, metrics):
-        """The largest relative difference of a loss or norm behind the half."""
+        """The largest relative difference of a loss or norm after the half."""
         self.assertEqual([m["step"] for m in metrics], list(range(1, STEPS + 1)))
         return max(abs(ours[key] / theirs[key] - 1) for key in ("loss", "grad_norm")
                    for ours, theirs in zip(metrics[HALF:], self.straight[HALF:], strict=True))

@@ -24,7 +24,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Lower quartile of the seconds of `work`, over about `budget_s` and at least five runs behind a
+/// Lower quartile of the seconds of `work`, over about `budget_s` and at least five runs after a
 /// first one: what else the machine does only ever adds to them.
 double typical_seconds(const std::function<void()>& work, double budget_s) {
   const auto time = [&] {

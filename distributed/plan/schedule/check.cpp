@@ -98,7 +98,7 @@ class Checker {
   uint32_t position(const Action& action) const { return entries_[number(action).value()].at; }
   bool has(const Action& action) const { return position(action) != absent; }
 
-  /// The rank runs `action`, and behind `before`.
+  /// The rank runs `action`, and after `before`.
   void require(int rank, const Action& action, const Action& before) {
     require(rank, action);
     if (!has(action) || !has(before)) return;  // a missing one is complained of where it is due

@@ -24,7 +24,7 @@ struct StepSpec {
 /// computed before on the same rank · every result that another rank needs is sent once, after it
 /// exists, and nothing else is sent · sends pair with receives in order, for each two ranks · no
 /// deadlock even if every call blocks until its peer makes the matching one · each reduce happens
-/// once on each of its ranks, behind the last gradient it sums, and in one order on all ranks ·
+/// once on each of its ranks, after the last gradient it sums, and in one order on all ranks ·
 /// live activations stay within the bounds.
 std::vector<std::string> check(const Program& program, const StepSpec& step);
 

@@ -78,7 +78,7 @@ std::optional<Message> message(const Action& action, const Placement& placement)
   return std::nullopt;
 }
 
-/// The sum of a group, and the position in the order of computations behind which it is final.
+/// The sum of a group, and the position in the order of computations after which it is final.
 using FinalSum = std::pair<size_t, int>;
 
 /// Those of the groups that are summed, in the order in which they become final.

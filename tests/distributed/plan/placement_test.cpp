@@ -212,29 +212,31 @@ TEST(Placement, TakesAsFewPassesAsGiveTheFewestCopiesWhenTheyAreOpen) {
 
 TEST(Placement, RefusesWhatCannotBeAndNamesTheNearestThatCan) {
   const ModelDefinition model = model_of({"cycle", 4}, 12);
-  EXPECT_EQ(message_of({4, "loop", 5}, model),
-            "distributed.passes = 5: 20 chunks on 4 ranks, but there are 12 layers to cut; nearest "
-            "that can: passes=3, or half-layer chunks");
+  EXPECT_EQ(
+      message_of({4, "loop", 5}, model),
+      "distributed.passes = 5: 20 chunks on 4 ranks, but there are 12 layers to cut; closest valid "
+      "value: passes=3, or half-layer chunks");
   EXPECT_EQ(
       message_of({4, "+-+-"}, model),
       "distributed.route = +-+-: 4 passes over 4 ranks are 16 chunks, but there are 12 layers "
-      "to cut; nearest that can: +-+, or half-layer chunks");
-  EXPECT_EQ(message_of({16, "contiguous"}, model),
-            "distributed.pipeline = 16: 12 layers can be cut for 1 to 12 ranks; nearest that can: "
-            "12");
+      "to cut; closest valid value: +-+, or half-layer chunks");
+  EXPECT_EQ(
+      message_of({16, "contiguous"}, model),
+      "distributed.pipeline = 16: 12 layers can be cut for 1 to 12 ranks; closest valid value: "
+      "12");
   EXPECT_EQ(
       message_of({2, "lop"}, model),
       "distributed.route = lop: write contiguous, loop, vee, mixed or one sign per pass as in "
-      "++-; nearest that can: loop");
+      "++-; closest valid value: loop");
   EXPECT_EQ(message_of({2, "++", 3}, model),
-            "distributed.route = ++ has 2 passes, but distributed.passes = 3; nearest that can: "
+            "distributed.route = ++ has 2 passes, but distributed.passes = 3; closest valid value: "
             "passes=2, or route=loop");
   EXPECT_EQ(message_of({4, "mixed", 2}, model),
             "distributed.route = mixed: with 2 passes over 4 ranks no pass begins where the layers "
-            "that run backwards do; nearest that can: route=+-");
+            "that run backwards do; closest valid value: route=+-");
   EXPECT_EQ(message_of({2, "+", 0, false, {0, 24, 24}}, model),
             "distributed.cuts = [0, 24, 24]: 1 pass over 2 ranks need 3 rising cut points from 0 "
-            "to 24 (in half layers); nearest that can: [0, 12, 24]");
+            "to 24 (in half layers); closest valid value: [0, 12, 24]");
 }
 
 }  // namespace

@@ -33,12 +33,12 @@ TEST(Plan, RefusesWhatCannotBeAndNamesTheNearestThatCan) {
   PlanRequest request = billion({"cycle", 4});
   request.pipeline = 3;
   EXPECT_EQ(refusal(request),
-            "distributed.pipeline = 3 does not divide the 4 ranks; nearest that can: 2");
+            "distributed.pipeline = 3 does not divide the 4 ranks; closest valid value: 2");
   request = billion({"cycle", 4});
   request.world = 64;
   EXPECT_EQ(refusal(request),
             "train.global_batch = 8: 16 data replicas of train.micro_batch = 1 need a multiple of "
-            "16; nearest that can: 16, or distributed.pipeline=8");
+            "16; closest valid value: 16, or distributed.pipeline=8");
   request = billion({"cycle", 4});
   request.passes = 13;
   EXPECT_EQ(refusal(request).rfind("distributed.passes = 13: 52 chunks on 4 ranks, but ", 0), 0u)
@@ -57,7 +57,7 @@ TEST(Plan, RefusesWhatDoesNotFitInMemoryAndNamesTheNearestThatDoes) {
     request.machine.memory_bytes = megabytes * 1000000;
     const std::string line = refusal(request);
     EXPECT_EQ(line.rfind("no plan fits in cluster.device_memory_gb = ", 0), 0u) << line;
-    return line.substr(line.find("nearest that can: ") + 18);
+    return line.substr(line.find("closest valid value: ") + 21);
   };
   EXPECT_EQ(nearest(100), "a smaller model, or more ranks");
   request.pipeline = 1;
