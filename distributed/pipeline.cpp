@@ -101,10 +101,10 @@ struct Pipeline::Execution {
 };
 
 Pipeline::Pipeline(const StepPlan& step, const ComponentStore& store,
-                   const PipelineOptions& options, Communicator& ranks, ReplicaBuffers& buffers)
+                   const PipelineOptions& options, Communicator& ranks, ShardedOptimizer& optimizer)
     : placement_(step.placement),
       ranks_(ranks),
-      buffers_(buffers),
+      optimizer_(optimizer),
       pool_(at::dtype(store.precision().compute).device(store.device())) {
   for (int k : placement_.chunks_of(ranks.rank())) {
     const Chunk& chunk = placement_.chunk(k);
@@ -169,7 +169,7 @@ Pipeline::Run Pipeline::run(const RankProgram& program, const MicrobatchSource& 
 /// Enters on the timeline when a sum has ended.
 void Pipeline::note_sums(Execution& execution) {
   std::erase_if(execution.sums, [&](const OpenSum& sum) {
-    if (!buffers_.sum_done(sum.group)) return false;
+    if (!optimizer_.sum_done(sum.group)) return false;
     execution.run.timeline[sum.entry].end_s = execution.now();
     return true;
   });
@@ -193,7 +193,7 @@ void Pipeline::execute(const Action& action, Execution& execution) {
     case Op::receive_gradient:
       return receive(action, execution);
     case Op::reduce: {
-      buffers_.start_reduce(action.group);
+      optimizer_.start_reduce(action.group);
       if (execution.timed)
         execution.sums.push_back({action.group, execution.run.timeline.size() - 1});
       return;
@@ -203,7 +203,7 @@ void Pipeline::execute(const Action& action, Execution& execution) {
 
 void Pipeline::forward(const Action& action, Execution& execution) {
   const auto& [op, k, i, group] = action;
-  for (int own : groups_of_[k]) buffers_.wait_for_values(own);
+  for (int own : groups_of_[k]) optimizer_.wait_for_values(own);
   const Stage& stage = stages_.at(k);
   const Stream stream = k == 0 ? Stream() : execution.take(Flow::activation, k, i);
   const Microbatch batch = stage.reads_batch() ? execution.source.load(i) : Microbatch{};

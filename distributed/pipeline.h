@@ -13,7 +13,7 @@
 #include "distributed/comm/communicator.h"
 #include "distributed/plan/schedule/simulate.h"
 #include "distributed/plan/step_plan.h"
-#include "distributed/replica_buffers.h"
+#include "distributed/sharded_optimizer.h"
 #include "model/stage.h"
 
 namespace rondo {
@@ -37,7 +37,7 @@ class Pipeline {
  public:
   /// `ranks` has the pipeline ranks of this replica, in order. All references must outlive this.
   Pipeline(const StepPlan& step, const ComponentStore& store, const PipelineOptions& options,
-           Communicator& ranks, ReplicaBuffers& buffers);
+           Communicator& ranks, ShardedOptimizer& optimizer);
 
   /// What one run of a program showed on this rank.
   struct Run {
@@ -67,7 +67,7 @@ class Pipeline {
 
   Placement placement_;
   Communicator& ranks_;
-  ReplicaBuffers& buffers_;
+  ShardedOptimizer& optimizer_;
   BufferPool pool_;
   std::map<int, Stage> stages_;                     ///< by chunk, of this rank
   std::map<int, std::vector<int64_t>> widths_in_;   ///< likewise: of the stream that enters

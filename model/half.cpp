@@ -31,7 +31,7 @@ std::vector<double> gradient_weights_of(const ModelDefinition& model, Slot slot)
 }  // namespace
 
 HalfWeights::HalfWeights(const ModelDefinition& model, const ComponentStore& store, HalfLayer place,
-                         Uses uses, c10::intrusive_ptr<WeightGradients> gradients)
+                         Uses uses, c10::intrusive_ptr<DeferredGradients> gradients)
     : model_(model), store_(store), place_(place), uses_(uses), gradients_(std::move(gradients)) {}
 
 const Branch& HalfWeights::branch() const {
@@ -150,7 +150,7 @@ HalfFunction between_passes(HalfFunction run, const ModelDefinition& model, int 
 
 std::vector<Half> make_halves(const ModelDefinition& model, const ComponentStore& store,
                               HalfLayers halves, const HalfBuilders& builders,
-                              const c10::intrusive_ptr<WeightGradients>& gradients) {
+                              const c10::intrusive_ptr<DeferredGradients>& gradients) {
   std::map<Slot, std::vector<double>> weights;
   for (const Slot slot : model.sharing.slots()) weights[slot] = gradient_weights_of(model, slot);
   std::vector<Half> list;

@@ -11,11 +11,11 @@
 #include "model/component_store.h"
 #include "model/definition/model_definition.h"
 #include "model/operations/attention.h"
+#include "model/operations/deferred_gradients.h"
 #include "model/operations/graph_parameter.h"
 #include "model/operations/join.h"
 #include "model/operations/linear.h"
 #include "model/operations/norm.h"
-#include "model/operations/weight_gradients.h"
 #include "model/stream.h"
 
 namespace rondo {
@@ -54,7 +54,7 @@ class HalfWeights {
     double weights = 1.0;
   };
   HalfWeights(const ModelDefinition& model, const ComponentStore& store, HalfLayer place, Uses uses,
-              c10::intrusive_ptr<WeightGradients> gradients);
+              c10::intrusive_ptr<DeferredGradients> gradients);
 
   const ModelSpec& spec() const { return model_.spec; }
   /// Of the sharing map.
@@ -94,7 +94,7 @@ class HalfWeights {
   const ComponentStore& store_;
   HalfLayer place_;
   Uses uses_;
-  c10::intrusive_ptr<WeightGradients> gradients_;
+  c10::intrusive_ptr<DeferredGradients> gradients_;
   std::vector<View> views_;
 };
 
@@ -111,7 +111,7 @@ HalfBuilders built_in_halves();
 /// builder.
 std::vector<Half> make_halves(const ModelDefinition& model, const ComponentStore& store,
                               HalfLayers halves, const HalfBuilders& builders,
-                              const c10::intrusive_ptr<WeightGradients>& gradients);
+                              const c10::intrusive_ptr<DeferredGradients>& gradients);
 
 /// The norm before the head.
 Norm make_final_norm(const ModelSpec& model, const ComponentStore& store);

@@ -5,17 +5,16 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 
+#include "base/splitmix64.h"
+
 namespace rondo {
 namespace {
 
-/// FNV-1a over the path, mixed with the seed by the finaliser of SplitMix64.
+/// FNV-1a over the path, mixed with the seed.
 uint64_t stream_of(uint64_t seed, const std::string& path) {
   uint64_t hash = 0xcbf29ce484222325u;
   for (const char c : path) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  hash ^= seed * 0x9e3779b97f4a7c15u;
-  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9u;
-  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebu;
-  return hash ^ (hash >> 31);
+  return mix_bits(hash ^ (seed * splitmix64_step));
 }
 
 }  // namespace

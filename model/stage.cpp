@@ -63,7 +63,7 @@ Stage::Stage(const ModelDefinition& model, const ComponentStore& store, const St
       table_(model.spec, options.sequence,
              at::dtype(store.precision().compute).device(store.device())),
       masks_(model.spec.window, 0, options.sequence, store.device()),
-      gradients_(c10::make_intrusive<WeightGradients>()),
+      gradients_(c10::make_intrusive<DeferredGradients>()),
       halves_(make_halves(model_, store, options.halves, options.builders, gradients_)) {
   for (size_t i = 0; i < halves_.size(); ++i) {
     const bool new_layer = i == 0 || halves_[i].place.branch <= halves_[i - 1].place.branch;

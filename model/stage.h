@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "model/half.h"
+#include "model/operations/deferred_gradients.h"
 #include "model/operations/embedding.h"
 #include "model/operations/loss.h"
-#include "model/operations/weight_gradients.h"
 #include "model/stream.h"
 
 namespace rondo {
@@ -62,8 +62,8 @@ class Stage {
     std::vector<Segment> segments;
     at::Tensor norm_input;  ///< leaf before the final norm
     at::Tensor norm_output;
-    at::Tensor head_gradient;       ///< ∂loss / ∂norm_output
-    WeightGradients::Work waiting;  ///< weight gradients, between backward_input and _weight
+    at::Tensor head_gradient;         ///< ∂loss / ∂norm_output
+    DeferredGradients::Work waiting;  ///< weight gradients, between backward_input and _weight
   };
 
   Stage(const ModelDefinition& model, const ComponentStore& store, const StageOptions& options);
@@ -117,7 +117,7 @@ class Stage {
   StageOptions options_;
   RotaryTable table_;
   AttentionMasks masks_;
-  c10::intrusive_ptr<WeightGradients> gradients_;
+  c10::intrusive_ptr<DeferredGradients> gradients_;
   std::vector<Half> halves_;
   std::vector<Run> layers_;
   std::optional<Embedding> embedding_;

@@ -23,6 +23,7 @@ MAY_INCLUDE = {
     "distributed/comm/": ["distributed/comm/", "base/"],
     "distributed/plan/": [
         "distributed/plan/",
+        "distributed/comm/sent_bytes.h",
         "distributed/comm/tree_limit.h",
         "model/definition/",
         "base/",

@@ -25,11 +25,6 @@ int64_t longest(int64_t count, Communicator& host) {
 
 }  // namespace
 
-SentBytes operator-(const Communicator::Traffic& after, const Communicator::Traffic& before) {
-  return {after.activation - before.activation, after.reduce - before.reduce,
-          after.gather - before.gather};
-}
-
 int64_t peak_memory_bytes(at::Device device) {
   if (!device.is_cpu()) {
     const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());

@@ -14,9 +14,6 @@
 
 namespace rondo {
 
-/// What was sent between two readings of the counters.
-SentBytes operator-(const Communicator::Traffic& after, const Communicator::Traffic& before);
-
 /// The most memory of its device that this process has had so far, in bytes.
 int64_t peak_memory_bytes(at::Device device);
 

@@ -6,17 +6,16 @@
 #include <cmath>
 #include <regex>
 
+#include "base/splitmix64.h"
 #include "base/user_error.h"
 
 namespace rondo {
 namespace {
 
-/// A number in [0, 1) that (seed, step) fixes: SplitMix64's finaliser, the same on every machine.
+/// A number in [0, 1) that (seed, step) fixes, the same on every machine.
 double draw(uint64_t seed, int64_t step) {
-  uint64_t x = seed * 0x9e3779b97f4a7c15u + static_cast<uint64_t>(step) * 0xd1b54a32d192ed03u;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  x ^= x >> 31;
+  const uint64_t x =
+      mix_bits(seed * splitmix64_step + static_cast<uint64_t>(step) * 0xd1b54a32d192ed03u);
   return static_cast<double>(x >> 11) * 0x1.0p-53;
 }
 

@@ -7,16 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "distributed/comm/sent_bytes.h"
+
 namespace rondo {
 
-/// Bytes handed to the network in one step, summed over ranks, by kind.
-struct SentBytes {
-  int64_t activation = 0;
-  int64_t reduce = 0;
-  int64_t gather = 0;
-};
-
-/// The same of each rank, and the most memory that it has had.
+/// What one rank sent in a step, and the most memory that it has had.
 struct RankMetrics {
   SentBytes sent_bytes = {};
   int64_t peak_memory_bytes = 0;

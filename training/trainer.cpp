@@ -129,16 +129,16 @@ struct Trainer::Step {
 };
 
 Trainer::Step Trainer::train_step(int64_t step) {
-  model_.buffers().clear_gradients();
+  model_.optimizer().clear_gradients();
   Step done{.run = model_.train(batch_at(samples_), {.gradient_scale = 1.0 / tokens_per_step(),
                                                      .depth = depth_of(step),
                                                      .timed = step == config_.log.trace_step})};
   const Clock::time_point computed = Clock::now();
-  done.norm = model_.buffers().gradient_norm();
+  done.norm = model_.optimizer().gradient_norm();
   if (!std::isfinite(done.norm)) return done;  // the weights stay as they are
   done.lr = config_.optimizer.rate.at(step);
-  model_.buffers().update(config_.optimizer.adamw, done.lr, step,
-                          clip_factor(config_.optimizer.clip, done.norm));
+  model_.optimizer().update(config_.optimizer.adamw, done.lr, step,
+                            clip_factor(config_.optimizer.clip, done.norm));
   done.update_s = seconds_since(computed);
   return done;
 }
@@ -217,7 +217,7 @@ StepMetrics Trainer::measured_step(int64_t step, Saver& saver) {
   const bool traced = step == config_.log.trace_step;
   if (traced) world_.host.barrier();  // so that the ranks' clocks begin together
   const Clock::time_point start = Clock::now();
-  const Communicator::Traffic before = model_.traffic();
+  const SentBytes before = model_.traffic();
   Step done = train_step(step);
   if (!std::isfinite(done.norm)) {
     saver.give_up(fmt::format("the gradient of step {} is not finite", step));

@@ -2,16 +2,14 @@
 
 #include <cstring>
 
+#include "base/splitmix64.h"
+
 namespace rondo {
 namespace {
 
-/// The finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
-/// generators", OOPSLA 2014) over the bits, offset by the position.
+/// Of the bits, offset by their position.
 uint64_t hash(uint64_t position, uint64_t bits) {
-  uint64_t x = bits + (position + 1) * 0x9E3779B97F4A7C15u;
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-  return x ^ (x >> 31);
+  return mix_bits(bits + (position + 1) * splitmix64_step);
 }
 
 template <typename Bits>

@@ -1,15 +1,10 @@
 #include "checkpoint/huggingface/safetensors.h"
 
 #include <ATen/ops/empty.h>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -51,30 +46,6 @@ const std::map<std::string, StoredType>& stored_types() {
                                                           {"F8_E4M3", {1, {}}},
                                                           {"F8_E5M2", {1, {}}}};
   return types;
-}
-
-struct Mapped {
-  std::shared_ptr<const char> bytes;
-  int64_t size;
-};
-
-Mapped map_file(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  if (descriptor < 0) throw UserError(fmt::format("{}: {}", path, std::strerror(errno)));
-  struct stat status = {};
-  fstat(descriptor, &status);
-  const auto size = static_cast<size_t>(status.st_size);
-  // Eight bytes are the least that a header length takes; nothing smaller is mapped.
-  void* address = !S_ISREG(status.st_mode) || size < 8
-                      ? MAP_FAILED
-                      : mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-  close(descriptor);
-  if (address == MAP_FAILED) {
-    throw UserError(fmt::format("{}: not a safetensors file, it has {} bytes", path, size));
-  }
-  return {{static_cast<const char*>(address),
-           [size](const char* mapped) { munmap(const_cast<char*>(mapped), size); }},
-          status.st_size};
 }
 
 /// Whether the name is taken, be it by something that cannot be read.
@@ -142,15 +113,18 @@ bool SafetensorsFile::Entry::holds_floats() const {
   return type && c10::isFloatingType(*type);
 }
 
-SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path) {
-  Mapped mapped = map_file(path);
-  mapping_ = std::move(mapped.bytes);
-  parse_header(mapped.size);
+SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path), mapping_(path) {
+  // Eight bytes are the least that a header length takes.
+  if (mapping_.size() < 8) {
+    throw UserError(
+        fmt::format("{}: not a safetensors file, it has {} bytes", path, mapping_.size()));
+  }
+  parse_header(static_cast<int64_t>(mapping_.size()));
 }
 
 void SafetensorsFile::parse_header(int64_t file_bytes) {
   uint64_t length = 0;
-  std::memcpy(&length, mapping_.get(), sizeof(length));
+  std::memcpy(&length, mapping_.view().data(), sizeof(length));
   const int64_t body = file_bytes - static_cast<int64_t>(sizeof(length));
   if (length > static_cast<uint64_t>(std::min(body, longest_header))) {
     throw UserError(
@@ -158,7 +132,7 @@ void SafetensorsFile::parse_header(int64_t file_bytes) {
                     "of {}",
                     path_, length, file_bytes));
   }
-  const char* header = mapping_.get() + sizeof(length);
+  const char* header = mapping_.view().data() + sizeof(length);
   data_ = header + length;
   const std::string fault = json_fault({header, static_cast<size_t>(length)});
   if (!fault.empty()) {

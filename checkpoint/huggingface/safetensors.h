@@ -6,9 +6,10 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
+
+#include "base/mapped_file.h"
 
 namespace rondo {
 
@@ -41,7 +42,7 @@ class SafetensorsFile {
   void check_layout(int64_t data_bytes) const;
 
   std::string path_;
-  std::shared_ptr<const char> mapping_;
+  MappedFile mapping_;
   const char* data_ = nullptr;  ///< the first tensor's first byte, in `mapping_`
   std::map<std::string, Entry> entries_;
 };

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "distributed/comm/sent_bytes.h"
+
 namespace rondo {
 
 enum class ElementType { float32, float64, bfloat16, int64 };
@@ -82,12 +84,7 @@ class Communicator {
   /// communicator (its subgroups apart) so far, those that were only started included; reductions
   /// and gathers by the volume a ring needs, rounded down: all_reduce 2·(n−1)/n, reduce_scatter and
   /// all_gather (n−1)/n of the buffer.
-  struct Traffic {
-    int64_t activation = 0;
-    int64_t reduce = 0;
-    int64_t gather = 0;
-  };
-  virtual Traffic traffic() const = 0;
+  virtual SentBytes traffic() const = 0;
 };
 
 }  // namespace rondo

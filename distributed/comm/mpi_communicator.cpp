@@ -91,7 +91,7 @@ class MpiCommunicator final : public Communicator {
   int rank() const override { return members_.rank; }
   int size() const override { return members_.size(); }
   const std::string& name() const override { return members_.group.name; }
-  Traffic traffic() const override { return traffic_; }
+  SentBytes traffic() const override { return traffic_; }
 
   std::vector<std::unique_ptr<Communicator>> subgroups(const std::vector<Group>& groups) override;
   void all_reduce_sum(Buffer buffer) override;
@@ -126,7 +126,7 @@ class MpiCommunicator final : public Communicator {
   std::shared_ptr<CallQueue> queue_;  ///< of the world, for all its subgroups
   Membership members_;
   MPI_Comm comm_;
-  Traffic traffic_;
+  SentBytes traffic_;
   std::vector<std::byte> scratch_;  ///< two sum segments, from the first ring sum on
 };
 

@@ -68,7 +68,7 @@ class NcclCommunicator final : public Communicator {
   int rank() const override { return members_.rank; }
   int size() const override { return members_.size(); }
   const std::string& name() const override { return members_.group.name; }
-  Traffic traffic() const override { return traffic_; }
+  SentBytes traffic() const override { return traffic_; }
 
   std::vector<std::unique_ptr<Communicator>> subgroups(const std::vector<Group>& groups) override;
   void all_reduce_sum(Buffer buffer) override;
@@ -110,7 +110,7 @@ class NcclCommunicator final : public Communicator {
   ncclComm_t comm_;
   cudaStream_t side_ = nullptr;  ///< of the started calls, from the first one on
   bool aborted_ = false;
-  Traffic traffic_;
+  SentBytes traffic_;
 };
 
 /// Finalizing waits for the peers, so that a rank on its way out after an error must not.

@@ -108,9 +108,9 @@ double pipeline_bound(const std::vector<Load>& loads, int microbatches, bool ove
   return bound;
 }
 
-StepBytes step_bytes(const Choice& choice, const PlacementCosts& costs) {
+SentBytes step_bytes(const Choice& choice, const PlacementCosts& costs) {
   const Placement& placement = choice.placement;
-  StepBytes bytes;
+  SentBytes bytes;
   for (int k = 1; k < placement.size(); ++k) {
     const bool sent = placement.rank_of(k - 1) != placement.rank_of(k);
     bytes.activation += sent ? 2 * costs.costs.messages[static_cast<size_t>(k)].bytes : 0;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "distributed/comm/sent_bytes.h"
 #include "distributed/plan/cost.h"
 #include "distributed/plan/placement.h"
 #include "distributed/plan/schedule/schedule.h"
@@ -37,14 +38,6 @@ struct Choice {
   bool operator==(const Choice&) const = default;
 };
 
-/// Bytes that all ranks together send in a step.
-struct StepBytes {
-  int64_t activation = 0;  ///< activations and their gradients
-  int64_t reduce = 0;
-  int64_t gather = 0;
-  bool operator==(const StepBytes&) const = default;
-};
-
 /// A choice and what it costs.
 struct Candidate {
   Choice choice = {};
@@ -53,9 +46,9 @@ struct Candidate {
   double step_s = 0.0;   ///< a whole step with optimizer and gather; simulated, or the bound
   double bubble = 0.0;   ///< share of the pipeline's time in which ranks do not compute; likewise
   bool simulated = false;
-  bool fits = true;  ///< in the device's memory
-  int copies = 0;    ///< components that more than one pipeline rank holds
-  StepBytes bytes = {};
+  bool fits = true;                        ///< in the device's memory
+  int copies = 0;                          ///< components that more than one pipeline rank holds
+  SentBytes bytes = {};                    ///< of all ranks together, in a step
   std::vector<int64_t> memory_bytes = {};  ///< per pipeline rank; without simulation at least that
 
   int64_t most_memory() const;

@@ -67,10 +67,10 @@ void expect_training_is_that_of_one_process(int64_t rank, int zero) {
     adamw.gradient.zero_();
     for (int i = 0; i < microbatches; ++i) expected += scale * whole.step(microbatch(i), scale);
     adamw_update(adamw, {}, lr, step);
-    local.buffers().clear_gradients();
+    local.optimizer().clear_gradients();
     double loss = scale * local.train(source, {.gradient_scale = scale}).losses[cross_entropy];
-    local.buffers().gradient_norm();
-    local.buffers().update({}, lr, step, 1.0);
+    local.optimizer().gradient_norm();
+    local.optimizer().update({}, lr, step, 1.0);
     world->all_reduce_sum({&loss, 1, ElementType::float64});
     EXPECT_NEAR(loss, expected, 1e-10) << "step " << step;
     losses.push_back(loss);

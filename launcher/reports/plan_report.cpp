@@ -85,7 +85,7 @@ std::vector<const Candidate*> side_by_side(const Plan& plan) {
   return rows;
 }
 
-json bytes_json(const StepBytes& bytes) {
+json bytes_json(const SentBytes& bytes) {
   return {{"activation", bytes.activation}, {"reduce", bytes.reduce}, {"gather", bytes.gather}};
 }
 

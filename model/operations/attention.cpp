@@ -133,7 +133,7 @@ AttentionMasks::AttentionMasks(int64_t window, int64_t begin, int64_t count, at:
   this->window = hides ? causal.triu(begin - window + 1) : whole;
 }
 
-TurnedHeads turn_heads(const Tensor& qkv, const ModelSpec& model, const RotaryTable& table) {
+RotaryHeads turn_heads(const Tensor& qkv, const ModelSpec& model, const RotaryTable& table) {
   const variable_list parts = TurnHeadsFunction::apply(qkv, model.heads, table);
   return {parts[0], parts[1], parts[2]};
 }
@@ -145,7 +145,7 @@ Tensor attend(const Tensor& x, const Tensor& residual, const Attention& use,
   const int64_t groups = model.heads + 2 * model.kv_heads;
   Tensor qkv = linear(x, use.qkv).view({-1, sequence, groups, model.head_dim});
   if (use.query_norm) qkv = normalise_heads(qkv, use, model);
-  const TurnedHeads turned = turn_heads(qkv, model, table);
+  const RotaryHeads turned = turn_heads(qkv, model, table);
   const auto heads_first = [](const Tensor& t) { return t.transpose(1, 2); };
   Tensor keys = heads_first(turned.keys);  // [batch, kv_heads, sequence, head_dim]
   Tensor values = heads_first(turned.values);

@@ -38,7 +38,7 @@ struct AttentionMasks {
 };
 
 /// Queries and keys turned by position, and values: [batch, sequence, heads, head_dim] each.
-struct TurnedHeads {
+struct RotaryHeads {
   at::Tensor queries;
   at::Tensor keys;
   at::Tensor values;
@@ -46,7 +46,7 @@ struct TurnedHeads {
 
 /// qkv [batch, sequence, heads + 2·kv_heads, head_dim] taken apart; nothing of it is kept for
 /// backward, which turns back.
-TurnedHeads turn_heads(const at::Tensor& qkv, const ModelSpec& model, const RotaryTable& table);
+RotaryHeads turn_heads(const at::Tensor& qkv, const ModelSpec& model, const RotaryTable& table);
 
 /// One layer's use of an attention component.
 struct Attention {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "model/component_store.h"
+#include "model/operations/deferred_gradients.h"
 #include "model/operations/layer_vector.h"
-#include "model/operations/weight_gradients.h"
 
 namespace rondo {
 
@@ -26,7 +26,7 @@ struct Linear {
   std::optional<LayerVector> bias = {};  ///< [out]
   std::vector<Adapter> adapters = {};
   /// Where its weight gradients go; null: they are added at once.
-  c10::intrusive_ptr<WeightGradients> gradients = {};
+  c10::intrusive_ptr<DeferredGradients> gradients = {};
   /// What this use contributes to the shared gradient: 1 for "sum", 1/uses for "mean", 1 or 0 for
   /// "owner". Adapters belong to the layer and always get their whole gradient.
   double gradient_weight = 1.0;

@@ -2,7 +2,6 @@
 
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/mm.h>
 #include <dnnl.h>
 
 #include <optional>
@@ -49,7 +48,8 @@ void matrix_product_into(Tensor& out, const Tensor& a, const Tensor& b, double b
       // cuBLAS multiplies in bfloat16 and adds in float32.
       at::addmm_out(out, out, a, b, out.scalar_type(), beta, alpha);
     } else {
-      out.mul_(beta).add_(at::mm(a, b), alpha);
+      // A product in the factors' type would round before it is added.
+      matrix_product_into(out, a.to(out.scalar_type()), b.to(out.scalar_type()), beta, alpha);
     }
   } else if (!multiply_by_onednn(out, a, b, beta, alpha)) {
     at::addmm_out(out, out, a, b, beta, alpha);

@@ -73,7 +73,7 @@ TEST_F(PendingCalls, CollectivesThatWereStartedGiveWhatTheOthersGive) {
   calls.push_back(world_->start_reduce_scatter_sum(buffer_of(started[1])));
   calls.push_back(world_->start_all_gather(buffer_of(started[2])));
   for (const auto& call : calls) call->wait();
-  const Communicator::Traffic half = world_->traffic();
+  const SentBytes half = world_->traffic();
   world_->all_reduce_sum(buffer_of(called[0]));
   world_->reduce_scatter_sum(buffer_of(called[1]));
   world_->all_gather(buffer_of(called[2]));

@@ -77,7 +77,7 @@ void copy_weights(const TinyModel& whole, LocalModel& local) {
   for (const ParameterSpec& spec : local.store().parameters()) {
     local.store().at(spec.path()).value.copy_(whole.value(spec.path()));
   }
-  local.buffers().adopt_values();
+  local.optimizer().adopt_values();
 }
 
 Pipeline::Run run_step(LocalModel& local) {
@@ -105,7 +105,7 @@ double worst_gradient(LocalModel& local, const TinyModel& whole, int zero) {
     return worst;
   }
   // Only the owned shard is summed; its gradient lies where its optimizer state lies.
-  for (const OwnedSlice& slice : local.buffers().needed_slices()) {
+  for (const OwnedSlice& slice : local.optimizer().needed_slices()) {
     compare(slice.parameter, slice.begin,
             local.store()
                 .at(slice.parameter.path())
@@ -145,7 +145,7 @@ bool agrees_with_one_process(const Case& c, int pipeline, Communicator& world) {
   }
   const int own = local.layout().pipeline_rank(world.rank());
   const Pipeline::Run run = run_step(local);
-  const double norm = local.buffers().gradient_norm();
+  const double norm = local.optimizer().gradient_norm();
   double loss = run.losses.contains(cross_entropy) ? run.losses.at(cross_entropy) : 0.0;
   world.all_reduce_sum({&loss, 1, ElementType::float64});
   EXPECT_LT(relative(loss, expected), 1e-10);

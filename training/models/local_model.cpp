@@ -49,7 +49,7 @@ LocalModel::LocalModel(const Plan& plan, const LocalModelOptions& options, World
       pipeline_ranks_(own_pipeline(layout_, world.tensors)),
       store_(parameters_, buffer_plans(plan.step.groups, world.rank()), options.precision,
              options.device),
-      buffers_(store_, plan.step.groups, world, options.zero) {
+      optimizer_(store_, plan.step.groups, world, options.zero) {
   check_ties(engine({}).pipeline->halves(), model().sharing);
 }
 
@@ -63,7 +63,7 @@ LocalModel::Engine& LocalModel::engine(const StepDepth& depth) {
                                                                .recompute = options_.recompute,
                                                                .teach = options_.teach,
                                                                .builders = options_.builders},
-                                               *pipeline_ranks_, buffers_);
+                                               *pipeline_ranks_, optimizer_);
   return engine;
 }
 
@@ -95,20 +95,20 @@ double LocalModel::evaluate(const MicrobatchSource& source, int count) {
   return engine({}).pipeline->run(forward_program(count), source, 0.0).losses[cross_entropy];
 }
 
-Communicator::Traffic LocalModel::traffic() const {
-  Communicator::Traffic sum = buffers_.traffic();
+SentBytes LocalModel::traffic() const {
+  SentBytes sum = optimizer_.traffic();
   sum.activation = pipeline_ranks_->traffic().activation;
   return sum;
 }
 
 void LocalModel::draw(uint64_t seed) {
   draw_initial_values(store_, seed);
-  buffers_.adopt_values();
+  optimizer_.adopt_values();
 }
 
 void LocalModel::check_whole() {
   check_ties(engine({}).pipeline->halves(), model().sharing);
-  buffers_.check_replicas_equal();
+  optimizer_.check_replicas_equal();
 }
 
 }  // namespace rondo

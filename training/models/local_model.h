@@ -11,7 +11,7 @@
 #include "distributed/comm/world.h"
 #include "distributed/pipeline.h"
 #include "distributed/plan/plan.h"
-#include "distributed/replica_buffers.h"
+#include "distributed/sharded_optimizer.h"
 #include "model/component_store.h"
 #include "model/definition/model_definition.h"
 
@@ -37,7 +37,7 @@ class LocalModel {
   at::Device device() const { return store_.device(); }
   Precision precision() const { return store_.precision(); }
   ComponentStore& store() { return store_; }
-  ReplicaBuffers& buffers() { return buffers_; }
+  ShardedOptimizer& optimizer() { return optimizer_; }
 
   /// Of the whole model, in one order on every rank.
   const std::vector<ParameterSpec>& parameters() const { return parameters_; }
@@ -64,7 +64,7 @@ class LocalModel {
   double evaluate(const MicrobatchSource& source, int count);
 
   /// Bytes that this rank has sent so far.
-  Communicator::Traffic traffic() const;
+  SentBytes traffic() const;
 
   /// Starts from the numbers that `seed` draws. Collective.
   void draw(uint64_t seed);
@@ -90,7 +90,7 @@ class LocalModel {
   std::vector<ParameterSpec> parameters_;
   std::unique_ptr<Communicator> pipeline_ranks_;
   ComponentStore store_;
-  ReplicaBuffers buffers_;
+  ShardedOptimizer optimizer_;
   std::map<StepDepth, Engine> engines_;
   std::map<int, RankProgram> forward_programs_;  ///< of this rank, by number of microbatches
 };

@@ -28,7 +28,7 @@ std::vector<SliceValues> values_of(const OwnedSlice& slice, bool optimizer) {
 std::map<std::string, uint64_t> read(LocalModel& model, const CheckpointReader& reader,
                                      bool optimizer) {
   std::map<std::string, uint64_t> sums;
-  for (const OwnedSlice& slice : model.buffers().needed_slices()) {
+  for (const OwnedSlice& slice : model.optimizer().needed_slices()) {
     for (const auto& [dataset, values] : values_of(slice, optimizer)) {
       sums[dataset] +=
           reader.read_range(dataset, slice.begin, values, slice.saved_begin, slice.saved_end);
@@ -53,14 +53,14 @@ void load(LocalModel& model, const CheckpointReader& reader, const LoadOptions& 
       reader.compare_checksum(all[i].path, static_cast<uint64_t>(sums[i]));
     }
   });
-  model.buffers().publish_values();
+  model.optimizer().publish_values();
 }
 
 Save snapshot(LocalModel& model, const std::string& file, const CheckpointHeader& header) {
   model.check_whole();
   Save save{.file = file, .header = header};
   save.all = datasets_of(model.parameters(), model.precision().master, /*optimizer=*/true);
-  for (const OwnedSlice& slice : model.buffers().checkpoint_slices()) {
+  for (const OwnedSlice& slice : model.optimizer().checkpoint_slices()) {
     for (const auto& [dataset, values] : values_of(slice, /*optimizer=*/true)) {
       save.mine.push_back({dataset, slice.begin, values});
     }

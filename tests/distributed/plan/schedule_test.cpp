@@ -66,7 +66,7 @@ TEST(Schedule, HasTheBubbleOfTheClosedFormOnLoops) {
   }
 }
 
-TEST(Schedule, FillsTheBubbleWithWeightGradientsWithinTheMemoryOf1F1B) {
+TEST(Schedule, FillsTheBubbleWithDeferredGradientsWithinTheMemoryOf1F1B) {
   const Placement vee = placement_of(8, "+-");
   const Simulation zero_bubble = run({ScheduleKind::zero_bubble, 32}, vee);
   // 199 steps of which 192 are work: nobody waits but for the first activation.

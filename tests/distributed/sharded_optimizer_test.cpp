@@ -1,5 +1,5 @@
 // The one reduction, on as many ranks as mpirun gives.
-#include "distributed/replica_buffers.h"
+#include "distributed/sharded_optimizer.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
@@ -42,7 +42,7 @@ class Fixture {
       : world_(make_mpi_world(60)),
         store_(parameters(), buffer_plans(groups(world_->size()), world_->rank()),
                Precision::parse(precision), at::kCPU),
-        buffers_(fill(), groups(world_->size()), {*world_, *world_}, zero) {}
+        optimizer_(fill(), groups(world_->size()), {*world_, *world_}, zero) {}
 
   /// Rank r adds (r + 1)·(i + 1) to element i of each tensor, so the sum is known.
   void add_gradients() {
@@ -61,7 +61,7 @@ class Fixture {
 
   Communicator& world() { return *world_; }
   ComponentStore& store() { return store_; }
-  ReplicaBuffers& buffers() { return buffers_; }
+  ShardedOptimizer& optimizer() { return optimizer_; }
 
  private:
   ComponentStore& fill() {
@@ -74,7 +74,7 @@ class Fixture {
 
   std::unique_ptr<Communicator> world_;
   ComponentStore store_;
-  ReplicaBuffers buffers_;
+  ShardedOptimizer optimizer_;
 };
 
 /// Σ (r + 1) over the holders of a component.
@@ -90,17 +90,17 @@ double holder_sum(const Component& component, int world) {
   return 0.0;
 }
 
-TEST(ReplicaBuffers, CountEachComponentOnceInTheNorm) {
+TEST(ShardedOptimizer, CountEachComponentOnceInTheNorm) {
   for (int zero : {0, 1}) {
     Fixture ranks(zero);
     ranks.add_gradients();
-    ranks.buffers().reduce();
+    ranks.optimizer().reduce();
     double squares = 0.0;
     for (const ParameterSpec& spec : parameters()) {
       const double factor = holder_sum(spec.component, ranks.world().size());
       for (int64_t i = 1; i <= spec.count(); ++i) squares += std::pow(factor * i, 2);
     }
-    EXPECT_NEAR(ranks.buffers().gradient_norm(), std::sqrt(squares), 1e-9);
+    EXPECT_NEAR(ranks.optimizer().gradient_norm(), std::sqrt(squares), 1e-9);
   }
 }
 
@@ -112,14 +112,14 @@ double updated(double value, double factor, bool decays) {
   return decayed - lr * factor / (std::abs(factor) + options.eps);
 }
 
-TEST(ReplicaBuffers, BringTheSameUpdateToEveryHolder) {
+TEST(ShardedOptimizer, BringTheSameUpdateToEveryHolder) {
   for (int zero : {0, 1}) {
     Fixture ranks(zero);
-    ranks.buffers().clear_gradients();
+    ranks.optimizer().clear_gradients();
     ranks.add_gradients();
-    ranks.buffers().reduce();
-    ranks.buffers().update({}, 0.1, 1, 1.0);
-    ranks.buffers().wait_for_values();
+    ranks.optimizer().reduce();
+    ranks.optimizer().update({}, 0.1, 1, 1.0);
+    ranks.optimizer().wait_for_values();
     for (const ParameterSpec& spec : parameters()) {
       if (!ranks.holds(spec.path())) continue;
       const double factor = holder_sum(spec.component, ranks.world().size());
@@ -130,26 +130,26 @@ TEST(ReplicaBuffers, BringTheSameUpdateToEveryHolder) {
             << spec.path() << " element " << i - 1 << " zero " << zero;
       }
     }
-    EXPECT_NO_THROW(ranks.buffers().check_replicas_equal());
+    EXPECT_NO_THROW(ranks.optimizer().check_replicas_equal());
   }
 }
 
-TEST(ReplicaBuffers, ScaleTheReducedGradient) {
+TEST(ShardedOptimizer, ScaleTheReducedGradient) {
   Fixture ranks(1);
   ranks.add_gradients();
-  ranks.buffers().reduce();
-  const double before = ranks.buffers().gradient_norm();
-  ranks.buffers().update({}, 0.0, 1, 0.5);
-  ranks.buffers().wait_for_values();
-  EXPECT_NEAR(ranks.buffers().gradient_norm(), 0.5 * before, 1e-9 * before);
+  ranks.optimizer().reduce();
+  const double before = ranks.optimizer().gradient_norm();
+  ranks.optimizer().update({}, 0.0, 1, 0.5);
+  ranks.optimizer().wait_for_values();
+  EXPECT_NEAR(ranks.optimizer().gradient_norm(), 0.5 * before, 1e-9 * before);
 }
 
-TEST(ReplicaBuffers, WriteEveryElementExactlyOnce) {
+TEST(ShardedOptimizer, WriteEveryElementExactlyOnce) {
   for (int zero : {0, 1}) {
     Fixture ranks(zero);
     for (const ParameterSpec& spec : parameters()) {
       std::vector<int64_t> times(static_cast<size_t>(spec.count()), 0);
-      for (const OwnedSlice& slice : ranks.buffers().checkpoint_slices()) {
+      for (const OwnedSlice& slice : ranks.optimizer().checkpoint_slices()) {
         if (slice.parameter.path() != spec.path()) continue;
         EXPECT_EQ(slice.exp_avg.numel(), slice.master.numel());
         for (int64_t i = 0; i < slice.master.numel(); ++i) {
@@ -163,45 +163,45 @@ TEST(ReplicaBuffers, WriteEveryElementExactlyOnce) {
   }
 }
 
-TEST(ReplicaBuffers, KeepFloat32MastersBehindBfloat16Weights) {
+TEST(ShardedOptimizer, KeepFloat32MastersBehindBfloat16Weights) {
   for (int zero : {0, 1}) {
     Fixture ranks(zero, "bfloat16");
     // Each step is far below what bfloat16 can hold of the value; only masters remember it.
     const std::string path = "attention/0/q_proj/weight";
     const float before = ranks.store().at(path).value[6][4].item<float>();
     for (int64_t step = 1; step <= 64; ++step) {
-      ranks.buffers().clear_gradients();
+      ranks.optimizer().clear_gradients();
       ranks.add_gradients();
-      ranks.buffers().reduce();
-      ranks.buffers().update({.weight_decay = 0.0}, 1e-4, step, 1.0);
-      ranks.buffers().wait_for_values();
+      ranks.optimizer().reduce();
+      ranks.optimizer().update({.weight_decay = 0.0}, 1e-4, step, 1.0);
+      ranks.optimizer().wait_for_values();
     }
     EXPECT_NEAR(ranks.store().at(path).value[6][4].item<float>(), before - 64e-4F, 2e-3F);
-    EXPECT_NO_THROW(ranks.buffers().check_replicas_equal());
+    EXPECT_NO_THROW(ranks.optimizer().check_replicas_equal());
   }
 }
 
-TEST(ReplicaBuffers, NoticeOneBitThatDiffers) {
+TEST(ShardedOptimizer, NoticeOneBitThatDiffers) {
   Fixture ranks(0);
   if (ranks.world().size() == 1) {
-    EXPECT_NO_THROW(ranks.buffers().check_replicas_equal());
+    EXPECT_NO_THROW(ranks.optimizer().check_replicas_equal());
     return;
   }
   if (ranks.world().rank() == 1) {
     at::Tensor value = ranks.store().at("attention/0/k_proj/weight").value;
     value[2][4] = std::nextafter(value[2][4].item<double>(), 10.0);
   }
-  EXPECT_THROW(ranks.buffers().check_replicas_equal(), std::runtime_error);
+  EXPECT_THROW(ranks.optimizer().check_replicas_equal(), std::runtime_error);
 }
 
-TEST(ReplicaBuffers, SendNothingForAComponentWithOneHolder) {
+TEST(ShardedOptimizer, SendNothingForAComponentWithOneHolder) {
   Fixture ranks(0);
-  const Communicator::Traffic before = ranks.buffers().traffic();
-  ranks.buffers().reduce();
+  const SentBytes before = ranks.optimizer().traffic();
+  ranks.optimizer().reduce();
   if (ranks.world().size() == 1) {
-    EXPECT_EQ(ranks.buffers().traffic().reduce, before.reduce);
+    EXPECT_EQ(ranks.optimizer().traffic().reduce, before.reduce);
   } else {
-    EXPECT_GT(ranks.buffers().traffic().reduce, before.reduce);
+    EXPECT_GT(ranks.optimizer().traffic().reduce, before.reduce);
   }
 }
 

@@ -36,11 +36,11 @@ struct OwnedSlice {
 /// each member keeps the master weights and optimizer state of one shard, and a gather returns the
 /// updated weights; with zero = 0 every member updates the whole buffer. Groups of the same ranks
 /// share a communicator. Sums and gathers run behind the caller's back until somebody needs them.
-class ReplicaBuffers {
+class ShardedOptimizer {
  public:
   /// `store` was built from `buffer_plans(groups, world.rank())` and must outlive this. Collective.
-  ReplicaBuffers(ComponentStore& store, const std::vector<ComponentGroup>& groups, World world,
-                 int zero);
+  ShardedOptimizer(ComponentStore& store, const std::vector<ComponentGroup>& groups, World world,
+                   int zero);
 
   void clear_gradients();
 
@@ -82,7 +82,7 @@ class ReplicaBuffers {
   std::vector<OwnedSlice> needed_slices();
 
   /// Bytes that this rank has sent over all its groups so far.
-  Communicator::Traffic traffic() const;
+  SentBytes traffic() const;
 
   /// Throws std::runtime_error that names the group if its members' weights differ in one bit.
   /// Collective.

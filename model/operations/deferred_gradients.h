@@ -12,7 +12,7 @@ namespace rondo {
 /// Takes the work that adds to weight gradients: runs it at once, or keeps it until somebody has
 /// time for it (zero-bubble schedules, arXiv 2401.10241). The gradients that go on to other layers
 /// never wait for it. Travels with the autograd graph, hence the base.
-class WeightGradients : public torch::CustomClassHolder {
+class DeferredGradients : public torch::CustomClassHolder {
  public:
   using Work = std::vector<std::function<void()>>;
 

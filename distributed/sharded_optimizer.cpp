@@ -1,4 +1,4 @@
-#include "distributed/replica_buffers.h"
+#include "distributed/sharded_optimizer.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
@@ -49,8 +49,8 @@ std::vector<BufferPlan> buffer_plans(const std::vector<ComponentGroup>& groups, 
   return plans;
 }
 
-ReplicaBuffers::ReplicaBuffers(ComponentStore& store, const std::vector<ComponentGroup>& groups,
-                               World world, int zero)
+ShardedOptimizer::ShardedOptimizer(ComponentStore& store, const std::vector<ComponentGroup>& groups,
+                                   World world, int zero)
     : world_(world), sharded_(zero == 1) {
   std::map<std::vector<int>, size_t> cut_of;
   std::vector<Group> cuts;
@@ -68,8 +68,8 @@ ReplicaBuffers::ReplicaBuffers(ComponentStore& store, const std::vector<Componen
   adopt_values();
 }
 
-ReplicaBuffers::Member ReplicaBuffers::make_member(int index, FlatBuffer& buffer,
-                                                   std::shared_ptr<Communicator> group) const {
+ShardedOptimizer::Member ShardedOptimizer::make_member(int index, FlatBuffer& buffer,
+                                                       std::shared_ptr<Communicator> group) const {
   const int64_t size = buffer.values.numel();
   const int64_t part = size / group->size();
   const Range shard{part * group->rank(), part};
@@ -89,11 +89,11 @@ ReplicaBuffers::Member ReplicaBuffers::make_member(int index, FlatBuffer& buffer
   return {index, &buffer, std::move(group), shard, owned, std::move(run), nullptr, nullptr};
 }
 
-void ReplicaBuffers::clear_gradients() {
+void ShardedOptimizer::clear_gradients() {
   for (Member& member : members_) member.buffer->gradients.zero_();
 }
 
-void ReplicaBuffers::start_reduce(int group) {
+void ShardedOptimizer::start_reduce(int group) {
   for (Member& member : members_) {
     if (member.index != group) continue;
     const Buffer gradients = buffer_of(member.buffer->gradients);
@@ -102,24 +102,24 @@ void ReplicaBuffers::start_reduce(int group) {
   }
 }
 
-void ReplicaBuffers::reduce() {
+void ShardedOptimizer::reduce() {
   for (const Member& member : members_) start_reduce(member.index);
 }
 
-void ReplicaBuffers::wait_for_sums() {
+void ShardedOptimizer::wait_for_sums() {
   for (Member& member : members_) {
     if (member.sum) member.sum->wait();
     member.sum = nullptr;
   }
 }
 
-bool ReplicaBuffers::sum_done(int group) {
+bool ShardedOptimizer::sum_done(int group) {
   return std::all_of(members_.begin(), members_.end(), [group](Member& member) {
     return member.index != group || !member.sum || member.sum->done();
   });
 }
 
-void ReplicaBuffers::wait_for_values(int group) {
+void ShardedOptimizer::wait_for_values(int group) {
   for (Member& member : members_) {
     if (member.index != group || !member.values) continue;
     member.values->wait();
@@ -127,11 +127,11 @@ void ReplicaBuffers::wait_for_values(int group) {
   }
 }
 
-void ReplicaBuffers::wait_for_values() {
+void ShardedOptimizer::wait_for_values() {
   for (const Member& member : members_) wait_for_values(member.index);
 }
 
-double ReplicaBuffers::gradient_norm() {
+double ShardedOptimizer::gradient_norm() {
   wait_for_sums();
   Tensor squares = at::zeros({1}, at::kDouble);
   for (const Member& member : members_) {
@@ -142,7 +142,7 @@ double ReplicaBuffers::gradient_norm() {
   return std::sqrt(squares.item<double>());
 }
 
-void ReplicaBuffers::update(const AdamWOptions& options, double lr, int64_t step, double factor) {
+void ShardedOptimizer::update(const AdamWOptions& options, double lr, int64_t step, double factor) {
   wait_for_sums();
   for (Member& member : members_) {
     if (factor != 1.0) member.run.gradient.mul_(factor);
@@ -151,7 +151,7 @@ void ReplicaBuffers::update(const AdamWOptions& options, double lr, int64_t step
   publish_values();
 }
 
-void ReplicaBuffers::adopt_values() {
+void ShardedOptimizer::adopt_values() {
   wait_for_values();
   for (Member& member : members_) {
     member.run.master.copy_(
@@ -159,7 +159,7 @@ void ReplicaBuffers::adopt_values() {
   }
 }
 
-void ReplicaBuffers::publish_values() {
+void ShardedOptimizer::publish_values() {
   wait_for_values();
   for (Member& member : members_) {
     Tensor owned = member.buffer->values.narrow(0, member.owned.begin, member.owned.count);
@@ -168,7 +168,7 @@ void ReplicaBuffers::publish_values() {
   }
 }
 
-std::vector<OwnedSlice> ReplicaBuffers::slices(Range Member::*range) {
+std::vector<OwnedSlice> ShardedOptimizer::slices(Range Member::*range) {
   std::vector<OwnedSlice> list;
   for (Member& member : members_) {
     const Range wanted = member.*range;
@@ -189,20 +189,19 @@ std::vector<OwnedSlice> ReplicaBuffers::slices(Range Member::*range) {
   return list;
 }
 
-std::vector<OwnedSlice> ReplicaBuffers::checkpoint_slices() { return slices(&Member::shard); }
+std::vector<OwnedSlice> ShardedOptimizer::checkpoint_slices() { return slices(&Member::shard); }
 
-std::vector<OwnedSlice> ReplicaBuffers::needed_slices() { return slices(&Member::owned); }
+std::vector<OwnedSlice> ShardedOptimizer::needed_slices() { return slices(&Member::owned); }
 
-Communicator::Traffic ReplicaBuffers::traffic() const {
-  Communicator::Traffic sum;
+SentBytes ShardedOptimizer::traffic() const {
+  SentBytes sum;
   for (const auto& communicator : communicators_) {
-    sum.reduce += communicator->traffic().reduce;
-    sum.gather += communicator->traffic().gather;
+    sum += communicator->traffic();
   }
   return sum;
 }
 
-void ReplicaBuffers::check_replicas_equal() {
+void ShardedOptimizer::check_replicas_equal() {
   wait_for_values();
   std::string differing;
   for (Member& member : members_) {
