@@ -130,9 +130,13 @@ ChunkCost CostModel::half_cost(int half) const {
   }
   const int64_t queries = model.heads * model.head_dim;
   const int64_t keys = model.kv_heads * model.head_dim;
+  // Scales keep the branch's result and the stream; the norm of a pass its input and its result.
+  const int64_t beside = (model.branch_scales ? 2 * model.hidden : 0) +
+                         (norm_after(workload_.model, half) ? 2 * model.hidden : 0);
   // Input and norm; projections, rotated projections and result; or both factors and the product.
-  const int64_t kept = 2 * model.hidden + (attends ? 3 * (queries + keys)
-                                                   : matrices_.at(component).matrices * model.ffn);
+  const int64_t kept =
+      beside + 2 * model.hidden +
+      (attends ? 3 * (queries + keys) : matrices_.at(component).matrices * model.ffn);
   const double product_s = 2.0 * static_cast<double>(weights) * tokens() / machine_.flops_per_s;
   const double attention_s = attends
                                  ? 2.0 * static_cast<double>(scored_tokens(place.layer) * queries) *

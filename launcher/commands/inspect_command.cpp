@@ -22,9 +22,11 @@ nlohmann::json report(const CheckpointReader& reader, const std::vector<Paramete
   for (const ParameterSpec& spec : parameters) {
     components[to_string(spec.component)][spec.name] = spec.shape;
   }
+  const nlohmann::json samples = header.samples ? nlohmann::json(*header.samples) : nullptr;
   return {{"file", reader.file()},
           {"step", header.step},
           {"tokens", header.tokens},
+          {"samples", samples},
           {"model", nlohmann::json::parse(model_to_json(header.model.spec))},
           {"sharing", nlohmann::json::parse(sharing_to_json(header.model.sharing))},
           {"relaxation_rank", header.model.relaxation_rank},
@@ -40,8 +42,9 @@ nlohmann::json report(const CheckpointReader& reader, const std::vector<Paramete
 void print(const CheckpointReader& reader, const std::vector<ParameterSpec>& parameters,
            int64_t sequence) {
   const CheckpointHeader& header = reader.header();
-  std::cout << fmt::format("{}: step {}, {} tokens seen\n", reader.file(), header.step,
-                           header.tokens)
+  const std::string samples = header.samples ? fmt::format(", {} samples", *header.samples) : "";
+  std::cout << fmt::format("{}: step {}, {} tokens{} seen\n", reader.file(), header.step,
+                           header.tokens, samples)
             << summary(header.model, sequence);
   std::optional<Component> component;
   for (const ParameterSpec& spec : parameters) {

@@ -67,6 +67,21 @@ TEST(Cost, ChargesAWindowForTheScoresThatItsMaskHides) {
   EXPECT_DOUBLE_EQ(CostModel(work, counting()).chunk({.halves = {2, 3}}, false).forward_s, whole);
 }
 
+TEST(Cost, ChargesNormsOfPassesWhereTheyStandAndScalesEverywhere) {
+  Workload work = tiny({"cycle", 2}, 4);
+  const auto live = [&](int half) {
+    return CostModel(work, counting()).chunk({.halves = {half, half + 1}}, false).live_bytes;
+  };
+  const int64_t stream = 3 * 10 * 8 * 4;
+  const std::vector<int64_t> plain = {live(2), live(3), live(7)};
+  work.model.spec.pass_norm = "own";
+  EXPECT_EQ(live(2), plain[0]);
+  EXPECT_EQ(live(3), plain[1] + 2 * stream) << "after the first pass";
+  EXPECT_EQ(live(7), plain[2]) << "the final norm follows the last";
+  work.model.spec.branch_scales = true;
+  EXPECT_EQ(live(2), plain[0] + 2 * stream);
+}
+
 TEST(Cost, ChargesTheHeadToTheChunkThatEndsAndAllOfItForward) {
   const CostModel model(tiny({"none"}, 4), counting());
   const double head = model.chunk({.halves = {6, 8}, .ends_with_head = true}, false).forward_s -
