@@ -25,8 +25,6 @@ class BufferPool {
     return share(buffers_.back());
   }
 
-  size_t size() const { return buffers_.size(); }
-
  private:
   static at::Tensor share(const at::Tensor& buffer) { return buffer.detach(); }
 

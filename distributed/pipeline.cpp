@@ -44,11 +44,6 @@ struct OpenSum {
   size_t entry;  ///< on the timeline
 };
 
-int peer_chunk(const Action& action) {
-  const bool down = action.op == Op::receive_activation || action.op == Op::send_gradient;
-  return down ? action.chunk - 1 : action.chunk + 1;
-}
-
 }  // namespace
 
 /// The state of one run.
@@ -246,7 +241,7 @@ void Pipeline::backward(const Action& action, Execution& execution) {
 void Pipeline::send(const Action& action, Execution& execution) {
   const auto& [op, k, i, group] = action;
   const Flow flow = op == Op::send_activation ? Flow::activation : Flow::gradient;
-  const int to = peer_chunk(action);
+  const int to = counterpart(action).chunk;
   Departure departure{.entry = execution.run.timeline.size() - 1};
   for (const Tensor& tensor : execution.take(flow, to, i).tensors()) {
     departure.tensors.push_back(tensor.contiguous());
@@ -264,8 +259,8 @@ void Pipeline::receive(const Action& action, Execution& execution) {
   std::vector<Tensor> tensors;
   for (const int64_t width : widths) {
     tensors.push_back(pool_.take(execution.source.rows(i), width));
-    arrival.messages.push_back(
-        ranks_.start_receive(buffer_of(tensors.back()), placement_.rank_of(peer_chunk(action))));
+    arrival.messages.push_back(ranks_.start_receive(buffer_of(tensors.back()),
+                                                    placement_.rank_of(counterpart(action).chunk)));
   }
   arrival.value = Stream::of(std::move(tensors));
   execution.give(flow, k, i, std::move(arrival));

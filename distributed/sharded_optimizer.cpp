@@ -52,16 +52,16 @@ std::vector<BufferPlan> buffer_plans(const std::vector<ComponentGroup>& groups, 
 ShardedOptimizer::ShardedOptimizer(ComponentStore& store, const std::vector<ComponentGroup>& groups,
                                    World world, int zero)
     : world_(world), sharded_(zero == 1) {
-  std::map<std::vector<int>, size_t> cut_of;
-  std::vector<Group> cuts;
+  std::map<std::vector<int>, size_t> index_of;  // by pipeline ranks
+  std::vector<Group> subgroups;
   for (const ComponentGroup& group : groups) {
-    if (!cut_of.emplace(group.pipeline_ranks, cuts.size()).second) continue;
-    cuts.push_back({fmt::format("replica group {}", cuts.size()), group.world_ranks()});
+    if (!index_of.emplace(group.pipeline_ranks, subgroups.size()).second) continue;
+    subgroups.push_back({fmt::format("replica group {}", subgroups.size()), group.world_ranks()});
   }
-  for (auto& made : world.tensors.subgroups(cuts)) communicators_.push_back(std::move(made));
+  for (auto& made : world.tensors.subgroups(subgroups)) communicators_.push_back(std::move(made));
   auto buffer = store.buffers().begin();
   for (size_t i = 0; i < groups.size(); ++i) {
-    const auto& communicator = communicators_[cut_of.at(groups[i].pipeline_ranks)];
+    const auto& communicator = communicators_[index_of.at(groups[i].pipeline_ranks)];
     if (communicator) members_.push_back(make_member(static_cast<int>(i), *buffer++, communicator));
   }
   std::erase(communicators_, nullptr);
@@ -70,23 +70,20 @@ ShardedOptimizer::ShardedOptimizer(ComponentStore& store, const std::vector<Comp
 
 ShardedOptimizer::Member ShardedOptimizer::make_member(int index, FlatBuffer& buffer,
                                                        std::shared_ptr<Communicator> group) const {
-  const int64_t size = buffer.values.numel();
-  const int64_t part = size / group->size();
-  const Range shard{part * group->rank(), part};
-  const Range owned = sharded_ ? shard : Range{0, size};
+  const Ownership own = ownership(buffer.values.numel(), group->size(), group->rank(), sharded_);
+  const auto [begin, count] = own.updated;
   AdamWRun run;
-  run.gradient = buffer.gradients.narrow(0, owned.begin, owned.count);
+  run.gradient = buffer.gradients.narrow(0, begin, count);
   run.exp_avg = at::zeros_like(run.gradient);
   run.exp_avg_sq = at::zeros_like(run.gradient);
-  const Tensor values = buffer.values.narrow(0, owned.begin, owned.count);
+  const Tensor values = buffer.values.narrow(0, begin, count);
   const bool same_type = values.scalar_type() == run.gradient.scalar_type();
   run.master = same_type ? values : at::empty_like(run.gradient);
-  for (const auto& [spec, begin] : buffer.entries) {
-    const int64_t first = std::max(begin, owned.begin) - owned.begin;
-    const int64_t last = std::min(begin + spec.count(), owned.begin + owned.count) - owned.begin;
-    if (first < last) run.spans.push_back({first, last, spec.decays()});
+  for (const TensorPart& part : parts_in(buffer, own.updated)) {
+    const int64_t first = part.in_buffer().begin - begin;
+    run.spans.push_back({first, first + part.count, part.entry->spec.decays()});
   }
-  return {index, &buffer, std::move(group), shard, owned, std::move(run), nullptr, nullptr};
+  return {index, &buffer, std::move(group), own, std::move(run), nullptr, nullptr};
 }
 
 void ShardedOptimizer::clear_gradients() {
@@ -135,7 +132,8 @@ double ShardedOptimizer::gradient_norm() {
   wait_for_sums();
   Tensor squares = at::zeros({1}, at::kDouble);
   for (const Member& member : members_) {
-    const Tensor part = member.buffer->gradients.narrow(0, member.shard.begin, member.shard.count);
+    const Tensor part =
+        member.buffer->gradients.narrow(0, member.own.shard.begin, member.own.shard.count);
     squares += at::linalg_vector_norm(part, 2, std::nullopt, false, at::kDouble).square().cpu();
   }
   world_.host.all_reduce_sum(buffer_of(squares));
@@ -155,43 +153,43 @@ void ShardedOptimizer::adopt_values() {
   wait_for_values();
   for (Member& member : members_) {
     member.run.master.copy_(
-        member.buffer->values.narrow(0, member.owned.begin, member.owned.count));
+        member.buffer->values.narrow(0, member.own.updated.begin, member.own.updated.count));
   }
 }
 
 void ShardedOptimizer::publish_values() {
   wait_for_values();
   for (Member& member : members_) {
-    Tensor owned = member.buffer->values.narrow(0, member.owned.begin, member.owned.count);
+    Tensor owned =
+        member.buffer->values.narrow(0, member.own.updated.begin, member.own.updated.count);
     if (owned.data_ptr() != member.run.master.data_ptr()) owned.copy_(member.run.master);
     if (sharded_) member.values = member.group->start_all_gather(buffer_of(member.buffer->values));
   }
 }
 
-std::vector<OwnedSlice> ShardedOptimizer::slices(Range Member::*range) {
+std::vector<OwnedSlice> ShardedOptimizer::slices(Range Ownership::*range) {
   std::vector<OwnedSlice> list;
   for (Member& member : members_) {
-    const Range wanted = member.*range;
-    for (const auto& [spec, begin] : member.buffer->entries) {
-      const int64_t first = std::max(begin, wanted.begin);
-      const int64_t last = std::min(begin + spec.count(), wanted.begin + wanted.count);
-      if (first >= last) continue;
-      const auto part = [&](const Tensor& t) {
-        return t.narrow(0, first - member.owned.begin, last - first);
+    for (const TensorPart& part : parts_in(*member.buffer, member.own.*range)) {
+      const Range where = part.in_buffer();
+      const auto view = [&](const Tensor& t) {
+        return t.narrow(0, where.begin - member.own.updated.begin, where.count);
       };
-      const int64_t saved = std::clamp(member.shard.begin, first, last);
-      const int64_t saved_end = std::clamp(member.shard.begin + member.shard.count, saved, last);
-      list.push_back({spec, first - begin, saved - begin, saved_end - begin,
-                      part(member.run.master), part(member.run.exp_avg),
-                      part(member.run.exp_avg_sq)});
+      const Range& shard = member.own.shard;
+      const int64_t saved = std::clamp(shard.begin, where.begin, where.end());
+      const int64_t saved_end = std::clamp(shard.end(), saved, where.end());
+      const int64_t tensor = part.entry->begin;
+      list.push_back({part.entry->spec, part.begin, saved - tensor, saved_end - tensor,
+                      view(member.run.master), view(member.run.exp_avg),
+                      view(member.run.exp_avg_sq)});
     }
   }
   return list;
 }
 
-std::vector<OwnedSlice> ShardedOptimizer::checkpoint_slices() { return slices(&Member::shard); }
+std::vector<OwnedSlice> ShardedOptimizer::checkpoint_slices() { return slices(&Ownership::shard); }
 
-std::vector<OwnedSlice> ShardedOptimizer::needed_slices() { return slices(&Member::owned); }
+std::vector<OwnedSlice> ShardedOptimizer::needed_slices() { return slices(&Ownership::updated); }
 
 SentBytes ShardedOptimizer::traffic() const {
   SentBytes sum;

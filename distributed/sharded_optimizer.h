@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "distributed/comm/world.h"
+#include "distributed/ownership.h"
 #include "distributed/plan/group.h"
 #include "model/component_store.h"
 #include "model/optimizer/adamw.h"
@@ -89,24 +90,19 @@ class ShardedOptimizer {
   void check_replicas_equal();
 
  private:
-  struct Range {
-    int64_t begin = 0;
-    int64_t count = 0;
-  };
   struct Member {
     int index;  ///< in the list of groups
     FlatBuffer* buffer;
     std::shared_ptr<Communicator> group;
-    Range shard;   ///< this rank's part of the buffer: counted in the norm, written to checkpoints
-    Range owned;   ///< what this rank updates: the shard, or everything
-    AdamWRun run;  ///< over `owned`
+    Ownership own;
+    AdamWRun run;  ///< over `own.updated`
     std::unique_ptr<Pending> sum;
     std::unique_ptr<Pending> values;
   };
 
   Member make_member(int index, FlatBuffer& buffer, std::shared_ptr<Communicator> group) const;
   void wait_for_sums();
-  std::vector<OwnedSlice> slices(Range Member::*range);
+  std::vector<OwnedSlice> slices(Range Ownership::*range);
 
   World world_;
   bool sharded_;

@@ -31,7 +31,7 @@ std::vector<double> gradient_weights_of(const ModelDefinition& model, Slot slot)
 }  // namespace
 
 HalfWeights::HalfWeights(const ModelDefinition& model, const ComponentStore& store, HalfLayer place,
-                         Uses uses, c10::intrusive_ptr<DeferredGradients> gradients)
+                         GradientWeights uses, c10::intrusive_ptr<DeferredGradients> gradients)
     : model_(model), store_(store), place_(place), uses_(uses), gradients_(std::move(gradients)) {}
 
 const Branch& HalfWeights::branch() const {

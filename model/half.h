@@ -47,14 +47,14 @@ struct Half {
 /// that the branch reads; those that this process does not hold throw std::logic_error.
 class HalfWeights {
  public:
-  /// `gradient_weights`: what this use contributes to the gradients of the branch's norm and of its
-  /// weights. `gradients` takes the weight gradients of linears; see Linear.
-  struct Uses {
+  /// What this use contributes to the gradients of the branch's norm and of its weights.
+  struct GradientWeights {
     double norm = 1.0;
     double weights = 1.0;
   };
-  HalfWeights(const ModelDefinition& model, const ComponentStore& store, HalfLayer place, Uses uses,
-              c10::intrusive_ptr<DeferredGradients> gradients);
+  /// `gradients` takes the weight gradients of linears; see Linear.
+  HalfWeights(const ModelDefinition& model, const ComponentStore& store, HalfLayer place,
+              GradientWeights uses, c10::intrusive_ptr<DeferredGradients> gradients);
 
   const ModelSpec& spec() const { return model_.spec; }
   /// Of the sharing map.
@@ -93,7 +93,7 @@ class HalfWeights {
   const ModelDefinition& model_;
   const ComponentStore& store_;
   HalfLayer place_;
-  Uses uses_;
+  GradientWeights uses_;
   c10::intrusive_ptr<DeferredGradients> gradients_;
   std::vector<View> views_;
 };

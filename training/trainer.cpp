@@ -157,7 +157,7 @@ MicrobatchSource Trainer::batch_at(int64_t position) const {
                          model_.device());
 }
 
-StepDepth Trainer::depth_of(int64_t step) const {
+StepPasses Trainer::depth_of(int64_t step) const {
   const auto trained = static_cast<int>(config_.train.backprop_passes);
   if (!recurrence_ || (!passes_.varies() && trained == 0)) return {};
   return {passes_.at(config_.train.seed, step, recurrence_->passes), trained};
@@ -250,7 +250,7 @@ StepMetrics Trainer::measured_step(int64_t step, Saver& saver) {
                                      static_cast<int64_t>(sums.reduce_bytes),
                                      static_cast<int64_t>(sums.gather_bytes)}};
   if (!config_.train.distill.empty()) metrics.divergence = sums.divergence;
-  if (const StepDepth depth = depth_of(step); depth.passes > 0) metrics.passes = depth.passes;
+  if (const StepPasses depth = depth_of(step); depth.passes > 0) metrics.passes = depth.passes;
   if (step % config_.log.every == 0 || step == 1 || step == config_.train.steps) {
     metrics.ranks = gather_ranks({sent, peak_memory_bytes(model_.device())}, world_.host);
   }
@@ -344,13 +344,13 @@ double Trainer::mfu(const StepMetrics& metrics) {
 
 void Trainer::trace(const RunReport& report) {
   const int64_t step = config_.log.trace_step;
-  const StepDepth depth = depth_of(step);
+  const StepPasses depth = depth_of(step);
   report.trace({.step = step,
                 .kind = "measured",
                 .placement = model_.step(depth).placement,
                 .ranks = gather_timelines(timeline_, world_.host),
                 .update_s = update_s_});
-  if (!(depth == StepDepth{})) {
+  if (!(depth == StepPasses{})) {
     return report.line("no simulated timeline: the plan's is that of the whole depth");
   }
   report.trace({.step = step,

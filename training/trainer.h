@@ -62,7 +62,7 @@ class Trainer {
 
   Step train_step(int64_t step);
   MicrobatchSource batch_at(int64_t position) const;
-  StepDepth depth_of(int64_t step) const;
+  StepPasses depth_of(int64_t step) const;
   StepMetrics measured_step(int64_t step, Saver& saver);
   void evaluate_after(StepMetrics& metrics, Saver& saver);
   std::optional<double> held_out_loss(StepMetrics& metrics);

@@ -11,10 +11,10 @@
 
 namespace rondo {
 
-/// The model of DIR/config.json as transformers 4 or 5 writes it; model_type llama, mistral, qwen2,
-/// qwen3, gemma, gpt_neox or gpt2. Throws UserError, naming the key, for what rondo cannot
-/// represent: biases or activations that are not the family's, a scaled or interleaved rotary
-/// embedding, sliding windows.
+/// The model of DIR/config.json as transformers 4 or 5 writes it; model_type llama, mistral,
+/// ministral, qwen2, qwen3, gemma, gpt_neox or gpt2. Throws UserError, naming the key, for what
+/// rondo cannot represent: biases or activations that are not the family's, a scaled or interleaved
+/// rotary embedding.
 ModelSpec read_hugging_face_config(const std::string& dir);
 
 /// Throws UserError for what no family of transformers has: norms, encodings and scales of passes,

@@ -27,7 +27,7 @@ struct Ring {
     const bool small = bytes <= tree_bytes;
     const double waits = small ? std::min(hops, tree_hops) : hops;
     const double moved = static_cast<double>(sent_bytes(bytes, passes));
-    return waits * link.latency_s + (link.bytes_per_s > 0.0 ? moved / link.bytes_per_s : 0.0);
+    return waits * link.latency_s + link.transfer_s(moved);
   }
 };
 

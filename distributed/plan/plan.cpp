@@ -98,18 +98,18 @@ double Plan::gather_s() const {
 Plan make_plan(const CostModel& model, const Choice& choice) {
   const Placement& placement = choice.placement;
   Plan plan;
-  plan.chosen = price(choice, model);
   plan.costs = model.placement(placement, choice.replicas, splits_backward(choice));
+  plan.chosen = price(choice, model, plan.costs);
   const ScheduleOptions options = schedule_options(choice, plan.costs);
-  plan.live_bounds = live_bounds(options, placement);
   plan.step = {.model = model.workload().model,
                .placement = placement,
                .groups = plan.costs.groups,
                .schedule = choice.schedule,
                .microbatches = choice.microbatches,
                .program = lower(generate(options, placement), placement, plan.costs.groups)};
-  const std::vector<std::string> complaints = check(
-      plan.step.program, {placement, choice.microbatches, plan.step.groups, plan.live_bounds});
+  const std::vector<std::string> complaints =
+      check(plan.step.program,
+            {placement, choice.microbatches, plan.step.groups, live_bounds(options, placement)});
   if (!complaints.empty()) throw std::logic_error("the plan is not sound: " + complaints.front());
   plan.simulation = simulate(plan.step.program, placement, plan.step.groups, plan.costs.costs);
   record(plan.simulation.step_s, plan.simulation.peak_live_bytes, model, plan.costs, plan.chosen);

@@ -15,7 +15,6 @@ struct Plan {
   Candidate chosen = {};
   PlacementCosts costs = {};          ///< of its placement
   StepPlan step = {};                 ///< of the whole depth
-  std::vector<int> live_bounds = {};  ///< activations per pipeline rank
   Simulation simulation = {};         ///< of the pipeline, from first forward to last sum
   std::string without_pipeline = {};  ///< why a pipeline of 1 was not considered; empty: it was
   std::vector<Candidate> candidates = {};  ///< all that were considered, in order of enumeration

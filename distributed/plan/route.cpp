@@ -100,7 +100,8 @@ std::vector<int> best_cuts(const Route& route, const Uses& uses, int unit,
   return count_copies(uses, route.with_cuts(around)) < copies ? around : cuts;
 }
 
-/// Both branches of a parallel residual read the layer's input, which a message does not carry.
+/// Both branches of a parallel residual read the layer's input: a cut between them would send it,
+/// and hold it, once more.
 void check_whole_layers(const std::vector<int>& cuts, int branches) {
   for (int cut : cuts) {
     if (cut % branches == 0) continue;

@@ -32,6 +32,9 @@ Placement make_placement(const PlacementOptions& options, const Uses& uses);
 /// are '+'.
 std::optional<std::string> signs_of(const Placement& placement);
 
+/// Whether every pass goes over all ranks, in one direction.
+inline bool passes_are_whole(const Placement& placement) { return signs_of(placement).has_value(); }
+
 /// contiguous, loop, vee or mixed where the signs are one of them, else the signs; "partial" where
 /// there are none.
 std::string route_name(const Placement& placement);

@@ -46,7 +46,7 @@ double hop_s(const Placement& placement, const Costs& costs, int from, int to) {
   if (a == b) return 0.0;
   const LinkCost& link = costs.links[a * static_cast<size_t>(placement.pipeline) + b];
   const auto bytes = static_cast<double>(message_between(costs, from, to).bytes);
-  return link.latency_s + (link.bytes_per_s > 0.0 ? bytes / link.bytes_per_s : 0.0);
+  return link.latency_s + link.transfer_s(bytes);
 }
 
 std::vector<Load> loads(const Placement& placement, const PlacementCosts& costs, bool split) {
@@ -173,11 +173,6 @@ bool splits_backward(const Choice& choice) {
 
 ScheduleOptions schedule_options(const Choice& choice, const PlacementCosts& costs) {
   return {choice.schedule, choice.microbatches, costs.costs.chunks, choice.given};
-}
-
-Candidate price(const Choice& choice, const CostModel& model) {
-  return price(choice, model,
-               model.placement(choice.placement, choice.replicas, splits_backward(choice)));
 }
 
 Candidate price(const Choice& choice, const CostModel& model, const PlacementCosts& costs) {

@@ -67,10 +67,8 @@ class CostModels {
   std::map<int64_t, CostModel> models_;
 };
 
-/// What the choice costs at least: closed forms, nothing is simulated.
-Candidate price(const Choice& choice, const CostModel& model);
-
-/// The same, where the costs of its placement are known: of a split backward, if it has one.
+/// What the choice costs at least: closed forms, nothing is simulated. `costs` are those of its
+/// placement, of a split backward if it has one.
 Candidate price(const Choice& choice, const CostModel& model, const PlacementCosts& costs);
 
 /// Every choice that the request leaves open for the model's microbatches, cheapest kind first: by

@@ -68,7 +68,7 @@ std::vector<ChunkCost> durations(const Placement& placement) {
 
 }  // namespace
 
-StepPlan plan_step(const StepPlan& whole, const StepDepth& depth) {
+StepPlan plan_step(const StepPlan& whole, const StepPasses& depth) {
   const std::optional<Recurrence> all = recurrence(whole.model.sharing);
   if (!all || depth.passes < 1 || depth.passes > all->passes) {
     throw std::logic_error("the map has no such passes");

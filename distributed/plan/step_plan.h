@@ -20,14 +20,15 @@ struct StepPlan {
 };
 
 /// How a step goes over the recurring layers.
-struct StepDepth {
+struct StepPasses {
   int passes = 0;          ///< the first so many
   int trained_passes = 0;  ///< gradients go back through the last so many only; 0: through all
-  auto operator<=>(const StepDepth&) const = default;
+  auto operator<=>(const StepPasses&) const = default;
 };
 
 /// The part of `whole` that makes fewer passes. Weights stay where they are; only the program is
-/// another one. Throws std::logic_error for more passes than the map has, or none.
-StepPlan plan_step(const StepPlan& whole, const StepDepth& depth);
+/// another one. Throws std::logic_error for more passes than the map has, or none, and UserError
+/// where the schedule was given: its order is that of the whole.
+StepPlan plan_step(const StepPlan& whole, const StepPasses& depth);
 
 }  // namespace rondo

@@ -55,7 +55,7 @@ class SharingMap {
   std::vector<std::vector<int>> ids_;  ///< of each slot
 };
 
-/// Block of each of `depth` layers under one strategy (DESIGN: sharing map; Takase & Kiyono,
+/// Block of each of `depth` layers under one strategy (Takase & Kiyono,
 /// arXiv 2104.06022, in the form of their released code; Mixture-of-Recursions, arXiv 2507.10524,
 /// for `middle_*`). Throws UserError when the strategy does not exist for this depth and `unique`,
 /// naming the values that do.

@@ -3,7 +3,7 @@
 
 namespace rondo {
 
-/// `optimizer.*`; decay is decoupled and applies to tensors of two or more dimensions.
+/// `optimizer.*`; decay is decoupled and applies by role (ParameterSpec::decays).
 struct AdamWOptions {
   double beta1 = 0.9;
   double beta2 = 0.95;

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <utility>
 
 #include "distributed/comm/mpi_communicator.h"
 
@@ -88,6 +89,28 @@ double holder_sum(const Component& component, int world) {
     }
   }
   return 0.0;
+}
+
+TEST(Ownership, GivesEveryElementOfEveryTensorToOneMember) {
+  ComponentStore store(parameters(), buffer_plans(groups(1), 0), Precision::parse("float64"),
+                       at::kCPU);
+  for (const FlatBuffer& buffer : store.buffers()) {
+    const int64_t elements = buffer.values.numel();
+    for (const int64_t members : {1, 2, 4}) {
+      if (elements % members != 0) continue;
+      std::map<std::string, int64_t> next;  // element of each tensor that nobody has yet
+      for (int64_t index = 0; index < members; ++index) {
+        const Ownership own = ownership(elements, members, index, /*sharded=*/true);
+        EXPECT_EQ(own.updated, own.shard);
+        EXPECT_EQ(ownership(elements, members, index, false).updated, (Range{0, elements}));
+        for (const TensorPart& part : parts_in(buffer, own.shard)) {
+          EXPECT_EQ(part.begin,
+                    std::exchange(next[part.entry->spec.path()], part.begin + part.count));
+        }
+      }
+      for (const auto& [spec, begin] : buffer.entries) EXPECT_EQ(next[spec.path()], spec.count());
+    }
+  }
 }
 
 TEST(ShardedOptimizer, CountEachComponentOnceInTheNorm) {

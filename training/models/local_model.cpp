@@ -54,7 +54,7 @@ LocalModel::LocalModel(const Plan& plan, const LocalModelOptions& options, World
 }
 
 /// A program is generated for each depth once; views of the weights cost nothing.
-LocalModel::Engine& LocalModel::engine(const StepDepth& depth) {
+LocalModel::Engine& LocalModel::engine(const StepPasses& depth) {
   Engine& engine = engines_[depth];
   if (engine.pipeline) return engine;
   engine.step = depth.passes == 0 ? plan_.step : plan_step(plan_.step, depth);
@@ -77,17 +77,14 @@ Pipeline::Run LocalModel::train(const MicrobatchSource& source, const TrainOptio
                               options.timed);
 }
 
-/// The forward half of GPipe: nothing waits for a way back.
+/// GPipe of chunks that nobody trains: nothing waits for a way back.
 const RankProgram& LocalModel::forward_program(int microbatches) {
   const auto [entry, added] = forward_programs_.try_emplace(microbatches);
   if (!added) return entry->second;
-  const Placement& placement = plan_.placement();
-  Program program =
-      generate({.kind = ScheduleKind::gpipe, .microbatches = microbatches}, placement);
-  for (RankProgram& list : program) {
-    std::erase_if(list, [](const Action& action) { return action.op != Op::forward; });
-  }
-  return entry->second = own(lower(program, placement, {}));
+  Placement placement = plan_.placement();
+  for (Chunk& chunk : placement.chunks) chunk.trained = false;
+  const ScheduleOptions options{.kind = ScheduleKind::gpipe, .microbatches = microbatches};
+  return entry->second = own(lower(generate(options, placement), placement, {}));
 }
 
 double LocalModel::evaluate(const MicrobatchSource& source, int count) {

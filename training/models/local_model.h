@@ -49,7 +49,7 @@ class LocalModel {
   /// How a step runs.
   struct TrainOptions {
     double gradient_scale = 1.0;
-    StepDepth depth = {};  ///< of passes 0: the whole depth
+    StepPasses depth = {};  ///< of passes 0: the whole depth
     bool timed = false;
   };
   /// Forward and backward of a step's microbatches; starts the sums. See Pipeline::run. Collective
@@ -57,7 +57,7 @@ class LocalModel {
   Pipeline::Run train(const MicrobatchSource& source, const TrainOptions& options);
 
   /// What a step of `depth` executes.
-  const StepPlan& step(const StepDepth& depth) { return engine(depth).step; }
+  const StepPlan& step(const StepPasses& depth) { return engine(depth).step; }
 
   /// Loss summed over the target tokens of `count` microbatches, on the rank of the last chunk; 0
   /// on the others. Collective over this replica's ranks.
@@ -79,7 +79,7 @@ class LocalModel {
     StepPlan step;
     std::unique_ptr<Pipeline> pipeline;
   };
-  Engine& engine(const StepDepth& depth);
+  Engine& engine(const StepPasses& depth);
   const RankProgram& own(const Program& program) const;
   const RankProgram& forward_program(int microbatches);
 
@@ -91,7 +91,7 @@ class LocalModel {
   std::unique_ptr<Communicator> pipeline_ranks_;
   ComponentStore store_;
   ShardedOptimizer optimizer_;
-  std::map<StepDepth, Engine> engines_;
+  std::map<StepPasses, Engine> engines_;
   std::map<int, RankProgram> forward_programs_;  ///< of this rank, by number of microbatches
 };
 

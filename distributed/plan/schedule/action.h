@@ -54,6 +54,29 @@ constexpr bool gives_weight_gradient(Op op) {
   return op == Op::backward || op == Op::backward_weight;
 }
 
+/// Whether a message goes up, to the rank of the next chunk, or comes from there.
+constexpr bool meets_next_chunk(Op op) {
+  return op == Op::send_activation || op == Op::receive_gradient;
+}
+
+/// The other end of a send or a receive.
+constexpr Action counterpart(const Action& action) {
+  const int peer = action.chunk + (meets_next_chunk(action.op) ? 1 : -1);
+  constexpr auto other = [](Op op) {
+    switch (op) {
+      case Op::send_activation:
+        return Op::receive_activation;
+      case Op::receive_activation:
+        return Op::send_activation;
+      case Op::send_gradient:
+        return Op::receive_gradient;
+      default:
+        return Op::send_gradient;
+    }
+  };
+  return {.op = other(action.op), .chunk = peer, .microbatch = action.microbatch};
+}
+
 /// Numbers the (chunk, microbatch) of a program, for lists with an entry of each.
 struct Cells {
   int chunks = 0;

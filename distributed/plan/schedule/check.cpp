@@ -257,21 +257,6 @@ class Checker {
     return true;
   }
 
-  /// The other end of a message.
-  static Action counterpart(const Action& action) {
-    const auto& [op, k, i, group] = action;
-    switch (op) {
-      case Op::send_activation:
-        return {Op::receive_activation, k + 1, i};
-      case Op::receive_activation:
-        return {Op::send_activation, k - 1, i};
-      case Op::send_gradient:
-        return {Op::receive_gradient, k - 1, i};
-      default:
-        return {Op::send_gradient, k + 1, i};
-    }
-  }
-
   static constexpr uint32_t absent = std::numeric_limits<uint32_t>::max();
 
   /// Of an action in the list that is checked.

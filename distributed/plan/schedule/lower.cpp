@@ -58,22 +58,15 @@ class Clock {
   std::vector<double> input_ends_;
 };
 
-/// Carries the result of a computation to the rank of another chunk.
-struct Message {
-  Action send;
-  Action receive;
-};
-
-std::optional<Message> message(const Action& action, const Placement& placement) {
+/// The send that carries the result of a computation to the rank of another chunk, if one does.
+std::optional<Action> send_after(const Action& action, const Placement& placement) {
   const auto& [op, k, i, group] = action;
   const auto elsewhere = [&placement, home = placement.rank_of(action.chunk)](int chunk) {
     return chunk >= 0 && chunk < placement.size() && placement.rank_of(chunk) != home;
   };
-  if (op == Op::forward && elsewhere(k + 1)) {
-    return Message{{Op::send_activation, k, i}, {Op::receive_activation, k + 1, i}};
-  }
+  if (op == Op::forward && elsewhere(k + 1)) return Action{Op::send_activation, k, i};
   if (gives_input_gradient(op) && placement.gives_gradient(k) && elsewhere(k - 1)) {
-    return Message{{Op::send_gradient, k, i}, {Op::receive_gradient, k - 1, i}};
+    return Action{Op::send_gradient, k, i};
   }
   return std::nullopt;
 }
@@ -139,6 +132,12 @@ Program computations_of(Program program) {
   return program;
 }
 
+namespace {
+
+/// The computations of `program` in one order that respects every rank's list and every dependency:
+/// by starting time where a forward, each half of a backward and a message take 1. (That messages
+/// take time lets the receives that follow this order be posted before the computation during which
+/// they arrive.) Shorter than the program if its lists hang.
 std::vector<Action> execution_order(const Program& program, const Placement& placement) {
   constexpr double never = std::numeric_limits<double>::infinity();
   Clock clock(program, placement);
@@ -169,6 +168,8 @@ std::vector<Action> execution_order(const Program& program, const Placement& pla
   }
 }
 
+}  // namespace
+
 Program lower(const Program& program, const Placement& placement,
               const std::vector<ComponentGroup>& groups) {
   require_own_computations(program, placement);
@@ -184,9 +185,10 @@ Program lower(const Program& program, const Placement& placement,
     const int rank = placement.rank_of(action.chunk);
     ++done[static_cast<size_t>(rank)];
     list(rank).push_back(action);
-    if (const std::optional<Message> sent = message(action, placement)) {
-      list(rank).push_back(sent->send);
-      list(placement.rank_of(sent->receive.chunk)).push_back(sent->receive);
+    if (const std::optional<Action> send = send_after(action, placement)) {
+      const Action receive = counterpart(*send);
+      list(rank).push_back(*send);
+      list(placement.rank_of(receive.chunk)).push_back(receive);
     }
     for (; next_sum != sums.end() && next_sum->first == at; ++next_sum) {
       const int g = next_sum->second;

@@ -9,12 +9,6 @@
 
 namespace rondo {
 
-/// The computations of `program` in one order that respects every rank's list and every dependency:
-/// by starting time where a forward, each half of a backward and a message take 1. (That messages
-/// take time lets the receives that follow this order be posted before the computation during which
-/// they arrive.) Shorter than the program if its lists hang.
-std::vector<Action> execution_order(const Program& program, const Placement& placement);
-
 /// Without messages and sums.
 Program computations_of(Program program);
 

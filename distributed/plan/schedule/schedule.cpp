@@ -52,7 +52,7 @@ int rounds(const ScheduleOptions& options, const Placement& placement) {
 /// where chunks are left out and no preference is sure to come true.
 bool runs_in_order(ScheduleKind kind, const Placement& placement) {
   const Rule& rule = rule_of(kind);
-  return signs_of(placement) && !rule.split && (rule.one_round || !turns(placement));
+  return passes_are_whole(placement) && !rule.split && (rule.one_round || !turns(placement));
 }
 
 /// Most activations where every pass goes over all ranks.
@@ -100,8 +100,8 @@ std::string schedule_name(ScheduleKind kind) { return std::string(rule_of(kind).
 
 std::vector<int> live_bounds(const ScheduleOptions& options, const Placement& placement) {
   if (options.kind == ScheduleKind::given) return {};
-  return signs_of(placement) ? bounds_on_route(options, placement)
-                             : bounds_without_route(options, placement);
+  return passes_are_whole(placement) ? bounds_on_route(options, placement)
+                                     : bounds_without_route(options, placement);
 }
 
 namespace {

@@ -161,8 +161,7 @@ class Simulator {
 
   void post(int rank, const Action& action) {
     const auto& [op, k, i, group] = action;
-    const bool up = op == Op::send_activation || op == Op::receive_gradient;
-    const int peer = placement_.rank_of(up ? k + 1 : k - 1);
+    const int peer = placement_.rank_of(counterpart(action).chunk);
     const Place posted = place(rank, action, at(rank).clock, at(rank).clock);
     const MessageCost& message = message_of(action);
     at(rank).clock += message.posting_s;
@@ -181,8 +180,8 @@ class Simulator {
 
   /// Of a send or a receive: upwards, the message belongs to the chunk above.
   const MessageCost& message_of(const Action& action) const {
-    const bool up = action.op == Op::send_activation || action.op == Op::receive_gradient;
-    return costs_.messages[static_cast<size_t>(up ? action.chunk + 1 : action.chunk)];
+    const int above = meets_next_chunk(action.op) ? action.chunk + 1 : action.chunk;
+    return costs_.messages[static_cast<size_t>(above)];
   }
 
   void deliver(Channel& channel, const LinkCost& cost) {
@@ -191,7 +190,7 @@ class Simulator {
     ++channel.delivered;
     const auto bytes = static_cast<double>(message_of(send.action).bytes);
     const double start = std::max({send.start_s, receive.start_s, channel.free_at});
-    channel.free_at = start + (cost.bytes_per_s > 0.0 ? bytes / cost.bytes_per_s : 0.0);
+    channel.free_at = start + cost.transfer_s(bytes);
     send.end_s = receive.end_s = channel.free_at + cost.latency_s;
     const auto& [op, k, i, group] = receive.action;
     (op == Op::receive_activation ? activation_at_ : gradient_at_)[cells_.at(k, i)] = receive.end_s;

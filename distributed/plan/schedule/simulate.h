@@ -14,6 +14,9 @@ namespace rondo {
 struct LinkCost {
   double latency_s = 0.0;
   double bytes_per_s = 0.0;  ///< 0: bytes cost nothing
+
+  /// Without the latency.
+  double transfer_s(double bytes) const { return bytes_per_s > 0.0 ? bytes / bytes_per_s : 0.0; }
 };
 
 struct ReduceCost {

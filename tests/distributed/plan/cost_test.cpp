@@ -119,6 +119,15 @@ TEST(Cost, RunsForwardTwiceWhereLayersAreRecomputed) {
   EXPECT_EQ(model.workspace_bytes(), kept.live_bytes / 2);
 }
 
+TEST(Cost, PricesAMessageByTheWidthOfTheStreamAtItsBoundary) {
+  Workload work = tiny({"none"}, 4);
+  work.model.spec.family = "gpt_neox";  // a parallel residual carries the layer's input inside
+  const CostModel model(work, counting());
+  EXPECT_EQ(model.message_bytes(3), 2 * model.message_bytes(2));
+  const Placement placement = place(2, {0, 3, 8}, {0, 1});
+  EXPECT_EQ(model.placement(placement, 1, false).costs.messages[1].bytes, model.message_bytes(3));
+}
+
 TEST(Cost, KeepsWhatBackwardNeeds) {
   const CostModel model(tiny({"none"}, 4), counting());
   EXPECT_EQ(model.message_bytes(2), 3 * 10 * 8 * 4);

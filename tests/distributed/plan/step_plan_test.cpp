@@ -1,3 +1,5 @@
+#include "distributed/plan/step_plan.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -6,7 +8,6 @@
 
 #include "base/user_error.h"
 #include "distributed/plan/plan.h"
-#include "distributed/plan/step_plan.h"
 #include "model/definition/recurrence.h"
 
 namespace rondo {
@@ -64,7 +65,7 @@ std::set<Component> used_on(const StepPlan& step, int rank) {
 }
 
 /// `check` has passed inside plan_step; here: no weight moves, and the right layers run.
-void expect_sound(const StepPlan& whole, const StepDepth& depth) {
+void expect_sound(const StepPlan& whole, const StepPasses& depth) {
   const StepPlan step = plan_step(whole, depth);
   const Recurrence all = *recurrence(whole.model.sharing);
   const int layers = all.prelude + depth.passes * all.period + all.coda;
