@@ -67,6 +67,28 @@ class PlannedBytes(RondoTest):
             self.check({"distributed.pipeline": 2} | settings, 4)
         self.check({"distributed.pipeline": 1, "distributed.zero": 1}, 3 + 1)
 
+    def test_an_open_micro_batch_runs_as_planned_and_trains_the_same(self):
+        settings = {"train.micro_batch": "auto", "distributed.pipeline": "auto",
+                    "train.precision": "float64"}
+        plan = self.check(settings, 2)
+        sizes = {candidate["micro_batch"] for candidate in plan["candidates"]}
+        self.assertEqual(sizes, {1, 2, 4, 8})
+        self.assertIn(1, {candidate["pipeline"] for candidate in plan["candidates"]})
+        for cluster in ({}, {"cluster": "measured"}):
+            found = self.train(f"open-{len(cluster)}", SETTINGS | settings | cluster, ranks=2)
+            closed = self.train(f"closed-{len(cluster)}",
+                                SETTINGS | {"train.precision": "float64"}, ranks=1)
+            for ours, theirs in zip(found, closed, strict=True):
+                self.assertAlmostEqual(ours["loss"], theirs["loss"], delta=1e-10)
+
+    def test_what_keeps_plain_replicas_out_is_said(self):
+        settings = {"distributed.pipeline": "auto", "train.global_batch": 2}
+        plan = self.plan(settings, 4)
+        self.assertIn("4 data replicas", plan["without_pipeline_1"])
+        printed = self.rondo("plan", "--world", 4, *words(SETTINGS | settings))
+        self.assertIn("pipeline 1 was not considered: train.global_batch = 2", printed)
+        self.assertNotIn("without_pipeline_1", self.plan({"distributed.pipeline": 2}, 2))
+
     def test_the_defaults_share_a_cycle_without_a_copy(self):
         plan = json.loads(self.rondo("plan", "--world", 4, "--json", "/dev/stdout",
                                      "sharing=cycle", "distributed.pipeline=4"))
