@@ -5,8 +5,8 @@
 
 namespace rondo {
 
-/// What SplitMix64 adds to its state before each output (Steele, Lea, Flood, "Fast splittable
-/// pseudorandom number generators", OOPSLA 2014).
+/// The golden gamma: SplitMix64 adds it to its state before each output (Steele, Lea and Flood,
+/// "Fast splittable pseudorandom number generators", OOPSLA 2014).
 inline constexpr uint64_t splitmix64_step = 0x9E3779B97F4A7C15;
 
 /// Its finaliser: every bit of `x` changes about half of the result's.

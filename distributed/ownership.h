@@ -17,14 +17,14 @@ struct Range {
   bool operator==(const Range&) const = default;
 };
 
-/// What one member of a group has of its buffer.
+/// The parts of a group's buffer that one member answers for.
 struct Ownership {
   Range shard;    ///< its part alone: counted in the norm, written to checkpoints
   Range updated;  ///< what it updates, and needs of a checkpoint: the shard, or everything
 };
 
-/// Of member `index` of `members`, in a buffer of `elements`, a multiple of `members`. With
-/// `sharded` optimizer state each member updates its shard alone.
+/// The ownership of member `index`. Each of `members` has an equal shard of the `elements`, which
+/// must be a multiple of `members`. With `sharded` optimizer state it updates its shard alone.
 Ownership ownership(int64_t elements, int64_t members, int64_t index, bool sharded);
 
 /// The part of one parameter tensor that lies in a range.

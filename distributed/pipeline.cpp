@@ -95,22 +95,19 @@ struct Pipeline::Execution {
   }
 };
 
-Pipeline::Pipeline(const StepPlan& step, const ComponentStore& store,
-                   const PipelineOptions& options, Communicator& ranks, ShardedOptimizer& optimizer)
+Pipeline::Pipeline(const StepPlan& step, const ComponentStore& store, const StageOptions& options,
+                   Communicator& ranks, ShardedOptimizer& optimizer)
     : placement_(step.placement),
       ranks_(ranks),
       optimizer_(optimizer),
       pool_(at::dtype(store.precision().compute).device(store.device())) {
   for (int k : placement_.chunks_of(ranks.rank())) {
     const Chunk& chunk = placement_.chunk(k);
-    stages_.emplace(k, Stage(step.model, store,
-                             {.halves = chunk.halves,
-                              .embeds = chunk.embeds,
-                              .ends_with_head = chunk.ends_with_head,
-                              .sequence = options.sequence,
-                              .recompute = options.recompute,
-                              .teach = options.teach,
-                              .builders = options.builders}));
+    StageOptions own = options;
+    own.halves = chunk.halves;
+    own.embeds = chunk.embeds;
+    own.ends_with_head = chunk.ends_with_head;
+    stages_.emplace(k, Stage(step.model, store, own));
     widths_in_[k] = stream_widths(step.model, chunk.halves.begin);
     widths_out_[k] = stream_widths(step.model, chunk.halves.end);
   }

@@ -18,13 +18,6 @@
 
 namespace rondo {
 
-struct PipelineOptions {
-  int64_t sequence = 0;
-  bool recompute = false;
-  Teach teach = {};  ///< of the last chunk
-  HalfBuilders builders = built_in_halves();
-};
-
 /// The microbatches of one step, by their number.
 struct MicrobatchSource {
   /// Token ids of microbatch i; called by the ranks of the first and the last chunk.
@@ -35,8 +28,9 @@ struct MicrobatchSource {
 
 class Pipeline {
  public:
-  /// `ranks` has the pipeline ranks of this replica, in order. All references must outlive this.
-  Pipeline(const StepPlan& step, const ComponentStore& store, const PipelineOptions& options,
+  /// `options` of every stage; what differs from chunk to chunk comes from the plan. `ranks` has
+  /// the pipeline ranks of this replica, in order. All references must outlive this.
+  Pipeline(const StepPlan& step, const ComponentStore& store, const StageOptions& options,
            Communicator& ranks, ShardedOptimizer& optimizer);
 
   /// What one run of a program showed on this rank.

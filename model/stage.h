@@ -25,7 +25,7 @@ struct Microbatch {
 using Teach = std::function<SoftTargets(const Microbatch&)>;
 
 struct StageOptions {
-  HalfLayers halves;
+  HalfLayers halves = {};
   bool embeds = true;          ///< begins with the embedding
   bool ends_with_head = true;  ///< ends with the final norm, the head and the loss
   int64_t sequence = 0;

@@ -85,7 +85,9 @@ double clip_factor(double clip, double norm) {
 Plan plan_for(const Config& config, const ModelDefinition& model, int world_size) {
   PlanRequest request = plan_request(config, model, world_size);
   request.workload.teacher_flops = teacher_flops_per_token(config);
-  return make_plan(request);
+  Plan plan = make_plan(request);
+  plan.candidates = {};  // for a report: those of a deep model are hundreds of megabytes
+  return plan;
 }
 
 Trainer::Trainer(RunSetup setup, Ranks& ranks, const StopSignals& signals)

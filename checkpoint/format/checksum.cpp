@@ -7,7 +7,7 @@
 namespace rondo {
 namespace {
 
-/// Of the bits, offset by their position.
+/// A hash of one element: equal bits at two positions differ.
 uint64_t hash(uint64_t position, uint64_t bits) {
   return mix_bits(bits + (position + 1) * splitmix64_step);
 }

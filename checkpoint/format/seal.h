@@ -1,4 +1,4 @@
-// What lies after the HDF5 part of a checkpoint's file, so that damage is found with plain reads.
+// The seal: bytes after the HDF5 part of a checkpoint's file, by which plain reads find damage.
 // HDF5 1.10 trusts its own metadata: one bit can send it to any address.
 //
 //   begin, end              of each byte range that is not values, in order

@@ -65,8 +65,8 @@ struct PlacementCosts {
   std::vector<GroupBytes> group_bytes = {};  ///< by group
   Costs costs = {};                          ///< what `simulate` prices with
   double update_s = 0.0;  ///< norm, clipping and AdamW on the rank that takes longest
-  std::vector<int64_t> state_bytes =
-      {};  ///< per pipeline rank: weights, gradients, optimizer state
+  /// Weights, gradients and optimizer state, per pipeline rank.
+  std::vector<int64_t> state_bytes = {};
 };
 
 class CostModel {

@@ -196,8 +196,7 @@ Placement make_placement(const PlacementOptions& options, const Uses& uses) {
   if (open && options.passes > most) {
     throw UserError(
         fmt::format("distributed.passes = {}: {} chunks on {} ranks, but there are {} layers to "
-                    "cut; closest valid "
-                    "value: passes={}{}",
+                    "cut; closest valid value: passes={}{}",
                     options.passes, options.passes * options.pipeline, options.pipeline,
                     uses.layers, most, options.half_layers ? "" : ", or half-layer chunks"));
   }

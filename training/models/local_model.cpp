@@ -42,7 +42,7 @@ std::unique_ptr<Communicator> own_pipeline(const WorldLayout& layout, Communicat
 
 LocalModel::LocalModel(const Plan& plan, const LocalModelOptions& options, World world)
     : options_(options),
-      plan_(same_on_all_ranks(plan, world.host)),
+      whole_(same_on_all_ranks(plan, world.host).step),
       world_rank_(world.rank()),
       layout_(plan.layout()),
       parameters_(rondo::parameters(plan.step.model)),
@@ -57,12 +57,12 @@ LocalModel::LocalModel(const Plan& plan, const LocalModelOptions& options, World
 LocalModel::Engine& LocalModel::engine(const StepPasses& depth) {
   Engine& engine = engines_[depth];
   if (engine.pipeline) return engine;
-  engine.step = depth.passes == 0 ? plan_.step : plan_step(plan_.step, depth);
+  engine.step = depth.passes == 0 ? whole_ : plan_step(whole_, depth);
   engine.pipeline = std::make_unique<Pipeline>(engine.step, store_,
-                                               PipelineOptions{.sequence = options_.sequence,
-                                                               .recompute = options_.recompute,
-                                                               .teach = options_.teach,
-                                                               .builders = options_.builders},
+                                               StageOptions{.sequence = options_.sequence,
+                                                            .recompute = options_.recompute,
+                                                            .teach = options_.teach,
+                                                            .builders = options_.builders},
                                                *pipeline_ranks_, optimizer_);
   return engine;
 }
@@ -81,7 +81,7 @@ Pipeline::Run LocalModel::train(const MicrobatchSource& source, const TrainOptio
 const RankProgram& LocalModel::forward_program(int microbatches) {
   const auto [entry, added] = forward_programs_.try_emplace(microbatches);
   if (!added) return entry->second;
-  Placement placement = plan_.placement();
+  Placement placement = whole_.placement;
   for (Chunk& chunk : placement.chunks) chunk.trained = false;
   const ScheduleOptions options{.kind = ScheduleKind::gpipe, .microbatches = microbatches};
   return entry->second = own(lower(generate(options, placement), placement, {}));

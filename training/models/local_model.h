@@ -33,7 +33,7 @@ class LocalModel {
   /// another rank has another plan.
   LocalModel(const Plan& plan, const LocalModelOptions& options, World world);
 
-  const ModelDefinition& model() const { return plan_.step.model; }
+  const ModelDefinition& model() const { return whole_.model; }
   at::Device device() const { return store_.device(); }
   Precision precision() const { return store_.precision(); }
   ComponentStore& store() { return store_; }
@@ -84,7 +84,7 @@ class LocalModel {
   const RankProgram& forward_program(int microbatches);
 
   LocalModelOptions options_;
-  Plan plan_;
+  StepPlan whole_;  ///< of the whole depth
   int world_rank_;
   WorldLayout layout_;
   std::vector<ParameterSpec> parameters_;
