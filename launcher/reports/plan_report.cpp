@@ -37,18 +37,18 @@ std::vector<std::vector<int>> layers_on(const StepPlan& step, int rank) {
   return list;
 }
 
-std::vector<Component> components_on(const StepPlan& step, int rank) {
+std::vector<Component> components_on(const std::vector<Holders>& held, int rank) {
   std::vector<Component> list;
-  for (const auto& [component, ranks] : holders(step.model, step.groups)) {
+  for (const auto& [component, ranks] : held) {
     if (std::count(ranks.begin(), ranks.end(), rank) > 0) list.push_back(component);
   }
   return list;
 }
 
 /// Those that more than one pipeline rank holds.
-std::vector<Component> copies(const StepPlan& step) {
+std::vector<Component> copies(const std::vector<Holders>& held) {
   std::vector<Component> list;
-  for (const auto& [component, ranks] : holders(step.model, step.groups)) {
+  for (const auto& [component, ranks] : held) {
     if (ranks.size() > 1) list.push_back(component);
   }
   return list;
@@ -211,6 +211,7 @@ std::string layers_text(const ModelDefinition& model, const Chunk& chunk) {
 std::string ranks_table(const Plan& plan) {
   std::string text;
   const Placement& placement = plan.placement();
+  const std::vector<Holders> held = holders(plan.step.model, plan.step.groups);
   for (int rank = 0; rank < placement.pipeline; ++rank) {
     std::vector<std::string> chunks;
     for (int k : placement.chunks_of(rank)) {
@@ -218,7 +219,7 @@ std::string ranks_table(const Plan& plan) {
     }
     text += fmt::format("rank {}: layers {}; {:.4g} GB; {}\n", rank, fmt::join(chunks, " | "),
                         giga(plan.chosen.memory_bytes[static_cast<size_t>(rank)]),
-                        abridged(components_on(plan.step, rank)));
+                        abridged(components_on(held, rank)));
   }
   return text;
 }
@@ -246,12 +247,13 @@ std::string plan_report(const PlanRequest& request, const Plan& plan) {
 
 std::string plan_json(const Plan& plan) {
   json report = candidate_json(plan.chosen);
-  report["copies"] = names(copies(plan.step));
+  const std::vector<Holders> held = holders(plan.step.model, plan.step.groups);
+  report["copies"] = names(copies(held));
   report["memory_bytes"] = plan.chosen.memory_bytes;
   report["pipeline_ranks"] = json::array();
   for (int rank = 0; rank < plan.placement().pipeline; ++rank) {
-    report["pipeline_ranks"].push_back({{"chunks", layers_on(plan.step, rank)},
-                                        {"components", names(components_on(plan.step, rank))}});
+    report["pipeline_ranks"].push_back(
+        {{"chunks", layers_on(plan.step, rank)}, {"components", names(components_on(held, rank))}});
   }
   report["replica_groups"] = groups_json(plan);
   report["why"] = explain(plan);

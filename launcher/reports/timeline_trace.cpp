@@ -74,7 +74,11 @@ std::string timeline_trace(const Timeline& timeline) {
                         computes ? "compute" : "sum");
       event["ts"] = microseconds(timed.start_s);
       event["dur"] = microseconds(timed.end_s - timed.start_s);
-      event["args"] = {{"chunk", timed.action.chunk}, {"microbatch", timed.action.microbatch}};
+      if (computes) {
+        event["args"] = {{"chunk", timed.action.chunk}, {"microbatch", timed.action.microbatch}};
+      } else {
+        event["args"] = {{"group", timed.action.group}};
+      }
       events.push_back(event);
     }
     add_optimizer(rank, timeline, events);

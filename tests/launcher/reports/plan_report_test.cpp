@@ -123,6 +123,21 @@ TEST(TimelineSvg, HasARowPerRankAndABoxPerComputation) {
   EXPECT_EQ(count(svg, "nan"), 0u);
 }
 
+TEST(TimelineTrace, SaysOfASumWhichGroupItIsOf) {
+  const Planned p = planned({}, 4);
+  const json trace = json::parse(timeline_trace(timeline_of(p.plan)));
+  for (const json& event : trace.at("traceEvents")) {
+    if (event.at("ph") != "X" || !event.contains("args")) continue;
+    const bool sum = event.at("cat") == "sum";
+    EXPECT_EQ(event.at("args").contains("group"), sum);
+    EXPECT_EQ(event.at("args").contains("chunk"), !sum);
+    if (sum) {
+      EXPECT_EQ(event.at("name"),
+                std::to_string(event["args"]["group"].get<int>()) + "REDUCE_GRAD");
+    }
+  }
+}
+
 TEST(TimelineTrace, HasEveryActionOnceWithItsTime) {
   const Planned p = planned({}, 4);
   const json trace = json::parse(timeline_trace(timeline_of(p.plan)));
