@@ -118,18 +118,14 @@ GraphParameter HalfWeights::parameter(const std::string& name) {
   return use;
 }
 
-Parameter HalfWeights::beside(const Component& component, const std::string& name) {
-  return take(component, name);
-}
-
 namespace {
 
 /// `run` with what the definition puts before and after half number `half`.
 HalfFunction between_passes(HalfFunction run, const ModelDefinition& model, int half,
                             HalfWeights& weights) {
   if (const auto encoding = encoding_before(model, half)) {
-    run = [run, vector = weights.beside(*encoding, "weight")](const Stream& stream,
-                                                              const HalfContext& context) {
+    run = [run, vector = weights.take(*encoding, "weight")](const Stream& stream,
+                                                            const HalfContext& context) {
       Stream encoded = stream;
       encoded.x = stream.x + in_graph(vector);
       return run(encoded, context);
@@ -174,66 +170,6 @@ Norm make_final_norm(const ModelSpec& model, const ComponentStore& store) {
   Norm norm = norm_of(model, {store.at({Kind::final_norm}, "weight")}, 1.0);
   if (norm.kind == NormKind::layer) norm.bias = store.at({Kind::final_norm}, "bias");
   return norm;
-}
-
-namespace {
-
-/// Finds two layers whose memory and map disagree.
-class TieCheck {
- public:
-  explicit TieCheck(const SharingMap& map) : map_(map) {}
-
-  void add(const View& view, int layer) {
-    Component expected = view.component;
-    std::string what = "adapters";
-    if (expected.kind == Kind::slot) {
-      expected.id = map_.id(expected.slot, layer);
-      what = expected.slot.name;
-    } else if (expected.kind != Kind::adapter) {
-      what = to_string(expected);
-    }
-    const Place place{to_string(expected) + "/" + view.name, what, layer};
-    compare(view.parameter.value, place, values_);
-    if (view.parameter.gradient.defined()) compare(view.parameter.gradient, place, gradients_);
-  }
-
- private:
-  struct Place {
-    std::string path;  ///< of the parameter that the map gives the layer
-    std::string what;
-    int layer;
-  };
-  struct Seen {
-    std::map<const void*, Place> by_memory;
-    std::map<std::string, std::pair<const void*, int>> by_path;  ///< memory and layer
-  };
-
-  static void compare(const at::Tensor& tensor, const Place& place, Seen& seen) {
-    const void* memory = tensor.data_ptr();
-    const auto [other, new_memory] = seen.by_memory.emplace(memory, place);
-    if (!new_memory && other->second.path != place.path) {
-      throw std::logic_error(fmt::format("{} of layers {} and {} should not share memory",
-                                         place.what, other->second.layer, place.layer));
-    }
-    const auto [same, new_path] = seen.by_path.emplace(place.path, std::pair(memory, place.layer));
-    if (!new_path && same->second.first != memory) {
-      throw std::logic_error(fmt::format("{} of layers {} and {} should share memory", place.what,
-                                         same->second.second, place.layer));
-    }
-  }
-
-  const SharingMap& map_;
-  Seen values_;
-  Seen gradients_;
-};
-
-}  // namespace
-
-void check_ties(const std::vector<Half>& halves, const SharingMap& map) {
-  TieCheck check(map);
-  for (const Half& half : halves) {
-    for (const View& view : half.views) check.add(view, half.place.layer);
-  }
 }
 
 }  // namespace rondo

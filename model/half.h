@@ -71,8 +71,8 @@ class HalfWeights {
   /// Any tensor of the branch's weights, for ordinary LibTorch code, with what the layer adds of
   /// its own.
   GraphParameter parameter(const std::string& name);
-  /// A tensor of another component that the half reads, whole.
-  Parameter beside(const Component& component, const std::string& name);
+  /// A tensor of any component, as it is.
+  Parameter take(const Component& component, const std::string& name);
   /// The norm that such a component is.
   Norm norm_beside(const Component& component);
 
@@ -84,7 +84,6 @@ class HalfWeights {
   const Branch& branch() const;
   bool relaxed() const { return model_.relaxation_rank > 0; }
   Norm slot_norm(const Component& component, double gradient_weight);
-  Parameter take(const Component& component, const std::string& name);
   /// `tensor` of the named modules, one after the other.
   Parameter stacked(const Component& component, const std::vector<std::string>& modules,
                     const std::string& tensor);
@@ -115,10 +114,5 @@ std::vector<Half> make_halves(const ModelDefinition& model, const ComponentStore
 
 /// The norm before the head.
 Norm make_final_norm(const ModelSpec& model, const ComponentStore& store);
-
-/// Two layers share memory in a slot, tensor by tensor, exactly when the map gives them one
-/// component; adapters are always the layer's own. Throws std::logic_error that names the slot and
-/// both layers: lost ties are the most common fault of shared-layer training.
-void check_ties(const std::vector<Half>& halves, const SharingMap& map);
 
 }  // namespace rondo

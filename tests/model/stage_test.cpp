@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/definition/families.h"
+#include "model/tie_check.h"
 #include "tests/model/tiny_model.h"
 
 namespace rondo {

@@ -8,6 +8,7 @@
 #include "distributed/plan/schedule/lower.h"
 #include "distributed/plan/schedule/schedule.h"
 #include "model/initial_values.h"
+#include "model/tie_check.h"
 
 namespace rondo {
 namespace {
