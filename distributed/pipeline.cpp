@@ -10,13 +10,13 @@
 #include <tuple>
 #include <utility>
 
+#include "distributed/recorder.h"
 #include "distributed/tensor_buffer.h"
 
 namespace rondo {
 namespace {
 
 using at::Tensor;
-using Clock = std::chrono::steady_clock;
 
 /// What flows into a computation of a chunk: its input, or the gradient of its output.
 enum class Flow : uint8_t { activation, gradient };
@@ -52,16 +52,13 @@ struct Pipeline::Execution {
   double gradient_scale;
   std::set<int> kept = {};             ///< chunks of this rank that will be taken backward
   std::set<int> gradient_leaves = {};  ///< chunks of this rank whose input gradient is sent
-  bool timed;
+  Recorder recorder;
   std::map<std::pair<int, int>, Stage::Tape> tapes = {};  ///< by chunk and microbatch
   std::map<std::tuple<Flow, int, int>, Arrival> arrivals = {};
   std::vector<Departure> departures = {};
   std::vector<OpenSum> sums = {};  ///< of a timed run, in order
   LossSums losses = {};            ///< of this rank's chunks
   Run run = {};
-  Clock::time_point start = Clock::now();
-
-  double now() const { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
   /// The flow into (chunk, microbatch), once it is there.
   Stream take(Flow flow, int chunk, int microbatch) {
@@ -73,10 +70,8 @@ struct Pipeline::Execution {
     }
     Arrival& arrival = node.mapped();
     for (const auto& message : arrival.messages) message->wait();
-    if (timed) {
-      run.timeline.back().start_s = now();  // of the computation that waited for it
-      if (!arrival.messages.empty()) run.timeline[arrival.entry].end_s = now();
-    }
+    recorder.begin();  // the computation that waited for it
+    if (!arrival.messages.empty()) recorder.end(arrival.entry);
     return std::move(arrival.value);
   }
 
@@ -89,7 +84,7 @@ struct Pipeline::Execution {
       const bool left = std::all_of(departure.messages.begin(), departure.messages.end(),
                                     [](const auto& message) { return message->done(); });
       if (!left) return false;
-      if (timed) run.timeline[departure.entry].end_s = now();
+      recorder.end(departure.entry);
       return true;
     });
   }
@@ -126,20 +121,18 @@ std::vector<Half> Pipeline::halves() const {
 
 Pipeline::Run Pipeline::run(const RankProgram& program, const MicrobatchSource& source,
                             double gradient_scale, bool timed) {
-  Execution execution{.source = source, .gradient_scale = gradient_scale, .timed = timed};
+  Execution execution{
+      .source = source, .gradient_scale = gradient_scale, .recorder = Recorder(timed)};
   for (const Action& action : program) {
     if (gives_input_gradient(action.op)) execution.kept.insert(action.chunk);
     if (action.op == Op::send_gradient) execution.gradient_leaves.insert(action.chunk);
   }
   for (const Action& action : program) {
-    if (timed) {
-      const double now = execution.now();
-      execution.run.timeline.push_back({action, now, now});
-    }
+    execution.recorder.enter(action);
     execute(action, execution);
-    if (timed && is_compute(action.op)) execution.run.timeline.back().end_s = execution.now();
+    if (is_compute(action.op)) execution.recorder.end(execution.recorder.newest());
     execution.release_departed();
-    if (timed) note_sums(execution);
+    note_sums(execution);
   }
   for (const Departure& departure : execution.departures) {
     for (const auto& message : departure.messages) message->wait();
@@ -155,6 +148,7 @@ Pipeline::Run Pipeline::run(const RankProgram& program, const MicrobatchSource& 
   for (const auto& [name, sum] : execution.losses) {
     execution.run.losses[name] = sum.item<double>();
   }
+  execution.run.timeline = execution.recorder.take();
   return std::move(execution.run);
 }
 
@@ -162,7 +156,7 @@ Pipeline::Run Pipeline::run(const RankProgram& program, const MicrobatchSource& 
 void Pipeline::note_sums(Execution& execution) {
   std::erase_if(execution.sums, [&](const OpenSum& sum) {
     if (!optimizer_.sum_done(sum.group)) return false;
-    execution.run.timeline[sum.entry].end_s = execution.now();
+    execution.recorder.end(sum.entry);
     return true;
   });
 }
@@ -186,8 +180,8 @@ void Pipeline::execute(const Action& action, Execution& execution) {
       return receive(action, execution);
     case Op::reduce: {
       optimizer_.start_reduce(action.group);
-      if (execution.timed)
-        execution.sums.push_back({action.group, execution.run.timeline.size() - 1});
+      if (!execution.recorder.on()) return;
+      execution.sums.push_back({action.group, execution.recorder.newest()});
       return;
     }
   }
@@ -239,7 +233,7 @@ void Pipeline::send(const Action& action, Execution& execution) {
   const auto& [op, k, i, group] = action;
   const Flow flow = op == Op::send_activation ? Flow::activation : Flow::gradient;
   const int to = counterpart(action).chunk;
-  Departure departure{.entry = execution.run.timeline.size() - 1};
+  Departure departure{.entry = execution.recorder.newest()};
   for (const Tensor& tensor : execution.take(flow, to, i).tensors()) {
     departure.tensors.push_back(tensor.contiguous());
     departure.messages.push_back(
@@ -252,7 +246,7 @@ void Pipeline::receive(const Action& action, Execution& execution) {
   const auto& [op, k, i, group] = action;
   const Flow flow = op == Op::receive_activation ? Flow::activation : Flow::gradient;
   const auto& widths = flow == Flow::activation ? widths_in_.at(k) : widths_out_.at(k);
-  Arrival arrival{.value = {}, .messages = {}, .entry = execution.run.timeline.size() - 1};
+  Arrival arrival{.value = {}, .messages = {}, .entry = execution.recorder.newest()};
   std::vector<Tensor> tensors;
   for (const int64_t width : widths) {
     tensors.push_back(pool_.take(execution.source.rows(i), width));
