@@ -47,7 +47,8 @@ MAY_INCLUDE = {
         "training/rate_schedule.h",
         "model/definition/",
         "model/optimizer/adamw_options.h",
-        "distributed/plan/names.h",
+        "distributed/plan/route_names.h",
+        "distributed/plan/schedule/schedule_kind.h",
         "base/",
     ],
     "launcher/reports/": [

@@ -60,7 +60,7 @@ struct DistributedConfig {
   std::string route = "auto";     ///< auto, contiguous, loop, vee, mixed or one sign per pass
   int64_t passes = 0;             ///< over the pipeline's ranks; 0 = open ("auto")
   std::vector<int> cuts;          ///< chunk k is [cuts[k], cuts[k+1]), in half layers; empty = open
-  std::string schedule = "auto";  ///< auto, gpipe, 1f1b, interleaved, zero_bubble, or FILE.csv
+  std::string schedule = "auto";  ///< auto, 1f1b, interleaved, zero_bubble, gpipe, or FILE.csv
   int zero = 0;
   std::string backend = "mpi";  ///< mpi, nccl
   bool deterministic = true;    ///< nccl: sums in one order, at the price of some speed

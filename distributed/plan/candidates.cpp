@@ -1,4 +1,5 @@
-// What a request leaves open, enumerated.
+#include "distributed/plan/candidates.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,11 +10,10 @@
 #include <utility>
 
 #include "base/user_error.h"
-#include "distributed/plan/names.h"
 #include "distributed/plan/route.h"
+#include "distributed/plan/route_names.h"
 #include "distributed/plan/schedule/check.h"
 #include "distributed/plan/schedule/lower.h"
-#include "distributed/plan/search.h"
 
 namespace rondo {
 namespace {
@@ -77,6 +77,25 @@ std::vector<int> pipelines(const PlanRequest& request, const Uses& uses) {
       possible.empty() ? ""
                        : fmt::format(", or distributed.pipeline={}", nearest(possible, wanted))));
 }
+
+/// Tries what may be refused, and keeps the first reason.
+class Attempts {
+ public:
+  template <typename Attempt>
+  void make(Attempt attempt) {
+    try {
+      attempt();
+    } catch (const UserError& error) {
+      if (reason_.empty()) reason_ = error.what();
+    }
+  }
+  /// In place of a reason that says less.
+  void refuse(const std::string& reason) { reason_ = reason; }
+  const std::string& reason() const { return reason_; }
+
+ private:
+  std::string reason_;
+};
 
 using Placements = std::vector<Placement>;
 
@@ -173,28 +192,28 @@ std::vector<std::pair<std::string, int>> routes(const PlanRequest& request, int 
   return list;
 }
 
-/// The placements that the request leaves open for one pipeline length; `reason`: why the
-/// first that it asked for cannot be.
-Placements placements(const PlanRequest& request, int pipeline, const CostModel& costs,
-                      std::string& reason) {
-  const Uses& uses = costs.uses();
-  const Shares shares = shares_of(costs);
+/// The placements that the request leaves open for one pipeline length.
+Placements placements(const PlanRequest& request, int pipeline, const CostModel& model,
+                      Attempts& attempts) {
+  const Uses& uses = model.uses();
+  const Shares shares = shares_of(model);
   Placements list;
   int fewest = std::numeric_limits<int>::max();  // copies, so far
+  const auto add = [&](const Placement& placement, int passes) {
+    const int held = count_copies(uses, placement);
+    // More chunks than layers are worth a thought only where they save copies.
+    const bool spare = placement.size() > uses.layers;
+    if (spare && request.passes == 0 && passes > 1 && held >= fewest) return;
+    fewest = std::min(fewest, held);
+    if (std::find(list.begin(), list.end(), placement) == list.end()) list.push_back(placement);
+  };
   for (const auto& [route, passes] : routes(request, pipeline, uses.halves())) {
-    try {
-      for (const Placement& placement :
-           variants({pipeline, route, passes, false, request.cuts}, uses, shares)) {
-        const int held = count_copies(uses, placement);
-        // More chunks than layers are worth a thought only where they save copies.
-        const bool spare = placement.size() > uses.layers;
-        if (spare && request.passes == 0 && passes > 1 && held >= fewest) continue;
-        fewest = std::min(fewest, held);
-        if (std::find(list.begin(), list.end(), placement) == list.end()) list.push_back(placement);
+    const PlacementOptions options{pipeline, route, passes, false, request.cuts};
+    attempts.make([&] {
+      for (const Placement& placement : variants(options, uses, shares)) {
+        add(placement, options.passes);
       }
-    } catch (const UserError& error) {
-      if (reason.empty()) reason = error.what();
-    }
+    });
   }
   return list;
 }
@@ -202,11 +221,12 @@ Placements placements(const PlanRequest& request, int pipeline, const CostModel&
 std::vector<ScheduleKind> schedules(const PlanRequest& request, const Placement& placement) {
   if (request.schedule != "auto") return {parse_schedule(request.schedule)};
   if (placement.size() == 1) return {ScheduleKind::one_forward_one_backward};
-  return {ScheduleKind::one_forward_one_backward, ScheduleKind::interleaved,
-          ScheduleKind::zero_bubble, ScheduleKind::gpipe};
+  std::vector<ScheduleKind> all;
+  for (const ScheduleRule& rule : schedule_rules) all.push_back(rule.kind);
+  return all;
 }
 
-int chunks_of(const Program& program) {
+int count_chunks(const Program& program) {
   int chunks = 0;
   for (const RankProgram& list : program) {
     for (const Action& action : list) chunks = std::max(chunks, action.chunk + 1);
@@ -214,10 +234,8 @@ int chunks_of(const Program& program) {
   return chunks;
 }
 
-/// Whether a placement can run the given order; if not, the first complaint becomes the `reason`,
-/// unless there is one already, of a placement that has the order's number of chunks.
-bool runs_given(const Choice& choice, const std::vector<ComponentGroup>& groups,
-                std::string& reason) {
+/// Why the placement cannot run the given order; empty if it can.
+std::string why_not_given(const Choice& choice, const std::vector<ComponentGroup>& groups) {
   std::vector<std::string> complaints;
   try {
     const Placement& placement = choice.placement;
@@ -226,60 +244,62 @@ bool runs_given(const Choice& choice, const std::vector<ComponentGroup>& groups,
   } catch (const UserError& error) {
     complaints.push_back(error.what());
   }
-  if (complaints.empty()) return true;
-  if (reason.empty() || chunks_of(choice.given) == choice.placement.size()) {
-    reason = fmt::format(
-        "distributed.schedule: the order from the file does not fit pipeline = {}, route {} x {}, "
-        "{} microbatches: {}",
-        choice.placement.pipeline, route_name(choice.placement), choice.placement.passes(),
-        choice.microbatches, complaints.front());
-  }
-  return false;
+  if (complaints.empty()) return "";
+  return fmt::format(
+      "distributed.schedule: the order from the file does not fit pipeline = {}, route {} x {}, {} "
+      "microbatches: {}",
+      choice.placement.pipeline, route_name(choice.placement), choice.placement.passes(),
+      choice.microbatches, complaints.front());
+}
+
+/// Whether the choice can be made: any but an order from a file that does not fit. The reason
+/// is best said of a placement that has the order's number of chunks.
+bool possible(const Choice& choice, const PlacementCosts& costs, Attempts& attempts) {
+  if (choice.schedule != ScheduleKind::given) return true;
+  const std::string reason = why_not_given(choice, costs.groups);
+  const bool says_most = count_chunks(choice.given) == choice.placement.size();
+  if (!reason.empty() && (says_most || attempts.reason().empty())) attempts.refuse(reason);
+  return reason.empty();
 }
 
 }  // namespace
 
-std::vector<Candidate> candidates(const PlanRequest& open, const CostModel& costs) {
+std::vector<Candidate> candidates(const PlanRequest& open, const CostModel& model) {
   PlanRequest request = open;
-  request.workload.micro_batch = costs.workload().micro_batch;
+  request.workload.micro_batch = model.workload().micro_batch;
   std::vector<Candidate> list;
-  std::string reason;
-  for (int pipeline : pipelines(request, costs.uses())) {
+  Attempts attempts;
+  for (int pipeline : pipelines(request, model.uses())) {
     const int replicas = request.world / pipeline;
-    for (const Placement& placement : placements(request, pipeline, costs, reason)) {
-      PlacementCosts prices = costs.placement(placement, replicas, false);
-      bool split = false;
+    for (const Placement& placement : placements(request, pipeline, model, attempts)) {
+      PlacementCosts costs = model.placement(placement, replicas, false);
       for (ScheduleKind kind : schedules(request, placement)) {
-        Choice choice{placement, kind, replicas, *microbatches(request, pipeline),
-                      request.workload.micro_batch};
-        if (kind == ScheduleKind::given) {
-          choice.given = request.given;
-          if (!runs_given(choice, prices.groups, reason)) continue;
-        }
-        if (split != splits_backward(choice)) {
-          split = !split;
-          costs.set_split(split, placement, prices);
-        }
-        list.push_back(price(choice, costs, prices));
+        const Choice choice{placement,
+                            kind,
+                            replicas,
+                            *microbatches(request, pipeline),
+                            request.workload.micro_batch,
+                            kind == ScheduleKind::given ? request.given : Program{}};
+        if (!possible(choice, costs, attempts)) continue;
+        costs.step.chunks = model.chunks(placement, splits_backward(choice));
+        list.push_back(price(choice, model, costs));
       }
     }
   }
-  if (list.empty()) throw UserError(reason);
+  if (list.empty()) throw UserError(attempts.reason());
   return list;
 }
 
-std::vector<Candidate> candidates(const PlanRequest& request, const CostModels& costs) {
+std::vector<Candidate> candidates(const PlanRequest& request, const CostModels& models) {
   std::vector<Candidate> list;
-  std::string reason;
-  for (const auto& [micro_batch, model] : costs.all()) {
-    try {
+  Attempts attempts;
+  for (const auto& [micro_batch, model] : models.all()) {
+    attempts.make([&] {
       std::vector<Candidate> own = candidates(request, model);
       std::move(own.begin(), own.end(), std::back_inserter(list));
-    } catch (const UserError& error) {
-      if (reason.empty()) reason = error.what();
-    }
+    });
   }
-  if (list.empty()) throw UserError(reason);
+  if (list.empty()) throw UserError(attempts.reason());
   return list;
 }
 

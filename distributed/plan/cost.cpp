@@ -207,15 +207,16 @@ CostModel::Upkeep CostModel::upkeep(const ComponentGroup& group) const {
           touch_s(static_cast<double>(touched))};
 }
 
-void CostModel::set_split(bool split, const Placement& placement, PlacementCosts& costs) const {
-  costs.costs.chunks.clear();
-  for (const Chunk& part : placement.chunks) costs.costs.chunks.push_back(chunk(part, split));
+std::vector<ChunkCost> CostModel::chunks(const Placement& placement, bool split) const {
+  std::vector<ChunkCost> list;
+  for (const Chunk& part : placement.chunks) list.push_back(chunk(part, split));
+  return list;
 }
 
 void CostModel::price_groups(const Placement& placement, PlacementCosts& result) const {
   const int64_t sums = workload_.zero == 1 ? 1 : 2;  // times around the ring
   const auto ranks = static_cast<size_t>(placement.pipeline);
-  Costs& costs = result.costs;
+  StepCosts& costs = result.step;
   result.state_bytes.assign(ranks, 0);
   costs.rank_ready_s.assign(ranks, 0.0);
   costs.chunk_ready_s.assign(placement.chunks.size(), 0.0);
@@ -248,7 +249,7 @@ void CostModel::price_groups(const Placement& placement, PlacementCosts& result)
 }
 
 void CostModel::price_messages(const Placement& placement, const WorldLayout& layout,
-                               Costs& costs) const {
+                               StepCosts& costs) const {
   for (const Chunk& chunk : placement.chunks) {
     const int64_t bytes = message_bytes(chunk.halves.begin);
     const double copied = 2.0 * static_cast<double>(bytes);
@@ -264,9 +265,9 @@ void CostModel::price_messages(const Placement& placement, const WorldLayout& la
 
 PlacementCosts CostModel::placement(const Placement& placement, int replicas, bool split) const {
   PlacementCosts result{.groups = groups_of(uses_, placement, replicas)};
-  Costs& costs = result.costs;
+  StepCosts& costs = result.step;
   price_groups(placement, result);
-  set_split(split, placement, result);
+  costs.chunks = chunks(placement, split);
   price_messages(placement, {placement.pipeline, replicas}, costs);
   costs.reduces_overlap = machine_.reduces_overlap;
   if (!machine_.reduces_overlap) {

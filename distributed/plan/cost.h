@@ -63,7 +63,7 @@ struct GroupBytes {
 struct PlacementCosts {
   std::vector<ComponentGroup> groups = {};
   std::vector<GroupBytes> group_bytes = {};  ///< by group
-  Costs costs = {};                          ///< what `simulate` prices with
+  StepCosts step = {};                       ///< what `simulate` prices with
   double update_s = 0.0;  ///< norm, clipping and AdamW on the rank that takes longest
   /// Weights, gradients and optimizer state, per pipeline rank.
   std::vector<int64_t> state_bytes = {};
@@ -85,13 +85,13 @@ class CostModel {
   /// The same without embedding, final norm, head and loss.
   ChunkCost layers(HalfLayers halves, bool split) const;
 
+  /// All of a placement's.
+  std::vector<ChunkCost> chunks(const Placement& placement, bool split) const;
+
   /// Of what enters half number `half`, micro_batch·sequence rows, or of its gradient.
   int64_t message_bytes(int half) const;
 
   PlacementCosts placement(const Placement& placement, int replicas, bool split) const;
-
-  /// Prices the chunks anew, for backwards that are split, or not.
-  void set_split(bool split, const Placement& placement, PlacementCosts& costs) const;
 
   /// Beyond `state_bytes`: what one layer needs while it is recomputed.
   int64_t workspace_bytes() const;
@@ -104,7 +104,8 @@ class CostModel {
     double update_s = 0.0;
   };
   void price_groups(const Placement& placement, PlacementCosts& result) const;
-  void price_messages(const Placement& placement, const WorldLayout& layout, Costs& costs) const;
+  void price_messages(const Placement& placement, const WorldLayout& layout,
+                      StepCosts& costs) const;
   Upkeep upkeep(const ComponentGroup& group) const;
   /// A component's matrices.
   struct MatrixCount {

@@ -12,6 +12,7 @@
 #include "distributed/plan/schedule/check.h"
 #include "distributed/plan/schedule/lower.h"
 #include "distributed/plan/schedule/schedule_text.h"
+#include "distributed/plan/search.h"
 
 namespace rondo {
 namespace {
@@ -91,7 +92,7 @@ std::string why_no_pipeline_of_one(PlanRequest request, const std::vector<Candid
 }  // namespace
 
 double Plan::gather_s() const {
-  const std::vector<double>& ready = costs.costs.rank_ready_s;
+  const std::vector<double>& ready = costs.step.rank_ready_s;
   return *std::max_element(ready.begin(), ready.end());
 }
 
@@ -111,8 +112,9 @@ Plan make_plan(const CostModel& model, const Choice& choice) {
       check(plan.step.program,
             {placement, choice.microbatches, plan.step.groups, live_bounds(options, placement)});
   if (!complaints.empty()) throw std::logic_error("the plan is not sound: " + complaints.front());
-  plan.simulation = simulate(plan.step.program, placement, plan.step.groups, plan.costs.costs);
-  record(plan.simulation.step_s, plan.simulation.peak_live_bytes, model, plan.costs, plan.chosen);
+  plan.simulation = simulate(plan.step.program, placement, plan.step.groups, plan.costs.step);
+  set_simulated(plan.simulation.step_s, plan.simulation.peak_live_bytes, model, plan.costs,
+                plan.chosen);
   return plan;
 }
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "distributed/plan/candidates.h"
 #include "distributed/plan/schedule/simulate.h"
-#include "distributed/plan/search.h"
 #include "distributed/plan/step_plan.h"
 
 namespace rondo {

@@ -10,7 +10,7 @@
 #include "base/counted.h"
 #include "base/nearest.h"
 #include "base/user_error.h"
-#include "distributed/plan/names.h"
+#include "distributed/plan/route_names.h"
 
 namespace rondo {
 namespace {

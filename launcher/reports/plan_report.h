@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "distributed/plan/candidates.h"
 #include "distributed/plan/plan.h"
-#include "distributed/plan/search.h"
 
 namespace rondo {
 

@@ -1,7 +1,7 @@
 // From the configuration to what the planner is asked.
 #pragma once
 
-#include "distributed/plan/search.h"
+#include "distributed/plan/candidates.h"
 #include "model/definition/model_definition.h"
 #include "training/config.h"
 

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <string_view>
 
 #include "base/user_error.h"
 #include "distributed/plan/route.h"
@@ -12,24 +10,6 @@
 
 namespace rondo {
 namespace {
-
-/// What distinguishes the kinds.
-struct Rule {
-  std::string_view name;
-  bool one_round;    ///< all microbatches pass a chunk before any passes the next
-  int room_per_hop;  ///< more activations for each hop from the rank's last chunk to the end
-  bool split;        ///< backward in two halves
-};
-
-constexpr std::array<Rule, 5> rules = {{
-    {"gpipe", true, 0, false},
-    {"1f1b", false, 0, false},
-    {"interleaved", false, 1, false},
-    {"zero_bubble", false, 0, true},
-    {"given", false, 0, false},
-}};
-
-const Rule& rule_of(ScheduleKind kind) { return rules[static_cast<size_t>(kind)]; }
 
 /// Whether a microbatch meets one rank in two chunks that follow each other.
 bool turns(const Placement& placement) {
@@ -51,13 +31,13 @@ int rounds(const ScheduleOptions& options, const Placement& placement) {
 /// Whether a rank waits for its most preferred action; else it takes what is ready, as it must
 /// where chunks are left out and no preference is sure to come true.
 bool runs_in_order(ScheduleKind kind, const Placement& placement) {
-  const Rule& rule = rule_of(kind);
+  const ScheduleRule& rule = rule_of(kind);
   return passes_are_whole(placement) && !rule.split && (rule.one_round || !turns(placement));
 }
 
 /// Most activations where every pass goes over all ranks.
 std::vector<int> bounds_on_route(const ScheduleOptions& options, const Placement& placement) {
-  const Rule& rule = rule_of(options.kind);
+  const ScheduleRule& rule = rule_of(options.kind);
   const int all = options.microbatches * placement.passes();
   const int fewest = rounds(options, placement);
   const int round =
@@ -89,14 +69,14 @@ std::vector<int> bounds_without_route(const ScheduleOptions& options, const Plac
 
 ScheduleKind parse_schedule(const std::string& name) {
   std::string known;
-  for (size_t i = 0; i < rules.size(); ++i) {
-    if (rules[i].name == name) return static_cast<ScheduleKind>(i);
-    known += fmt::format("{}{}", i == 0 ? "" : ", ", rules[i].name);
+  for (const ScheduleRule& rule : schedule_rules) {
+    if (rule.name == name) return rule.kind;
+    known += fmt::format("{}, ", rule.name);
   }
-  throw UserError(fmt::format("distributed.schedule = {}: write one of {}", name, known));
+  if (name == given_rule.name) return given_rule.kind;
+  throw UserError(
+      fmt::format("distributed.schedule = {}: write one of {}{}", name, known, given_rule.name));
 }
-
-std::string schedule_name(ScheduleKind kind) { return std::string(rule_of(kind).name); }
 
 std::vector<int> live_bounds(const ScheduleOptions& options, const Placement& placement) {
   if (options.kind == ScheduleKind::given) return {};

@@ -45,7 +45,7 @@ struct Rank {
 class Simulator {
  public:
   Simulator(const Program& program, const Placement& placement,
-            const std::vector<ComponentGroup>& groups, const Costs& costs)
+            const std::vector<ComponentGroup>& groups, const StepCosts& costs)
       : program_(program),
         placement_(placement),
         costs_(costs),
@@ -242,7 +242,7 @@ class Simulator {
 
   const Program& program_;
   const Placement& placement_;
-  Costs costs_;
+  StepCosts costs_;
   std::vector<Rank> ranks_;
   std::vector<Channel> channels_;
   std::vector<Sum> sums_;
@@ -256,7 +256,7 @@ class Simulator {
 }  // namespace
 
 Simulation simulate(const Program& program, const Placement& placement,
-                    const std::vector<ComponentGroup>& groups, const Costs& costs) {
+                    const std::vector<ComponentGroup>& groups, const StepCosts& costs) {
   return Simulator(program, placement, groups, costs).run();
 }
 

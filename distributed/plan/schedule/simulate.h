@@ -31,7 +31,7 @@ struct MessageCost {
 };
 
 /// What the simulator prices with. Empty lists stand for the defaults of their elements.
-struct Costs {
+struct StepCosts {
   std::vector<ChunkCost> chunks = {};
   std::vector<MessageCost> messages = {};  ///< by the chunk that they bring the input of
   std::vector<LinkCost> links = {};        ///< from rank a to rank b: [a · P + b]
@@ -67,6 +67,6 @@ struct Simulation {
 /// A chunk's first forward waits for its weights. The engine runs the same program by the same
 /// rules. Throws std::logic_error if the program hangs: `check` it first.
 Simulation simulate(const Program& program, const Placement& placement,
-                    const std::vector<ComponentGroup>& groups, const Costs& costs);
+                    const std::vector<ComponentGroup>& groups, const StepCosts& costs);
 
 }  // namespace rondo

@@ -8,7 +8,8 @@
 
 #include "base/nearest.h"
 #include "base/user_error.h"
-#include "distributed/plan/names.h"
+#include "distributed/plan/route_names.h"
+#include "distributed/plan/schedule/schedule_kind.h"
 #include "model/definition/sharing_map.h"
 #include "training/config.h"
 #include "training/pass_schedule.h"
@@ -134,7 +135,9 @@ Allowed route() {
 }
 
 Allowed schedule() {
-  return names_or(auto_and(schedule_names), "or a file that ends in .csv", is_schedule_file);
+  std::vector<std::string_view> names;
+  for (const ScheduleRule& rule : schedule_rules) names.push_back(rule.name);
+  return names_or(auto_and(names), "or a file that ends in .csv", is_schedule_file);
 }
 
 Allowed pass_schedule() {

@@ -125,7 +125,7 @@ TEST(Cost, PricesAMessageByTheWidthOfTheStreamAtItsBoundary) {
   const CostModel model(work, counting());
   EXPECT_EQ(model.message_bytes(3), 2 * model.message_bytes(2));
   const Placement placement = place(2, {0, 3, 8}, {0, 1});
-  EXPECT_EQ(model.placement(placement, 1, false).costs.messages[1].bytes, model.message_bytes(3));
+  EXPECT_EQ(model.placement(placement, 1, false).step.messages[1].bytes, model.message_bytes(3));
 }
 
 TEST(Cost, KeepsWhatBackwardNeeds) {
@@ -149,7 +149,7 @@ TEST(Cost, CountsWhatTheMembersOfAGroupSendByHand) {
   EXPECT_EQ(plain.group_bytes,
             (std::vector<GroupBytes>{
                 {2 * 1 * embedding * 4, 0}, {2 * 3 * block * 4, 0}, {2 * 1 * ends * 4, 0}}));
-  EXPECT_EQ(plain.costs.reduces[1].sent_bytes, 2 * 3 * block * 4 / 4);
+  EXPECT_EQ(plain.step.reduces[1].sent_bytes, 2 * 3 * block * 4 / 4);
 
   work.zero = 1;
   work.compute_bytes = 2;  // float32 gradients are scattered, bfloat16 weights gathered
@@ -167,7 +167,7 @@ TEST(Cost, SendsNothingForAComponentWithOneHolder) {
     EXPECT_FALSE(costs.groups[g].summed(placement));
     EXPECT_EQ(costs.group_bytes[g], GroupBytes{});
   }
-  EXPECT_EQ(costs.costs.rank_ready_s, (std::vector<double>{0.0, 0.0}));
+  EXPECT_EQ(costs.step.rank_ready_s, (std::vector<double>{0.0, 0.0}));
 }
 
 TEST(Cost, HoldsWeightsGradientsAndOptimizerState) {
@@ -193,14 +193,14 @@ TEST(Cost, TakesTheSlowLinkWhereARingLeavesTheNode) {
   const Workload work = tiny({"universal"}, 4);
   const Placement placement = make_placement({2, "contiguous"}, work.model);
   const auto block_s = [&](int replicas) {
-    return CostModel(work, machine).placement(placement, replicas, false).costs.reduces[1].seconds;
+    return CostModel(work, machine).placement(placement, replicas, false).step.reduces[1].seconds;
   };
   const double bytes = (192 + 384 + 32 + 32) * 4;
   EXPECT_DOUBLE_EQ(block_s(1), 2 * 1.0 + 2 * bytes / 2 / 100.0);
   machine.ranks_per_node = 1;
   EXPECT_DOUBLE_EQ(block_s(1), 2 * 2.0 + 2 * bytes / 2 / 10.0);
   const PlacementCosts far = CostModel(work, machine).placement(placement, 1, false);
-  EXPECT_EQ(far.costs.links[1].latency_s, 2.0);
+  EXPECT_EQ(far.step.links[1].latency_s, 2.0);
 }
 
 }  // namespace

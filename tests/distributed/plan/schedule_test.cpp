@@ -26,7 +26,7 @@ Placement placement_of(int pipeline, const std::string& route) {
 Simulation run(const ScheduleOptions& options, const Placement& placement,
                const ChunkCost& cost = {}) {
   const Program program = lower(generate(options, placement), placement, {});
-  Costs costs;
+  StepCosts costs;
   costs.chunks.assign(placement.chunks.size(), cost);
   return simulate(program, placement, {}, costs);
 }
@@ -119,7 +119,7 @@ TEST(Schedule, AdaptsZeroBubbleToChunksThatTakeLonger) {
   const Placement placement = placement_of(4, "+-");
   std::vector<ChunkCost> uneven(8);
   uneven.back() = {3.0, 3.0, 1.0};  // a head
-  Costs costs;
+  StepCosts costs;
   costs.chunks = uneven;
   const auto step_s = [&](const std::vector<ChunkCost>& known) {
     const ScheduleOptions options{ScheduleKind::zero_bubble, 16, known};

@@ -31,7 +31,7 @@ Case universal(int pipeline, int microbatches) {
 
 TEST(Simulate, AddsUpWhatOneMicrobatchTakesByHand) {
   const Case c = universal(2, 1);
-  Costs costs;
+  StepCosts costs;
   costs.chunks = {{1.0, 2.0, 3.0, 10}, {4.0, 5.0, 6.0, 20}};
   costs.links = {{}, {0.5, 100.0}, {0.25, 50.0}, {}};
   costs.messages.assign(2, {100});
@@ -48,7 +48,7 @@ TEST(Simulate, AddsUpWhatOneMicrobatchTakesByHand) {
 
 TEST(Simulate, WaitsForWeightsChunkByChunkAndSumsBehindTheGathers) {
   const Case c = universal(2, 1);
-  Costs costs;
+  StepCosts costs;
   costs.reduces = {{1.0, 0}};
   const auto step_s = [&](std::vector<double> chunks, std::vector<double> ranks) {
     costs.chunk_ready_s = std::move(chunks);
@@ -65,7 +65,7 @@ TEST(Simulate, WaitsForWeightsChunkByChunkAndSumsBehindTheGathers) {
 
 TEST(Simulate, KeepsTheTimelineInOrderOnEveryRank) {
   const Case c = universal(3, 6);
-  Costs costs;
+  StepCosts costs;
   costs.reduces = {{2.0, 0}};
   const Simulation result = simulate(c.program, c.placement, c.sums, costs);
   for (size_t rank = 0; rank < c.program.size(); ++rank) {
@@ -90,7 +90,7 @@ TEST(Simulate, HidesASumBehindComputationOnlyWhereSumsOverlap) {
   const std::vector<ComponentGroup> sums = summed_groups(model, placement, 2);
   const ScheduleOptions options{ScheduleKind::interleaved, 4};
   const Program program = lower(generate(options, placement), placement, sums);
-  Costs costs;
+  StepCosts costs;
   costs.reduces.assign(sums.size(), {1.0, 0});
   const double overlapping = simulate(program, placement, sums, costs).step_s;
   costs.reduces_overlap = false;
@@ -101,13 +101,13 @@ TEST(Simulate, HidesASumBehindComputationOnlyWhereSumsOverlap) {
 TEST(Simulate, SharesALinkBetweenMessagesInFlight) {
   Case c = universal(2, 4);
   c.program = lower(generate({ScheduleKind::gpipe, 4}, c.placement), c.placement, c.sums);
-  Costs costs;
+  StepCosts costs;
   costs.messages.assign(2, {300});
   costs.links.assign(4, {0.0, 100.0});
   // Four activations arrive 3 apart, the last at 13; four gradients leave from 16 on, 3 apart.
   EXPECT_DOUBLE_EQ(simulate(c.program, c.placement, c.sums, costs).step_s, 16 + 4 * 3 + 2);
 
-  Costs busy;
+  StepCosts busy;
   busy.messages.assign(2, {0, 0.5});
   EXPECT_GT(simulate(c.program, c.placement, c.sums, busy).step_s,
             simulate(c.program, c.placement, c.sums, {}).step_s + 1.0);
@@ -119,7 +119,7 @@ TEST(Simulate, RunsTheSumsOfARankOneAfterTheOther) {
   const std::vector<ComponentGroup> sums = summed_groups(model, placement, 2);
   ASSERT_EQ(sums.size(), 2u);
   const Program program = lower(generate({ScheduleKind::gpipe, 1}, placement), placement, sums);
-  Costs costs;
+  StepCosts costs;
   costs.reduces.assign(2, {50.0, 0});
   EXPECT_DOUBLE_EQ(simulate(program, placement, sums, costs).step_s, 4 + 2 * 50);
 }

@@ -130,7 +130,7 @@ TEST(ParseConfig, AnImpossibleValueIsRefusedWithItsOverrideAndTheReason) {
       {"distributed.route=lop",
        "did you mean loop? possible: auto, contiguous, loop, vee, mixed, "},
       {"distributed.passes=-1", "must be at least 0"},
-      {"distributed.schedule=1f1", "did you mean 1f1b? possible: auto, gpipe, 1f1b, "},
+      {"distributed.schedule=1f1", "did you mean 1f1b? possible: auto, 1f1b, interleaved, "},
       {"distributed.deadline_s=0", "must be greater than 0"},
       {"checkpoint.keep=0", "must be at least 1"},
       {"cluster.device_tflops=0", "must be greater than 0"},

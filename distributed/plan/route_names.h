@@ -1,4 +1,4 @@
-// The names of routes and schedules, for whoever reads or offers them.
+// The names of routes, for whoever reads or offers them.
 #pragma once
 
 #include <algorithm>
@@ -15,9 +15,5 @@ inline constexpr std::array<std::string_view, 4> route_names = {"contiguous", "l
 inline bool takes_passes(std::string_view route) {
   return std::find(route_names.begin() + 1, route_names.end(), route) != route_names.end();
 }
-
-/// `distributed.schedule`, besides an order that a file gives.
-inline constexpr std::array<std::string_view, 4> schedule_names = {"gpipe", "1f1b", "interleaved",
-                                                                   "zero_bubble"};
 
 }  // namespace rondo
