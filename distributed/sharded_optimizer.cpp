@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
@@ -15,6 +14,7 @@
 #include <map>
 #include <stdexcept>
 
+#include "distributed/comm/agree.h"
 #include "distributed/tensor_buffer.h"
 
 namespace rondo {
@@ -213,10 +213,8 @@ void ShardedOptimizer::check_replicas_equal() {
         world_.rank(), member.group->name(),
         to_string(member.buffer->entries.front().spec.component));
   }
-  Tensor count = at::full({1}, differing.empty() ? 0 : 1, at::kLong);
-  world_.host.all_reduce_sum(buffer_of(count));
-  if (count.item<int64_t>() == 0) return;
-  throw std::runtime_error(differing.empty() ? "replicas differ on another rank" : differing);
+  const std::string first = first_complaint(world_.host, differing);
+  if (!first.empty()) throw std::runtime_error(first);
 }
 
 }  // namespace rondo

@@ -45,12 +45,10 @@ void Saver::save(const Save& save, bool stopping) {
 
 /// Weights and what AdamW knows of them: a file of anything else would wreck whoever goes on.
 void Saver::check_finite(const Save& save) {
-  const std::string mine = first_not_finite(save.mine);
-  int64_t wrecked = mine.empty() ? 0 : 1;
-  world_.host.all_reduce_sum({&wrecked, 1, ElementType::int64});
-  if (wrecked == 0) return;
+  const std::string found = first_complaint(world_.host, first_not_finite(save.mine));
+  if (found.empty()) return;
   give_up(fmt::format("after step {} the model is not finite and is not saved ({})",
-                      save.header.step, mine.empty() ? "on another rank" : mine));
+                      save.header.step, found));
 }
 
 void Saver::give_up(const std::string& what) {

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace rondo {
@@ -12,9 +14,22 @@ namespace {
 
 enum class Outcome : int64_t { fine, user_error, run_error };
 
+/// The lowest rank that has a value other than 0, and that value; none where no rank has. What is
+/// rare costs more: one number is summed where all is well.
+std::optional<std::pair<int, int64_t>> lowest_with(Communicator& world, int64_t mine) {
+  int64_t count = mine == 0 ? 0 : 1;
+  world.all_reduce_sum({&count, 1, ElementType::int64});
+  if (count == 0) return std::nullopt;
+  std::vector<int64_t> values(static_cast<size_t>(world.size()), 0);
+  values[static_cast<size_t>(world.rank())] = mine;
+  world.all_reduce_sum({values.data(), world.size(), ElementType::int64});
+  const auto lowest =
+      std::find_if(values.begin(), values.end(), [](int64_t value) { return value != 0; });
+  return std::pair(static_cast<int>(lowest - values.begin()), *lowest);
+}
+
 }  // namespace
 
-// What is rare costs more: one number is summed where all is well.
 void agree(Communicator& world, const std::function<void()>& step) {
   Outcome mine = Outcome::fine;
   std::string line;
@@ -27,28 +42,23 @@ void agree(Communicator& world, const std::function<void()>& step) {
     mine = Outcome::run_error;
     line = error.what();
   }
-  int64_t failures = mine == Outcome::fine ? 0 : 1;
-  world.all_reduce_sum({&failures, 1, ElementType::int64});
-  if (failures == 0) return;
-  std::vector<int64_t> outcomes(static_cast<size_t>(world.size()), 0);
-  outcomes[static_cast<size_t>(world.rank())] = static_cast<int64_t>(mine);
-  world.all_reduce_sum({outcomes.data(), world.size(), ElementType::int64});
-  const auto lowest =
-      std::find_if(outcomes.begin(), outcomes.end(), [](int64_t outcome) { return outcome != 0; });
-  if (lowest - outcomes.begin() != world.rank()) line.clear();
-  if (Outcome{*lowest} == Outcome::user_error) throw AgreedError(line);
+  const auto lowest = lowest_with(world, static_cast<int64_t>(mine));
+  if (!lowest) return;
+  const auto [rank, outcome] = *lowest;
+  if (rank != world.rank()) line.clear();
+  if (Outcome{outcome} == Outcome::user_error) throw AgreedError(line);
   throw AgreedRunError(line);
 }
 
 namespace {
 
-/// Rank 0's text, on all ranks.
-std::string first_text(Communicator& world, const std::string& mine) {
+/// The text of `rank`, on all ranks.
+std::string text_of(Communicator& world, int rank, const std::string& mine) {
   auto size = static_cast<int64_t>(mine.size());
-  world.broadcast({&size, 1, ElementType::int64}, 0);
+  world.broadcast({&size, 1, ElementType::int64}, rank);
   std::vector<int64_t> words(static_cast<size_t>(size) / sizeof(int64_t) + 1, 0);
-  if (world.rank() == 0) std::memcpy(words.data(), mine.data(), mine.size());
-  world.broadcast({words.data(), static_cast<int64_t>(words.size()), ElementType::int64}, 0);
+  if (world.rank() == rank) std::memcpy(words.data(), mine.data(), mine.size());
+  world.broadcast({words.data(), static_cast<int64_t>(words.size()), ElementType::int64}, rank);
   return {reinterpret_cast<const char*>(words.data()), static_cast<size_t>(size)};
 }
 
@@ -66,8 +76,13 @@ std::string differing_line(const std::string& first, const std::string& mine) {
 
 }  // namespace
 
+std::string first_complaint(Communicator& world, const std::string& mine) {
+  const auto lowest = lowest_with(world, mine.empty() ? 0 : 1);
+  return lowest ? text_of(world, lowest->first, mine) : "";
+}
+
 void check_same_text(Communicator& world, const std::string& what, const std::string& text) {
-  const std::string first = first_text(world, text);
+  const std::string first = text_of(world, 0, text);
   agree(world, [&] {
     if (text == first) return;
     throw UserError("rank " + std::to_string(world.rank()) + " has another " + what +

@@ -23,6 +23,10 @@ class AgreedRunError : public RunError {
   using RunError::RunError;
 };
 
+/// On every rank, the text of the lowest rank whose text is not empty; empty where there is none.
+/// Collective.
+std::string first_complaint(Communicator& world, const std::string& mine);
+
 /// Throws AgreedError on every rank where `text`, such as a config, is not that of rank 0 on
 /// some: names the ranks, and the first line that is another one. Collective.
 void check_same_text(Communicator& world, const std::string& what, const std::string& text);

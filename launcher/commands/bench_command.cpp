@@ -15,7 +15,7 @@
 namespace rondo {
 namespace {
 
-constexpr const char* examples = R"(
+constexpr const char* bench_examples = R"(
 Without a word: compare, then pipeline. What follows a word is that benchmark's own (--help lists it).
   compare      one rank and two, beside PyTorch with transformers and DistributedDataParallel
   pipeline     two stages, beside torch.distributed.pipelining
@@ -61,7 +61,7 @@ int bench_command(const Arguments& arguments) {
         &benchmark,
         "which one; its own options follow",
         {.words = {"compare", "pipeline", "checkpoint", "device", "hosts", "gradients"}}}},
-      examples};
+      bench_examples};
   const bool names_it = !arguments.empty() && !arguments[0].starts_with("--");
   const bool asks_for_help = !arguments.empty() && arguments[0] == "--help";
   if (names_it || asks_for_help) {

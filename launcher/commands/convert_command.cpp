@@ -23,7 +23,7 @@
 namespace rondo {
 namespace {
 
-constexpr const char* examples = R"(
+constexpr const char* convert_examples = R"(
 Examples: 30 layers of SmolLM2 as 10 blocks that run 3 times; the same with low-rank terms that bring
 each layer back as far as rank 64 can; its layers by themselves again, for transformers
   rondo convert --from hf:SmolLM2-135M --to shared.h5 --sharing cycle --unique 10 --init stepwise
@@ -252,7 +252,7 @@ int convert_command(const Arguments& arguments) {
       "convert",
       "Makes one model of another: shares the layers of a Hugging Face folder or a checkpoint, "
       "relaxes, unties, and writes either.",
-      convert_options(words, options, dry_run), examples};
+      convert_options(words, options, dry_run), convert_examples};
   const std::optional<GivenOptions> given = line.parse(arguments);
   if (!given) return 0;
   take(*given, words, options);

@@ -22,7 +22,7 @@
 namespace rondo {
 namespace {
 
-constexpr const char* examples = R"(
+constexpr const char* generate_examples = R"(
 Examples:
   rondo generate --checkpoint runs/demo/checkpoints/step-00000200.h5 --prompt "It is a truth"
   rondo generate --checkpoint smollm2.h5 --prompt "Once upon" --temperature 0.8 --top-p 0.9 --seed 3
@@ -175,7 +175,7 @@ int generate_command(const Arguments& arguments) {
         {.shows_default = true, .words = {"cpu", "cuda"}}},
        {"--threads", &words.threads, "compute threads", {.shows_default = true, .least = 1}},
        {"--json", &words.json, "print one JSON line with texts, token ids and seconds"}},
-      examples};
+      generate_examples};
   const std::optional<GivenOptions> given = line.parse(arguments);
   if (!given) return 0;
   for (const char* option : {"--top-p", "--seed"}) {

@@ -23,7 +23,7 @@
 namespace rondo {
 namespace {
 
-constexpr const char* examples = R"(
+constexpr const char* plan_examples = R"(
 The keys that are left open (distributed.pipeline, .route, .passes, .schedule = auto) are chosen;
 others are obeyed, or refused with the reason. Prices come from cluster.*.
 
@@ -134,7 +134,7 @@ int plan_command(const Arguments& arguments) {
         "FILE for each rank's order of computations, as PyTorch's pipeline schedules print "
         "theirs; distributed.schedule=FILE.csv runs it, or another",
         {.path = true}}},
-      examples};
+      plan_examples};
   if (!line.parse(arguments)) return 0;
   const auto [request, note] = asked(words);
   const Plan plan = make_plan(request);

@@ -12,7 +12,7 @@
 namespace rondo {
 namespace {
 
-constexpr const char* examples = R"(
+constexpr const char* prepare_examples = R"(
 Examples:
   rondo prepare --input a.txt b.txt --output corpus --tokenizer bytes
   rondo prepare --input books/*.txt --output corpus --holdout 0.05
@@ -52,7 +52,7 @@ int prepare_command(const Arguments& arguments) {
         {.shows_default = true, .path = true}},
        {"--vocab", &options.vocab, "train FILE with so many pieces if it does not exist"},
        {"--holdout", &options.holdout, "fraction of each document for PREFIX.validation"}},
-      examples};
+      prepare_examples};
   if (!line.parse(arguments)) return 0;
   std::optional<ByteProgress> progress;
   const PrepareReport report = prepare(options, [&](int64_t done, int64_t total) {

@@ -174,14 +174,16 @@ std::string describe_plan(const Plan& plan) {
   const auto& [placement, schedule, replicas, microbatches, micro_batch, given] =
       plan.chosen.choice;
   if (placement.pipeline == 1) {
-    return fmt::format("plan: {}, {} each", counted(replicas, "replica"),
-                       counted(microbatches, "microbatch", "microbatches"));
+    return fmt::format("plan: {}, {} of {} each", counted(replicas, "replica"),
+                       counted(microbatches, "microbatch", "microbatches"),
+                       counted(micro_batch, "sequence"));
   }
-  return fmt::format("plan: pipelines of {} x {}, route {} with {}, {}, {}, {} on several ranks",
-                     counted(placement.pipeline, "rank"), counted(replicas, "replica"),
-                     plan.chosen.route, counted(placement.passes(), "pass", "passes"),
-                     schedule_name(schedule), counted(microbatches, "microbatch", "microbatches"),
-                     counted(int64_t{plan.chosen.copies}, "component"));
+  return fmt::format(
+      "plan: pipelines of {} x {}, route {} with {}, {}, {} of {}, {} on several ranks",
+      counted(placement.pipeline, "rank"), counted(replicas, "replica"), plan.chosen.route,
+      counted(placement.passes(), "pass", "passes"), schedule_name(schedule),
+      counted(microbatches, "microbatch", "microbatches"), counted(micro_batch, "sequence"),
+      counted(int64_t{plan.chosen.copies}, "component"));
 }
 
 std::string describe_run(const Config& config, const Start& start, const Plan& plan,

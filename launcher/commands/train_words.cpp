@@ -16,7 +16,7 @@
 namespace rondo {
 namespace {
 
-constexpr const char* examples = R"(
+constexpr const char* train_examples = R"(
 Overrides choose config files and set keys:
   group=option   model= sharing= data= optimizer= distributed= cluster= run=
   a.b=v  +a.b=v  set a key           ~a.b  back to its default
@@ -62,7 +62,7 @@ bool read_train_words(const Arguments& arguments, bool speaks, TrainWords& words
         "print what the keys mean that begin with PREFIX (all without one; markdown: as a page)",
         {.value_optional = true}},
        {"--multirun", &words.multirun, "run every combination of a=1,2 b=x,y in turn"}},
-      examples};
+      train_examples};
   const std::optional<GivenOptions> given = line.parse(arguments, speaks);
   if (!given) return false;
   words.config_dir = own.empty() ? default_config_dir() : before_built_in_configs(own);

@@ -1,4 +1,5 @@
 // Every collective against closed forms, on as many ranks as mpirun gives.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "distributed/comm/agree.h"
 #include "distributed/comm/mpi_communicator.h"
 
 namespace rondo {
@@ -114,6 +116,16 @@ TEST(MpiCommunicator, BroadcastsFromEveryRoot) {
     world->broadcast({values.data(), 70001, ElementType::bfloat16}, root);
     const auto wanted = [&](int64_t) { return root; };
     EXPECT_EQ(first_wrong(values, 0, 70001, wanted), none) << "from root " << root;
+  }
+}
+
+TEST(MpiCommunicator, TellsAllMembersTheFirstComplaint) {
+  const auto world = make_mpi_world(deadline_s);
+  EXPECT_EQ(first_complaint(*world, ""), "");
+  for (int first = 0; first < world->size(); ++first) {
+    const bool complains = world->rank() >= first;
+    EXPECT_EQ(first_complaint(*world, complains ? fmt::format("of rank {}", world->rank()) : ""),
+              fmt::format("of rank {}", first));
   }
 }
 
