@@ -32,7 +32,7 @@ format: ## rewrites the sources in the house style
 tidy: ## clang-tidy over the sources (minutes)
 	@scripts/setup.sh build reference
 	@cmake --preset tidy > /dev/null
-	@run-clang-tidy -quiet -p build-tidy -j "$$(nproc)" '^$(CURDIR)/(base|model|data|distributed|checkpoint|training|launcher)/(?!config/schema)' \
+	@run-clang-tidy -quiet -p build-tidy -j "$$(nproc)" '^$(CURDIR)/(build-tidy/)?(base|model|data|distributed|checkpoint|training|launcher)/(?!config/schema)' \
 	  > build-tidy/tidy.log 2>&1 || { grep -A 4 -E '(warning|error):' build-tidy/tidy.log; exit 1; }
 
 bench: ## scaling and peer benchmarks

@@ -17,7 +17,7 @@ namespace {
 
 /// The kernel's calls return -1 and set errno.
 template <typename Result>
-Result check(Result result, const std::string& doing) {
+Result checked(Result result, const std::string& doing) {
   if (result < 0) throw std::system_error(errno, std::generic_category(), doing);
   return result;
 }
@@ -29,13 +29,13 @@ int64_t transfer(Transfer call, const std::string& doing) {
   do {
     moved = call();
   } while (moved < 0 && errno == EINTR);
-  return check(moved, doing);
+  return checked(moved, doing);
 }
 
 }  // namespace
 
 ByteFile::ByteFile(int descriptor, const std::string& doing)
-    : descriptor_(check(descriptor, doing)) {}
+    : descriptor_(checked(descriptor, doing)) {}
 
 ByteFile ByteFile::create(const std::string& path) {
   return {::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666), "create"};
@@ -73,13 +73,13 @@ ByteFile::~ByteFile() {
 
 int64_t ByteFile::size() const {
   struct stat status = {};
-  check(fstat(descriptor_, &status), "stat");
+  checked(fstat(descriptor_, &status), "stat");
   return status.st_size;
 }
 
 void ByteFile::reserve(int64_t bytes) {
   if (bytes == 0 || fallocate(descriptor_, 0, 0, bytes) == 0 || errno == EOPNOTSUPP) return;
-  check(-1, "reserve");
+  checked(-1, "reserve");
 }
 
 void ByteFile::write(int64_t offset, const void* bytes, int64_t count) {
@@ -106,7 +106,7 @@ void ByteFile::read(int64_t offset, void* bytes, int64_t count) const {
   }
 }
 
-void ByteFile::sync() { check(fsync(descriptor_), "fsync"); }
+void ByteFile::sync() { checked(fsync(descriptor_), "fsync"); }
 
 void ByteFile::sync_folder(const std::string& path) {
   ByteFile(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open").sync();

@@ -29,7 +29,7 @@ std::string last_error() {
 
 /// HDF5 returns a negative number from every call that fails.
 template <typename Result>
-Result check(Result result, const std::string& doing) {
+Result checked_hdf5(Result result, const std::string& doing) {
   if (result < 0) throw Hdf5Error(fmt::format("{}: {}", doing, last_error()));
   return result;
 }
@@ -68,7 +68,7 @@ class Hdf5Handle {
   using Close = herr_t (*)(hid_t);
 
   Hdf5Handle(hid_t id, Close close, const std::string& doing)
-      : id_(check(id, doing)), close_(close) {}
+      : id_(checked_hdf5(id, doing)), close_(close) {}
   ~Hdf5Handle() {
     if (id_ >= 0) close_(id_);
   }
@@ -93,9 +93,9 @@ class Hdf5Dataset {
         made(H5Dget_create_plist(id), H5Pclose, path) {}
 
   std::vector<int64_t> shape() const {
-    const auto axes = static_cast<size_t>(check(H5Sget_simple_extent_ndims(space), name));
+    const auto axes = static_cast<size_t>(checked_hdf5(H5Sget_simple_extent_ndims(space), name));
     std::vector<hsize_t> extent(axes);
-    check(H5Sget_simple_extent_dims(space, extent.data(), nullptr), name);
+    checked_hdf5(H5Sget_simple_extent_dims(space, extent.data(), nullptr), name);
     return {extent.begin(), extent.end()};
   }
 
@@ -104,7 +104,7 @@ class Hdf5Dataset {
   /// Of one chunk, by axis.
   std::vector<int64_t> chunk() const {
     std::vector<hsize_t> extent(shape().size());
-    check(H5Pget_chunk(made, static_cast<int>(extent.size()), extent.data()), name);
+    checked_hdf5(H5Pget_chunk(made, static_cast<int>(extent.size()), extent.data()), name);
     return {extent.begin(), extent.end()};
   }
 
@@ -128,14 +128,15 @@ void put_attribute(hid_t file, const std::string& object, const std::string& nam
   const Hdf5Handle attribute(H5Acreate_by_name(file, object.c_str(), name.c_str(), type, scalar,
                                                H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
                              H5Aclose, doing);
-  check(H5Awrite(attribute, type, value), doing);
+  checked_hdf5(H5Awrite(attribute, type, value), doing);
 }
 
 /// The open attribute, or null when the object has none of that name.
 std::unique_ptr<Hdf5Handle> find_attribute(hid_t file, const std::string& object,
                                            const std::string& name) {
   const std::string doing = "attribute " + name;
-  if (check(H5Aexists_by_name(file, object.c_str(), name.c_str(), H5P_DEFAULT), doing) == 0) {
+  if (checked_hdf5(H5Aexists_by_name(file, object.c_str(), name.c_str(), H5P_DEFAULT), doing) ==
+      0) {
     return nullptr;
   }
   auto attribute = std::make_unique<Hdf5Handle>(
@@ -148,16 +149,16 @@ std::unique_ptr<Hdf5Handle> find_attribute(hid_t file, const std::string& object
 
 /// Throws for chunks that are missing, or behind a filter that is.
 void check_chunks(const Hdf5Dataset& dataset) {
-  const int filters = check(H5Pget_nfilters(dataset.made), dataset.name);
+  const int filters = checked_hdf5(H5Pget_nfilters(dataset.made), dataset.name);
   for (int i = 0; i < filters; ++i) {
     unsigned flags = 0;
     size_t values = 0;
     std::array<char, 64> name{};
     const H5Z_filter_t filter =
-        check(H5Pget_filter2(dataset.made, static_cast<unsigned>(i), &flags, &values, nullptr,
-                             name.size(), name.data(), nullptr),
-              dataset.name);
-    if (check(H5Zfilter_avail(filter), dataset.name) > 0) continue;
+        checked_hdf5(H5Pget_filter2(dataset.made, static_cast<unsigned>(i), &flags, &values,
+                                    nullptr, name.size(), name.data(), nullptr),
+                     dataset.name);
+    if (checked_hdf5(H5Zfilter_avail(filter), dataset.name) > 0) continue;
     throw Hdf5Error(
         fmt::format("{} is compressed by {} (filter {}), which this HDF5 does not "
                     "have: store it with gzip, or without a filter",
@@ -170,7 +171,7 @@ void check_chunks(const Hdf5Dataset& dataset) {
     expected *= static_cast<hsize_t>((shape[axis] + chunk[axis] - 1) / chunk[axis]);
   }
   hsize_t found = 0;
-  check(H5Dget_num_chunks(dataset.id, dataset.space, &found), dataset.name);
+  checked_hdf5(H5Dget_num_chunks(dataset.id, dataset.space, &found), dataset.name);
   if (found == expected) return;
   throw Hdf5Error(
       fmt::format("{} holds values in {} of its {} chunks", dataset.name, found, expected));
@@ -187,7 +188,7 @@ std::unique_ptr<Hdf5Dataset> open_to_read(hid_t file, const std::string& path) {
   const Hdf5Handle stored(H5Dget_type(dataset->id), H5Tclose, path);
   const size_t room = static_cast<size_t>(product(row)) * H5Tget_size(stored);
   const Hdf5Handle access(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose, path);
-  check(H5Pset_chunk_cache(access, slots, room, evict_read_first), path);
+  checked_hdf5(H5Pset_chunk_cache(access, slots, room, evict_read_first), path);
   dataset = nullptr;  // as long as it is open its own cache stands
   return std::make_unique<Hdf5Dataset>(file, path, access);
 }
@@ -205,7 +206,8 @@ namespace {
 /// no locks, and an intact file would count as damaged; runs have locks of their own.
 std::unique_ptr<Hdf5Handle> access_without_lock() {
   auto access = std::make_unique<Hdf5Handle>(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "open");
-  check(H5Pset_file_locking(*access, /*use_file_locking=*/0, /*ignore_when_disabled=*/1), "open");
+  checked_hdf5(H5Pset_file_locking(*access, /*use_file_locking=*/0, /*ignore_when_disabled=*/1),
+               "open");
   return access;
 }
 
@@ -232,8 +234,8 @@ Hdf5File Hdf5File::open(const std::string& path) {
 void Hdf5File::write_attribute(const std::string& object, const std::string& name,
                                const std::string& value) {
   const Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose, name);
-  check(H5Tset_size(type, H5T_VARIABLE), name);
-  check(H5Tset_cset(type, H5T_CSET_UTF8), name);
+  checked_hdf5(H5Tset_size(type, H5T_VARIABLE), name);
+  checked_hdf5(H5Tset_cset(type, H5T_CSET_UTF8), name);
   const char* text = value.c_str();
   put_attribute(*file_, object, name, type, &text);
 }
@@ -248,13 +250,13 @@ std::optional<std::string> Hdf5File::string_attribute(const std::string& object,
   if (!attribute) return std::nullopt;
   const Hdf5Handle type(H5Aget_type(*attribute), H5Tclose, name);
   if (H5Tget_class(type) != H5T_STRING) throw Hdf5Error("attribute " + name + ": not a string");
-  if (check(H5Tis_variable_str(type), name) == 0) {
+  if (checked_hdf5(H5Tis_variable_str(type), name) == 0) {
     std::string text(H5Tget_size(type), '\0');
-    check(H5Aread(*attribute, type, text.data()), name);
+    checked_hdf5(H5Aread(*attribute, type, text.data()), name);
     return text.substr(0, text.find('\0'));
   }
   char* text = nullptr;
-  check(H5Aread(*attribute, type, &text), name);
+  checked_hdf5(H5Aread(*attribute, type, &text), name);
   const std::unique_ptr<char, herr_t (*)(void*)> owner(text, H5free_memory);
   return std::string(text == nullptr ? "" : text);
 }
@@ -266,7 +268,7 @@ std::optional<int64_t> Hdf5File::integer_attribute(const std::string& object,
   const Hdf5Handle type(H5Aget_type(*attribute), H5Tclose, name);
   if (H5Tget_class(type) != H5T_INTEGER) throw Hdf5Error("attribute " + name + ": not an integer");
   int64_t value = 0;
-  check(H5Aread(*attribute, H5T_NATIVE_INT64, &value), name);
+  checked_hdf5(H5Aread(*attribute, H5T_NATIVE_INT64, &value), name);
   return value;
 }
 
@@ -276,10 +278,10 @@ void Hdf5File::create_dataset(const std::string& path, const std::vector<int64_t
   const Hdf5Handle space(H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr),
                          H5Sclose, path);
   const Hdf5Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose, path);
-  check(H5Pset_create_intermediate_group(links, 1), path);
+  checked_hdf5(H5Pset_create_intermediate_group(links, 1), path);
   const Hdf5Handle layout(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, path);
-  check(H5Pset_alloc_time(layout, H5D_ALLOC_TIME_EARLY), path);
-  check(H5Pset_fill_time(layout, H5D_FILL_TIME_NEVER), path);
+  checked_hdf5(H5Pset_alloc_time(layout, H5D_ALLOC_TIME_EARLY), path);
+  checked_hdf5(H5Pset_fill_time(layout, H5D_FILL_TIME_NEVER), path);
   const Hdf5Handle dataset(
       H5Dcreate2(*file_, path.c_str(), stored_type(type), space, links, layout, H5P_DEFAULT),
       H5Dclose, path);
@@ -301,7 +303,7 @@ void Hdf5File::check_readable(const std::string& path) const {
   }
   if (dataset.is_chunked()) check_chunks(dataset);
   H5D_space_status_t status = H5D_SPACE_STATUS_NOT_ALLOCATED;
-  check(H5Dget_space_status(dataset.id, &status), path);
+  checked_hdf5(H5Dget_space_status(dataset.id, &status), path);
   if (status == H5D_SPACE_STATUS_NOT_ALLOCATED) throw Hdf5Error(path + " holds no values");
 }
 
@@ -310,18 +312,19 @@ std::vector<std::string> Hdf5File::datasets() const {
     std::vector<std::string> paths;
     bool too_deep = false;
   } found;
-  check(H5Ovisit2(
-            *file_, H5_INDEX_NAME, H5_ITER_INC,
-            [](hid_t, const char* name, const H5O_info_t* info, void* to) -> herr_t {
-              constexpr std::ptrdiff_t deepest = 32;  // HDF5 takes quadratic time over the depth
-              auto& all = *static_cast<Found*>(to);
-              const std::string path = std::string("/") + name;
-              all.too_deep = std::count(path.begin(), path.end(), '/') > deepest;
-              if (info->type == H5O_TYPE_DATASET) all.paths.push_back(path);
-              return all.too_deep ? 1 : 0;
-            },
-            &found, H5O_INFO_BASIC),
-        "list");
+  checked_hdf5(H5Ovisit2(
+                   *file_, H5_INDEX_NAME, H5_ITER_INC,
+                   [](hid_t, const char* name, const H5O_info_t* info, void* to) -> herr_t {
+                     constexpr std::ptrdiff_t deepest =
+                         32;  // HDF5 takes quadratic time over the depth
+                     auto& all = *static_cast<Found*>(to);
+                     const std::string path = std::string("/") + name;
+                     all.too_deep = std::count(path.begin(), path.end(), '/') > deepest;
+                     if (info->type == H5O_TYPE_DATASET) all.paths.push_back(path);
+                     return all.too_deep ? 1 : 0;
+                   },
+                   &found, H5O_INFO_BASIC),
+               "list");
   if (found.too_deep) throw Hdf5Error("groups are nested deeper than any of ours");
   std::sort(found.paths.begin(), found.paths.end());
   return found.paths;
@@ -359,17 +362,18 @@ void Hdf5File::read(const std::string& path, int64_t begin, int64_t count, Hdf5T
     const int64_t elements = product(box.count);
     const auto length = static_cast<hsize_t>(elements);
     const Hdf5Handle memory(H5Screate_simple(1, &length, nullptr), H5Sclose, path);
-    check(H5Sselect_hyperslab(dataset.space, H5S_SELECT_SET, sizes(box.start).data(), nullptr,
-                              sizes(box.count).data(), nullptr),
-          path);
-    check(H5Dread(dataset.id, memory_type(type), memory, dataset.space, H5P_DEFAULT, to), path);
+    checked_hdf5(H5Sselect_hyperslab(dataset.space, H5S_SELECT_SET, sizes(box.start).data(),
+                                     nullptr, sizes(box.count).data(), nullptr),
+                 path);
+    checked_hdf5(H5Dread(dataset.id, memory_type(type), memory, dataset.space, H5P_DEFAULT, to),
+                 path);
     to += elements * bytes(type);
   }
 }
 
 void Hdf5File::close() {
   open_ = nullptr;
-  check(file_->close(), "close");
+  checked_hdf5(file_->close(), "close");
 }
 
 }  // namespace rondo

@@ -14,12 +14,10 @@
 namespace rondo {
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr size_t deepest = 32;
 
 /// Looks at the events of a parse and builds nothing.
-class Inspector : public nlohmann::json_sax<Json> {
+class Inspector : public nlohmann::json_sax<nlohmann::json> {
  public:
   const std::string& fault() const { return fault_; }
 
@@ -29,7 +27,7 @@ class Inspector : public nlohmann::json_sax<Json> {
   bool number_unsigned(uint64_t) override { return value(); }
   bool number_float(double, const std::string&) override { return value(); }
   bool string(std::string&) override { return value(); }
-  bool binary(Json::binary_t&) override { return value(); }
+  bool binary(nlohmann::json::binary_t&) override { return value(); }
   bool start_array(size_t) override { return value() && enter(); }
   bool start_object(size_t) override { return enter(); }
   bool end_array() override { return leave(); }
@@ -42,7 +40,7 @@ class Inspector : public nlohmann::json_sax<Json> {
     return names_.back().insert(name).second || refuse(fmt::format("'{}' occurs twice", name));
   }
 
-  bool parse_error(size_t position, const std::string&, const Json::exception&) override {
+  bool parse_error(size_t position, const std::string&, const nlohmann::json::exception&) override {
     return refuse(fmt::format("it breaks off or is not JSON at byte {}", position));
   }
 
@@ -70,7 +68,7 @@ class Inspector : public nlohmann::json_sax<Json> {
 
 std::string json_fault(std::string_view text) {
   Inspector inspector;
-  Json::sax_parse(text.begin(), text.end(), &inspector);
+  nlohmann::json::sax_parse(text.begin(), text.end(), &inspector);
   return inspector.fault();
 }
 

@@ -3,7 +3,6 @@
 #include <array>
 #include <filesystem>
 
-#include "base/mapped_file.h"
 #include "base/user_error.h"
 #include "checkpoint/huggingface/hf_tokenizer_file.h"
 #include "checkpoint/huggingface/safetensors_writer.h"
@@ -30,16 +29,11 @@ constexpr std::array<const char*, 16> handed_on = {"generation_config.json",
                                                    "sentencepiece.bpe.model",
                                                    "tokenizer.model.v3",
                                                    "tiktoken.model"};
-constexpr size_t most_bytes = size_t{1} << 28;
 
 void read_into(std::map<std::string, std::string>& files, const fs::path& path) {
   std::error_code absent;
   if (!fs::is_regular_file(path, absent)) return;
-  const MappedFile file(path.string());
-  if (file.size() > most_bytes) {
-    throw UserError(path.string() + " is too large for a tokenizer; move it away");
-  }
-  files[path.filename().string()] = std::string(file.view());
+  files[path.filename().string()] = read_tokenizer_file(path.string());
 }
 
 }  // namespace

@@ -11,12 +11,20 @@
 #include "checkpoint/huggingface/hf_tokenizer_json.h"
 
 namespace rondo {
+
+std::string read_tokenizer_file(const std::string& path) {
+  constexpr size_t most_bytes = size_t{1} << 28;
+  const MappedFile file(path);
+  if (file.size() > most_bytes) {
+    throw UserError(path + " is too large for a tokenizer; move it away");
+  }
+  return std::string(file.view());
+}
+
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-constexpr size_t most_bytes = size_t{1} << 28;
 
 bool has(const std::string& dir, const char* name) {
   return fs::is_regular_file(fs::path(dir) / name);
@@ -24,12 +32,9 @@ bool has(const std::string& dir, const char* name) {
 
 std::string contents_of(const std::string& dir, const char* name) {
   const std::string path = (fs::path(dir) / name).string();
-  const MappedFile file(path);
-  if (file.size() > most_bytes) {
-    throw UserError(path + " is too large for a tokenizer; move it away");
-  }
-  if (file.size() == 0) throw UserError(path + " cannot be read, or is empty; move it away");
-  return std::string(file.view());
+  std::string contents = read_tokenizer_file(path);
+  if (contents.empty()) throw UserError(path + " cannot be read, or is empty; move it away");
+  return contents;
 }
 
 /// An object; empty where there is no such file.

@@ -9,6 +9,9 @@
 
 namespace rondo {
 
+/// The bytes of one of a folder's files. Throws UserError beyond 256 MiB.
+std::string read_tokenizer_file(const std::string& path);
+
 /// What transformers takes from DIR: tokenizer.json, or vocab.json with merges.txt, or
 /// tokenizer.model (SentencePiece), which is also taken where the model of tokenizer.json is no
 /// BPE. Tokens that only tokenizer_config.json, added_tokens.json or special_tokens_map.json name

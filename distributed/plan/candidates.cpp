@@ -27,7 +27,7 @@ std::vector<int> divisors(int number) {
 }
 
 /// The member of `list` that is next to `value`.
-int nearest(const std::vector<int>& list, int value) {
+int closest(const std::vector<int>& list, int value) {
   return *std::min_element(list.begin(), list.end(), [value](int a, int b) {
     return std::abs(a - value) < std::abs(b - value);
   });
@@ -57,13 +57,13 @@ std::vector<int> pipelines(const PlanRequest& request, const Uses& uses) {
   if (wanted != 0 && request.world % wanted != 0) {
     throw UserError(fmt::format(
         "distributed.pipeline = {} does not divide the {} ranks; closest valid value: {}", wanted,
-        request.world, nearest(able, wanted)));
+        request.world, closest(able, wanted)));
   }
   if (wanted > pieces) {
     throw UserError(fmt::format(
         "distributed.pipeline = {}: {} layers can be cut for {} ranks at most; closest valid "
         "value: {}",
-        wanted, depth, pieces, nearest(able, wanted)));
+        wanted, depth, pieces, closest(able, wanted)));
   }
   if (wanted != 0 && microbatches(request, wanted)) return {wanted};
   if (wanted == 0 && !possible.empty()) return possible;
@@ -75,7 +75,7 @@ std::vector<int> pipelines(const PlanRequest& request, const Uses& uses) {
       request.global_batch, replicas, request.workload.micro_batch, unit,
       std::max<int64_t>(1, (request.global_batch + unit / 2) / unit) * unit,
       possible.empty() ? ""
-                       : fmt::format(", or distributed.pipeline={}", nearest(possible, wanted))));
+                       : fmt::format(", or distributed.pipeline={}", closest(possible, wanted))));
 }
 
 /// Tries what may be refused, and keeps the first reason.
@@ -294,7 +294,7 @@ std::vector<Candidate> candidates(const PlanRequest& request, const CostModels& 
   std::vector<Candidate> list;
   Attempts attempts;
   for (const auto& [micro_batch, model] : models.all()) {
-    attempts.make([&] {
+    attempts.make([&, &model = model] {
       std::vector<Candidate> own = candidates(request, model);
       std::move(own.begin(), own.end(), std::back_inserter(list));
     });

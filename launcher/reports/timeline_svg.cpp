@@ -17,7 +17,7 @@ constexpr double right = 20;
 constexpr double top = 78;
 constexpr double bar = 26;
 constexpr double strip = 6;  ///< of sums, below the bar
-constexpr double row = bar + strip + 6;
+constexpr double row_height = bar + strip + 6;
 
 /// Hues of passes, in degrees; used again in turn where there are more.
 constexpr std::array<int, 8> hues = {212, 28, 140, 350, 275, 48, 180, 320};
@@ -71,7 +71,7 @@ class Drawing {
       : timeline_(timeline), end_s_(timeline.pipeline_s() + timeline.update_s) {}
 
   std::string run() {
-    const double height = top + row * static_cast<double>(timeline_.ranks.size()) + 40;
+    const double height = top + row_height * static_cast<double>(timeline_.ranks.size()) + 40;
     std::string svg = fmt::format(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:.0f} {1:.0f}\" "
         "width=\"{0:.0f}\" "
@@ -88,7 +88,7 @@ class Drawing {
 
  private:
   double x(double s) const { return left + (width - left - right) * s / end_s_; }
-  double y(size_t rank) const { return top + row * static_cast<double>(rank); }
+  double y(size_t rank) const { return top + row_height * static_cast<double>(rank); }
 
   std::string legend() const {
     std::string svg;
