@@ -165,8 +165,8 @@ bool agrees_with_one_process(const Case& c, int pipeline, Communicator& world) {
     if (std::find(ranks.begin(), ranks.end(), own) == ranks.end()) continue;
     EXPECT_EQ(buffer++->values.numel(), group.buffer_elements()) << "as the planner prices it";
   }
-  EXPECT_EQ(run.peak_live, simulated.peak_live[static_cast<size_t>(own)]);
-  EXPECT_EQ(local.traffic().activation, simulated.activation_sent_bytes[static_cast<size_t>(own)]);
+  EXPECT_EQ(run.peak_live, simulated.peak_live[own]);
+  EXPECT_EQ(local.traffic().activation, simulated.activation_sent_bytes[own]);
   return true;
 }
 

@@ -15,7 +15,7 @@ constexpr int steps = 20000;
 std::vector<double> shares(const PassSchedule& schedule, int passes) {
   std::vector<double> counts(static_cast<size_t>(passes) + 1, 0.0);
   for (int64_t step = 1; step <= steps; ++step) {
-    counts[static_cast<size_t>(schedule.at(7, step, passes))] += 1.0 / steps;
+    counts[schedule.at(7, step, passes)] += 1.0 / steps;
   }
   return counts;
 }
@@ -26,7 +26,7 @@ TEST(PassSchedule, DrawsEvenlyFromARange) {
   EXPECT_EQ(schedule.highest(), 5);
   const std::vector<double> found = shares(schedule, 8);
   for (int passes = 0; passes <= 8; ++passes) {
-    EXPECT_NEAR(found[static_cast<size_t>(passes)], passes >= 2 && passes <= 5 ? 0.25 : 0.0, 0.01);
+    EXPECT_NEAR(found[passes], passes >= 2 && passes <= 5 ? 0.25 : 0.0, 0.01);
   }
 }
 

@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
 #include <thread>
 
 namespace rondo {
@@ -61,6 +63,18 @@ TEST(StopSignals, EndsTheProcessAtALaterOne) {
   });
   EXPECT_TRUE(WIFSIGNALED(status));
   EXPECT_EQ(WTERMSIG(status), SIGTERM);
+}
+
+TEST(StopSignals, OutliveTheReaderOfTheOutput) {
+  const int status = status_of([] {
+    const StopSignals signals;
+    std::array<int, 2> ends{};
+    if (pipe(ends.data()) != 0) return 1;
+    close(ends[0]);
+    return write(ends[1], "x", 1) == -1 && errno == EPIPE ? 7 : 2;
+  });
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 7);
 }
 
 }  // namespace

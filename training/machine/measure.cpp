@@ -37,7 +37,7 @@ double typical_seconds(const std::function<void()>& work, double budget_s) {
   std::vector<double> seconds;
   for (int i = 0; i < runs; ++i) seconds.push_back(time());
   std::nth_element(seconds.begin(), seconds.begin() + runs / 4, seconds.end());
-  return seconds[static_cast<size_t>(runs / 4)];
+  return seconds[runs / 4];
 }
 
 double mean_over_ranks(double value, Communicator& world) {

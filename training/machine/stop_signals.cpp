@@ -11,6 +11,7 @@ StopSignals::StopSignals(std::chrono::steady_clock::duration grace) {
   sigaddset(&signals_, SIGUSR1);
   sigaddset(&signals_, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
   watcher_ = std::jthread([this, grace](const std::stop_token& stop) { watch(stop, grace); });
 }
 

@@ -11,8 +11,9 @@ namespace rondo {
 
 /// Takes the first of these signals as a request, which can be asked for at any time. What follows
 /// within `grace` is the same request: launchers send a signal to a process and to its group, or
-/// two kinds at once. A later one ends the process at once. Construct before any other thread
-/// starts: threads inherit the mask that keeps signals from them.
+/// two kinds at once. A later one ends the process at once. A reader of the output that leaves
+/// (`rondo train | head`) does not end the run: SIGPIPE is ignored. Construct before any other
+/// thread starts: threads inherit the mask that keeps signals from them.
 class StopSignals {
  public:
   explicit StopSignals(std::chrono::steady_clock::duration grace = std::chrono::seconds(1));
