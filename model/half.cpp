@@ -34,9 +34,7 @@ HalfWeights::HalfWeights(const ModelDefinition& model, const ComponentStore& sto
                          GradientWeights uses, c10::intrusive_ptr<DeferredGradients> gradients)
     : model_(model), store_(store), place_(place), uses_(uses), gradients_(std::move(gradients)) {}
 
-const Branch& HalfWeights::branch() const {
-  return model_.branches[static_cast<size_t>(place_.branch)];
-}
+const Branch& HalfWeights::branch() const { return model_.branches[place_.branch]; }
 
 Component HalfWeights::component(Slot slot) const {
   return {Kind::slot, slot, model_.sharing.id(slot, place_.layer)};
@@ -152,7 +150,7 @@ std::vector<Half> make_halves(const ModelDefinition& model, const ComponentStore
   std::vector<Half> list;
   for (int half = halves.begin; half < halves.end; ++half) {
     const HalfLayer place = half_layer(model, half);
-    const Branch& branch = model.branches[static_cast<size_t>(place.branch)];
+    const Branch& branch = model.branches[place.branch];
     const auto builder = builders.find(branch.name);
     if (builder == builders.end()) {
       throw std::logic_error(fmt::format("no half is built for the branch {}", branch.name));

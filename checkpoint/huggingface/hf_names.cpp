@@ -52,7 +52,7 @@ std::vector<int64_t> hf_shape(const ForeignTensor& from, const std::vector<int64
 at::Tensor take_part(const ForeignTensor& from, const at::Tensor& theirs, const ModelSpec& model) {
   const at::Tensor stacked = from.transposed && theirs.dim() == 2 ? theirs.t() : theirs;
   if (from.parts == 1) return stacked;
-  if (!from.by_head) return stacked.chunk(from.parts)[static_cast<size_t>(from.part)];
+  if (!from.by_head) return stacked.chunk(from.parts)[from.part];
   // [heads, parts, head_dim, …]
   const at::Tensor heads = stacked.unflatten(0, {model.heads, int64_t{from.parts}, model.head_dim});
   return heads.select(1, from.part).flatten(0, 1);

@@ -56,7 +56,7 @@ const BlendOrder::Turn& BlendOrder::turn(int64_t index) {
     go_to(index < start_.turns ? State{0, std::vector<int64_t>(slots_.size(), 0)} : start_);
   }
   while (now_.turns <= index) deal();
-  return recent_[static_cast<size_t>(index - first())];
+  return recent_[index - first()];
 }
 
 std::vector<int64_t> BlendOrder::uses(int64_t turns) {

@@ -96,7 +96,7 @@ Unread CorpusOrder::after(int64_t uses) const {
   if (uses == 0) return start_;
   const Turn last = turn(uses - 1);
   std::vector<bool> used(static_cast<size_t>(windows_in(last.stream)), false);
-  for (int64_t i = 0; i <= last.index; ++i) used[static_cast<size_t>(shuffled(last, i))] = true;
+  for (int64_t i = 0; i <= last.index; ++i) used[shuffled(last, i)] = true;
   TokenRanges read;
   std::vector<TokenRange> places;
   for (size_t window = 0; window < used.size(); ++window) {

@@ -200,7 +200,7 @@ void IndexedDataset::read(int64_t begin, std::span<int64_t> out) const {
     using Token = decltype(type);
     for (int64_t i = 0; i < count; ++i) {
       const int64_t at = (begin + i) * static_cast<int64_t>(sizeof(Token));
-      out[static_cast<size_t>(i)] = load<Token>(bin_.view(), at);
+      out[i] = load<Token>(bin_.view(), at);
     }
   });
 }

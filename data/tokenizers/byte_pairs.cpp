@@ -52,9 +52,9 @@ std::vector<int32_t> BytePairEncoder::merged(std::string_view word) {
     std::pop_heap(candidates_.begin(), candidates_.end(), later);
     const Candidate pair = candidates_.back();
     candidates_.pop_back();
-    const Symbol& left = symbols_[static_cast<size_t>(pair.at)];
-    const bool stands = left.id == pair.left && left.next >= 0 &&
-                        symbols_[static_cast<size_t>(left.next)].id == pair.right;
+    const Symbol& left = symbols_[pair.at];
+    const bool stands =
+        left.id == pair.left && left.next >= 0 && symbols_[left.next].id == pair.right;
     if (!stands) continue;
     join(pair);
     for (const int32_t at : {left.previous, pair.at}) {
@@ -114,21 +114,21 @@ void BytePairEncoder::begin(std::string_view word) {
 
 void BytePairEncoder::propose(int32_t at) {
   if (at < 0) return;
-  const Symbol& left = symbols_[static_cast<size_t>(at)];
+  const Symbol& left = symbols_[at];
   if (left.next < 0) return;
-  const int32_t right = symbols_[static_cast<size_t>(left.next)].id;
+  const int32_t right = symbols_[left.next].id;
   const auto step = steps_.find(key(left.id, right));
   if (step == steps_.end()) return;
   candidates_.push_back({step->second.rank, at, left.id, right, step->second.result});
 }
 
 void BytePairEncoder::join(const Candidate& pair) {
-  Symbol& left = symbols_[static_cast<size_t>(pair.at)];
-  Symbol& right = symbols_[static_cast<size_t>(left.next)];
+  Symbol& left = symbols_[pair.at];
+  Symbol& right = symbols_[left.next];
   left.id = pair.result;
   left.next = right.next;
   right.id = -1;
-  if (left.next >= 0) symbols_[static_cast<size_t>(left.next)].previous = pair.at;
+  if (left.next >= 0) symbols_[left.next].previous = pair.at;
 }
 
 }  // namespace rondo

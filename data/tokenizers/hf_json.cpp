@@ -197,7 +197,7 @@ void read_decoder(const json& decoder, HfTokenizer& parts) {
     if (type != "ByteFallback") continue;
     for (size_t byte = 0; byte < parts.model.bytes.size(); ++byte) {
       const int32_t id = parts.model.bytes[byte];
-      if (id >= 0) parts.pieces[static_cast<size_t>(id)] = static_cast<char>(byte);
+      if (id >= 0) parts.pieces[id] = static_cast<char>(byte);
     }
   }
 }

@@ -165,7 +165,7 @@ void add_tokens(Tokenizer& tokenizer, std::vector<std::string>& pieces,
   if (tokens.empty()) return;
   for (const AddedToken& token : tokens) {
     pieces.resize(std::max(pieces.size(), static_cast<size_t>(token.id) + 1));
-    pieces[static_cast<size_t>(token.id)] = token.content;
+    pieces[token.id] = token.content;
   }
   tokenizer.vocab = static_cast<int64_t>(pieces.size());
   const auto found = std::make_shared<const AddedTokens>(tokens);
@@ -206,7 +206,7 @@ Tokenizer open_sentencepiece(std::string_view model, const std::string& where) {
     encode_with(models->to_go_on(text), text, tokens);
   };
   std::vector<std::string> joining = pieces;
-  joining[static_cast<size_t>(processor->unk_id())].clear();  // is shown with spaces around it
+  joining[processor->unk_id()].clear();  // is shown with spaces around it
   mark_joins(joining, tokenizer);
   add_tokens(tokenizer, pieces, added_tokens(model, where));
   tokenizer.decode = decode_pieces(std::move(pieces));

@@ -21,7 +21,7 @@ std::optional<std::pair<int, int64_t>> lowest_with(Communicator& world, int64_t 
   world.all_reduce_sum({&count, 1, ElementType::int64});
   if (count == 0) return std::nullopt;
   std::vector<int64_t> values(static_cast<size_t>(world.size()), 0);
-  values[static_cast<size_t>(world.rank())] = mine;
+  values[world.rank()] = mine;
   world.all_reduce_sum({values.data(), world.size(), ElementType::int64});
   const auto lowest =
       std::find_if(values.begin(), values.end(), [](int64_t value) { return value != 0; });

@@ -133,8 +133,8 @@ Shares shares_of(const CostModel& costs) {
 /// head run fewer layers, but one in each pass.
 std::vector<int> fair_weights(const Placement& placement, int layers, const Shares& shares) {
   std::vector<double> besides(static_cast<size_t>(placement.pipeline), 0.0);
-  besides[static_cast<size_t>(placement.rank_of(0))] += shares.embedding_s;
-  besides[static_cast<size_t>(placement.rank_of(placement.size() - 1))] += shares.head_s;
+  besides[placement.rank_of(0)] += shares.embedding_s;
+  besides[placement.rank_of(placement.size() - 1)] += shares.head_s;
   const double least = 1.0 * placement.passes() / layers;  // one layer
   double missing = 0.0;
   double able = 0.0;  // ranks that can give

@@ -12,21 +12,21 @@
 namespace rondo {
 namespace {
 
-/// What sends around a ring of `members` take, each once around being a pass.
+/// What sends around a ring of `members` take, each once around being a round.
 struct Ring {
   int64_t members = 1;
   LinkCost link = {};  ///< the slowest
 
-  int64_t sent_bytes(int64_t bytes, int64_t passes) const {
-    return passes * (members - 1) * bytes / members;
+  int64_t sent_bytes(int64_t bytes, int64_t rounds) const {
+    return rounds * (members - 1) * bytes / members;
   }
   /// Without the additions.
-  double seconds(int64_t bytes, int64_t passes) const {
-    const double hops = static_cast<double>(passes * (members - 1));
+  double seconds(int64_t bytes, int64_t rounds) const {
+    const double hops = static_cast<double>(rounds * (members - 1));
     const double tree_hops = 2.0 * std::bit_width(static_cast<uint64_t>(members - 1));
     const bool small = bytes <= tree_bytes;
     const double waits = small ? std::min(hops, tree_hops) : hops;
-    const double moved = static_cast<double>(sent_bytes(bytes, passes));
+    const double moved = static_cast<double>(sent_bytes(bytes, rounds));
     return waits * link.latency_s + link.transfer_s(moved);
   }
 };
@@ -121,7 +121,7 @@ int64_t CostModel::scored_tokens(int layer) const {
 ChunkCost CostModel::half_cost(int half) const {
   const ModelSpec& model = workload_.model.spec;
   const HalfLayer place = half_layer(workload_.model, half);
-  const Slot slot = workload_.model.branches[static_cast<size_t>(place.branch)].weights;
+  const Slot slot = workload_.model.branches[place.branch].weights;
   const bool attends = slot == Slot::attention;
   const Component component{Kind::slot, slot, workload_.model.sharing.id(slot, place.layer)};
   int64_t weights = matrices_.at(component).elements;
@@ -174,7 +174,7 @@ ChunkCost CostModel::head() const {
 ChunkCost CostModel::layers(HalfLayers halves, bool split) const {
   ChunkCost sum{0.0, 0.0, 0.0, 0};
   for (int half = halves.begin; half < halves.end; ++half) {
-    add(sum, halves_[static_cast<size_t>(half)]);
+    add(sum, halves_[half]);
   }
   if (!workload_.recompute || split) return sum;
   sum.live_bytes = 0;  // the input of each layer, or of the part of it that is here
@@ -214,7 +214,7 @@ std::vector<ChunkCost> CostModel::chunks(const Placement& placement, bool split)
 }
 
 void CostModel::price_groups(const Placement& placement, PlacementCosts& result) const {
-  const int64_t sums = workload_.zero == 1 ? 1 : 2;  // times around the ring
+  const int64_t rounds = workload_.zero == 1 ? 1 : 2;
   const auto ranks = static_cast<size_t>(placement.pipeline);
   StepCosts& costs = result.step;
   result.state_bytes.assign(ranks, 0);
@@ -226,7 +226,7 @@ void CostModel::price_groups(const Placement& placement, PlacementCosts& result)
     const Upkeep own = upkeep(group);
     const int64_t gradients = own.elements * workload_.master_bytes;
     const int64_t weights = workload_.zero == 1 ? own.elements * workload_.compute_bytes : 0;
-    result.group_bytes.push_back({ring.members * ring.sent_bytes(gradients, sums),
+    result.group_bytes.push_back({ring.members * ring.sent_bytes(gradients, rounds),
                                   ring.members * ring.sent_bytes(weights, 1)});
     for (int rank : group.pipeline_ranks) {
       const auto r = static_cast<size_t>(rank);
@@ -238,12 +238,12 @@ void CostModel::price_groups(const Placement& placement, PlacementCosts& result)
     if (ring.members == 1) continue;
     for (int k : group.chunks) {
       const auto rank = static_cast<size_t>(placement.rank_of(k));
-      costs.chunk_ready_s[static_cast<size_t>(k)] = costs.rank_ready_s[rank];
+      costs.chunk_ready_s[k] = costs.rank_ready_s[rank];
     }
-    // What arrives in the first pass is added: two operands and a sum.
+    // What arrives in the first round is added: two operands and a sum.
     const double added = static_cast<double>(3 * ring.sent_bytes(gradients, 1));
-    costs.reduces.back() = {ring.seconds(gradients, sums) + touch_s(added),
-                            ring.sent_bytes(gradients, sums)};
+    costs.reduces.back() = {ring.seconds(gradients, rounds) + touch_s(added),
+                            ring.sent_bytes(gradients, rounds)};
   }
   result.update_s = *std::max_element(update_s.begin(), update_s.end());
 }
@@ -272,8 +272,7 @@ PlacementCosts CostModel::placement(const Placement& placement, int replicas, bo
   costs.reduces_overlap = machine_.reduces_overlap;
   if (!machine_.reduces_overlap) {
     for (int k = 0; k < placement.size(); ++k) {
-      costs.chunk_ready_s[static_cast<size_t>(k)] =
-          costs.rank_ready_s[static_cast<size_t>(placement.rank_of(k))];
+      costs.chunk_ready_s[k] = costs.rank_ready_s[placement.rank_of(k)];
     }
   }
   return result;

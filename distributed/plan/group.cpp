@@ -56,11 +56,11 @@ class Grouping {
                                        [&](int k) { return placement_.rank_of(k) == rank; });
     const bool summed = layout_.replicas > 1 || !held_once;
     if (!summed) {
-      for (int k : chunks) kept_[static_cast<size_t>(k)] = true;
+      for (int k : chunks) kept_[k] = true;
     }
-    size_t& at = !summed             ? of_rank_[static_cast<size_t>(rank)]
+    size_t& at = !summed             ? of_rank_[rank]
                  : chunks.size() > 1 ? of_chunks_.try_emplace(chunks, none).first->second
-                                     : of_chunk_[static_cast<size_t>(chunks.front())];
+                                     : of_chunk_[chunks.front()];
     if (at == none) {
       at = list_.size();
       list_.push_back({.chunks = summed ? chunks : std::vector<int>(),
@@ -83,7 +83,7 @@ class Grouping {
       std::sort(components_[g].begin(), components_[g].end());
       list_[g].components.reserve(components_[g].size());
       for (int c : components_[g]) {
-        list_[g].components.push_back(uses_.components[static_cast<size_t>(c)]);
+        list_[g].components.push_back(uses_.components[c]);
       }
     }
     return std::move(list_);

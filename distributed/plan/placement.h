@@ -23,7 +23,7 @@ struct Placement {
   std::vector<Chunk> chunks = {};  ///< each begins where the one before it ends
 
   int size() const { return static_cast<int>(chunks.size()); }
-  const Chunk& chunk(int k) const { return chunks[static_cast<size_t>(k)]; }
+  const Chunk& chunk(int k) const { return chunks[k]; }
   int rank_of(int k) const { return chunk(k).rank; }
   /// How often the route goes over the ranks; the last pass may leave some out.
   int passes() const { return (size() + pipeline - 1) / pipeline; }

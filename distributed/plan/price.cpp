@@ -26,7 +26,7 @@ struct Load {
 
 /// What two neighbouring chunks send each other.
 const MessageCost& message_between(const StepCosts& costs, int a, int b) {
-  return costs.messages[static_cast<size_t>(std::max(a, b))];
+  return costs.messages[std::max(a, b)];
 }
 
 /// A message between the ranks of two neighbouring chunks.
@@ -44,10 +44,10 @@ std::vector<Load> loads(const Placement& placement, const PlacementCosts& costs,
   double arrival = 0.0;
   double departure = 0.0;
   for (int k = 0; k < placement.size(); ++k) {
-    const ChunkCost& cost = costs.step.chunks[static_cast<size_t>(k)];
-    Load& load = list[static_cast<size_t>(placement.rank_of(k))];
+    const ChunkCost& cost = costs.step.chunks[k];
+    Load& load = list[placement.rank_of(k)];
     // Weights come back before a chunk computes; a message may be there before them.
-    arrival = std::max(arrival, costs.step.chunk_ready_s[static_cast<size_t>(k)]);
+    arrival = std::max(arrival, costs.step.chunk_ready_s[k]);
     if (load.busy_s == 0.0) {
       load.arrival_s = arrival;
       load.departure_s = departure;
@@ -60,22 +60,21 @@ std::vector<Load> loads(const Placement& placement, const PlacementCosts& costs,
       // An activation up, a gradient down.
       const double posting = 2.0 * message_between(costs.step, k, k + 1).posting_s;
       load.posting_s += posting;
-      list[static_cast<size_t>(placement.rank_of(k + 1))].posting_s += posting;
+      list[placement.rank_of(k + 1)].posting_s += posting;
     }
     arrival += cost.forward_s + hop_s(placement, costs.step, k, k + 1);
     departure += cost.backward_input_s + (split ? 0.0 : cost.backward_weight_s) +
                  hop_s(placement, costs.step, k + 1, k);
   }
   std::vector<int> first(list.size());  // chunk of each rank
-  for (int k = placement.size(); k-- > 0;) first[static_cast<size_t>(placement.rank_of(k))] = k;
+  for (int k = placement.size(); k-- > 0;) first[placement.rank_of(k)] = k;
   for (size_t g = 0; g < costs.groups.size(); ++g) {
     if (!costs.groups[g].summed(placement)) continue;
     const std::vector<int>& chunks = costs.groups[g].chunks;
     for (int rank : costs.groups[g].pipeline_ranks) {
-      Load& load = list[static_cast<size_t>(rank)];
+      Load& load = list[rank];
       const double sum = costs.step.reduces[g].seconds;
-      const bool last =
-          std::binary_search(chunks.begin(), chunks.end(), first[static_cast<size_t>(rank)]);
+      const bool last = std::binary_search(chunks.begin(), chunks.end(), first[rank]);
       load.sums_s += sum;
       if (last && !split) load.last_sums_s = std::max(load.last_sums_s, sum);
     }
@@ -103,7 +102,7 @@ SentBytes step_bytes(const Choice& choice, const PlacementCosts& costs) {
   SentBytes bytes;
   for (int k = 1; k < placement.size(); ++k) {
     const bool sent = placement.rank_of(k - 1) != placement.rank_of(k);
-    bytes.activation += sent ? 2 * costs.step.messages[static_cast<size_t>(k)].bytes : 0;
+    bytes.activation += sent ? 2 * costs.step.messages[k].bytes : 0;
   }
   bytes.activation *= int64_t{1} * choice.microbatches * choice.replicas;
   for (const GroupBytes& group : costs.group_bytes) {

@@ -71,7 +71,7 @@ std::vector<int> share_cuts(const Route& route, HalfLayers middle, int halves, i
   for (int v = 0; v < passes; ++v) {
     const int first = v * units / passes;
     const int length = (v + 1) * units / passes - first;
-    const bool plus = route.signs[static_cast<size_t>(v)] == '+';
+    const bool plus = route.signs[v] == '+';
     for (size_t j = 0; j < weights.size(); ++j) {
       const int64_t share = length * below[plus ? j : weights.size() - j];
       const int64_t part = (2 * share + below.back()) / (2 * below.back());  // rounded

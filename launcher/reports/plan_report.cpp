@@ -218,8 +218,7 @@ std::string ranks_table(const Plan& plan) {
       chunks.push_back(layers_text(plan.step.model, placement.chunk(k)));
     }
     text += fmt::format("rank {}: layers {}; {:.4g} GB; {}\n", rank, fmt::join(chunks, " | "),
-                        giga(plan.chosen.memory_bytes[static_cast<size_t>(rank)]),
-                        abridged(components_on(held, rank)));
+                        giga(plan.chosen.memory_bytes[rank]), abridged(components_on(held, rank)));
   }
   return text;
 }

@@ -80,7 +80,7 @@ std::optional<Component> norm_after(const ModelDefinition& model, int half) {
 
 std::vector<Component> components_of(const ModelDefinition& model, int half) {
   const HalfLayer place = half_layer(model, half);
-  const Branch& branch = model.branches[static_cast<size_t>(place.branch)];
+  const Branch& branch = model.branches[place.branch];
   std::vector<Component> list;
   for (const Slot slot : {branch.norm, branch.weights}) {
     list.push_back({Kind::slot, slot, model.sharing.id(slot, place.layer)});

@@ -61,9 +61,7 @@ struct ModelDefinition {
     return executed.empty() ? sharing.depth() : static_cast<int>(executed.size());
   }
   /// The layer that is executed as number `position`.
-  int layer(int position) const {
-    return executed.empty() ? position : executed[static_cast<size_t>(position)];
-  }
+  int layer(int position) const { return executed.empty() ? position : executed[position]; }
 };
 
 /// Throws UserError where `model.pass_norm` is none of its values.

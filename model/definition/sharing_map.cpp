@@ -23,7 +23,7 @@ int ceil_div(int a, int b) { return (a + b - 1) / b; }
 template <typename Block>
 std::vector<int> per_layer(int depth, Block block) {
   std::vector<int> list(static_cast<size_t>(depth));
-  for (int i = 0; i < depth; ++i) list[static_cast<size_t>(i)] = block(i);
+  for (int i = 0; i < depth; ++i) list[i] = block(i);
   return list;
 }
 
@@ -314,7 +314,7 @@ std::string draw(const SharingMap& map) {
   });
   const int width = letters_suffice && map.depth() <= 100 ? 3 : 4;
   const auto symbol = [&](int id) {
-    return letters_suffice ? std::string(1, letters[static_cast<size_t>(id)]) : std::to_string(id);
+    return letters_suffice ? std::string(1, letters[id]) : std::to_string(id);
   };
   const bool alike = map.alike();
   // As few strips as 80 columns allow, of equal length.

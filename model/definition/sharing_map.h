@@ -38,7 +38,7 @@ class SharingMap {
   int depth() const { return static_cast<int>(ids_.front().size()); }
   const std::vector<int>& of(Slot slot) const { return ids_[row(slot)]; }
   std::vector<int>& of(Slot slot) { return ids_[row(slot)]; }
-  int id(Slot slot, int layer) const { return of(slot)[static_cast<size_t>(layer)]; }
+  int id(Slot slot, int layer) const { return of(slot)[layer]; }
   /// Number of components that fill `slot`.
   int unique(Slot slot) const;
   /// The ids of the components that fill `slot`, ascending.

@@ -176,7 +176,7 @@ TEST(ShardedOptimizer, WriteEveryElementExactlyOnce) {
         if (slice.parameter.path() != spec.path()) continue;
         EXPECT_EQ(slice.exp_avg.numel(), slice.master.numel());
         for (int64_t i = 0; i < slice.master.numel(); ++i) {
-          ++times[static_cast<size_t>(slice.begin + i)];
+          ++times[slice.begin + i];
           EXPECT_DOUBLE_EQ(slice.master[i].item<double>(), 0.01 * (slice.begin + i + 1));
         }
       }

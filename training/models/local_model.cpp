@@ -36,7 +36,7 @@ std::unique_ptr<Communicator> own_pipeline(const WorldLayout& layout, Communicat
     groups.push_back(group);
   }
   auto made = world.subgroups(groups);
-  return std::move(made[static_cast<size_t>(layout.replica(world.rank()))]);
+  return std::move(made[layout.replica(world.rank())]);
 }
 
 }  // namespace
@@ -69,7 +69,7 @@ LocalModel::Engine& LocalModel::engine(const StepPasses& depth) {
 }
 
 const RankProgram& LocalModel::own(const Program& program) const {
-  return program[static_cast<size_t>(layout_.pipeline_rank(world_rank_))];
+  return program[layout_.pipeline_rank(world_rank_)];
 }
 
 Pipeline::Run LocalModel::train(const MicrobatchSource& source, const TrainOptions& options) {

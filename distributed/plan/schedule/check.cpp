@@ -54,7 +54,7 @@ class Checker {
     complaints_.push_back(fmt::format(text, std::forward<Arguments>(arguments)...));
   }
 
-  const RankProgram& list(int rank) const { return program_[static_cast<size_t>(rank)]; }
+  const RankProgram& list(int rank) const { return program_[rank]; }
 
   /// Numbers every action that may be in the program: each operation on each cell, and reduces.
   std::optional<size_t> number(const Action& action) const {
@@ -192,7 +192,7 @@ class Checker {
 
   void check_live(int rank) {
     if (step_.live_bounds.empty()) return;
-    const int bound = step_.live_bounds[static_cast<size_t>(rank)];
+    const int bound = step_.live_bounds[rank];
     int live = 0;
     for (const Action& action : list(rank)) {
       const bool kept =
@@ -215,11 +215,11 @@ class Checker {
     while (!able.empty()) {
       const int rank = able.back();
       able.pop_back();
-      while (next[static_cast<size_t>(rank)] < list(rank).size() && meet(rank, next, able)) {
+      while (next[rank] < list(rank).size() && meet(rank, next, able)) {
       }
     }
     for (int rank = 0; rank < placement_.pipeline; ++rank) {
-      const size_t at = next[static_cast<size_t>(rank)];
+      const size_t at = next[rank];
       if (at == list(rank).size()) continue;
       complain("rank {}: waits for ever at {}", rank, to_text(list(rank)[at]));
     }
@@ -227,21 +227,21 @@ class Checker {
 
   /// Whether a rank stands before `action`.
   bool stands_at(int rank, const Action& action, const std::vector<size_t>& next) const {
-    const size_t at = next[static_cast<size_t>(rank)];
+    const size_t at = next[rank];
     return at < list(rank).size() && list(rank)[at] == action;
   }
 
   /// Runs the rank's next action, and that of all who take part in it, if all are there; they join
   /// those that may be able to go on.
   bool meet(int rank, std::vector<size_t>& next, std::vector<int>& able) const {
-    const Action& action = list(rank)[next[static_cast<size_t>(rank)]];
+    const Action& action = list(rank)[next[rank]];
     if (action.op == Op::reduce) {
-      const auto& ranks = step_.groups[static_cast<size_t>(action.group)].pipeline_ranks;
+      const auto& ranks = step_.groups[action.group].pipeline_ranks;
       for (int other : ranks) {
         if (!stands_at(other, action, next)) return false;
       }
       for (int other : ranks) {
-        ++next[static_cast<size_t>(other)];
+        ++next[other];
         if (other != rank) able.push_back(other);
       }
       return true;
@@ -250,10 +250,10 @@ class Checker {
       const Action theirs = counterpart(action);
       const int other = placement_.rank_of(theirs.chunk);
       if (!stands_at(other, theirs, next)) return false;
-      ++next[static_cast<size_t>(other)];
+      ++next[other];
       able.push_back(other);
     }
-    ++next[static_cast<size_t>(rank)];
+    ++next[rank];
     return true;
   }
 

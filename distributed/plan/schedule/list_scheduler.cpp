@@ -17,9 +17,7 @@ constexpr double never = std::numeric_limits<double>::infinity();
 struct Track {
   std::vector<double> ends;
   int done() const { return static_cast<int>(ends.size()); }
-  double end(int microbatch) const {
-    return microbatch < done() ? ends[static_cast<size_t>(microbatch)] : never;
-  }
+  double end(int microbatch) const { return microbatch < done() ? ends[microbatch] : never; }
 };
 
 struct ChunkState {
@@ -97,10 +95,10 @@ class ListScheduler {
   }
 
  private:
-  ChunkState& state(int chunk) { return chunks_[static_cast<size_t>(chunk)]; }
+  ChunkState& state(int chunk) { return chunks_[chunk]; }
   int last_chunk() const { return static_cast<int>(chunks_.size()) - 1; }
   int chunks_of(const RankState& rank) const { return static_cast<int>(rank.chunks.size()); }
-  static Visit& visit(RankState& rank, int i) { return rank.visits[static_cast<size_t>(i)]; }
+  static Visit& visit(RankState& rank, int i) { return rank.visits[i]; }
 
   void start_earliest() {
     const auto first = std::min_element(
@@ -111,15 +109,15 @@ class ListScheduler {
     }
     const auto [action, at] = first->next;
     record(*first, action, at);
-    program_[static_cast<size_t>(first - ranks_.begin())].push_back(action);
+    program_[first - ranks_.begin()].push_back(action);
     look_again(action.chunk);
   }
 
   /// Only the chunk's own rank and those of its neighbours see another world now.
   void look_again(int chunk) {
-    const size_t own = rank_of_[static_cast<size_t>(chunk)];
-    const size_t before = rank_of_[static_cast<size_t>(std::max(0, chunk - 1))];
-    const size_t after = rank_of_[static_cast<size_t>(std::min(last_chunk(), chunk + 1))];
+    const size_t own = rank_of_[chunk];
+    const size_t before = rank_of_[std::max(0, chunk - 1)];
+    const size_t after = rank_of_[std::min(last_chunk(), chunk + 1)];
     ranks_[own].next = next_of(own);
     if (before != own) ranks_[before].next = next_of(before);
     if (after != own && after != before) ranks_[after].next = next_of(after);
@@ -158,11 +156,11 @@ class ListScheduler {
     const int oldest = state(rank.chunks.front()).weight;
     const Turn turn = rules_.in_order || rank.owes_forward ? Turn::owed_forward : Turn::forward;
     for (int end = chunks_of(rank); end > 0;) {
-      const int i = state(rank.chunks[static_cast<size_t>(end - 1)]).forward.done();
+      const int i = state(rank.chunks[end - 1]).forward.done();
       if (i == rules_.microbatches) return;
       end = visit(rank, i).forward;
-      if (!ample && !admitted_[static_cast<size_t>(i - oldest)]) continue;
-      const int k = rank.chunks[static_cast<size_t>(end)];
+      if (!ample && !admitted_[i - oldest]) continue;
+      const int k = rank.chunks[end];
       const double ready = k == 0 ? 0.0 : state(k - 1).forward.end(i);
       candidates_.push_back({{Op::forward, k, i}, ready, {turn, round_of(i), k}});
     }
@@ -173,13 +171,13 @@ class ListScheduler {
   void add_backwards(RankState& rank) {
     const Op op = rules_.split ? Op::backward_input : Op::backward;
     for (int begin = 0; begin < chunks_of(rank);) {
-      const int i = state(rank.chunks[static_cast<size_t>(begin)]).input.done();
+      const int i = state(rank.chunks[begin]).input.done();
       if (i == rules_.microbatches) return;
       const Visit& at = visit(rank, i);
       const int end = chunks_of(rank) - at.input;
       const int ran = std::min(end, at.forward);
       if (ran > begin) {
-        const int k = rank.chunks[static_cast<size_t>(ran - 1)];
+        const int k = rank.chunks[ran - 1];
         const double given = k == last_chunk() ? 0.0 : state(k + 1).input.end(i);
         const double ready = std::max(given, state(k).forward.end(i));
         candidates_.push_back({{op, k, i}, ready, {Turn::backward, round_of(i), -k}});
@@ -210,14 +208,14 @@ class ListScheduler {
     int free = room;  // when all older ones have finished
     bool older = true;
     for (int i = oldest; i <= next; ++i) {
-      admitted_[static_cast<size_t>(i - oldest)] = older && missing(i) - 1 <= free;
+      admitted_[i - oldest] = older && missing(i) - 1 <= free;
       older = older && missing(i) <= free;
       free += held(i);
     }
     bool younger = true;
     for (int i = next; i >= oldest; --i) {
       free -= held(i);
-      if (!younger) admitted_[static_cast<size_t>(i - oldest)] = false;
+      if (!younger) admitted_[i - oldest] = false;
       // Beside an older one that ran one more forward, and gives it back.
       younger = younger && (i == next || missing(i) <= free + 1);
     }
@@ -226,7 +224,7 @@ class ListScheduler {
   void record(RankState& rank, const Action& action, double start) {
     const auto& [op, k, i, group] = action;
     ChunkState& at = state(k);
-    const ChunkCost& cost = costs_[static_cast<size_t>(k)];
+    const ChunkCost& cost = costs_[k];
     double end = start;
     if (op == Op::forward) {
       end += cost.forward_s;

@@ -79,13 +79,13 @@ std::vector<FinalSum> final_sums(const std::vector<Action>& order, const Placeme
                                  const std::vector<ComponentGroup>& groups) {
   std::vector<size_t> last_use(placement.chunks.size(), 0);
   for (size_t at = 0; at < order.size(); ++at) {
-    if (gives_weight_gradient(order[at].op)) last_use[static_cast<size_t>(order[at].chunk)] = at;
+    if (gives_weight_gradient(order[at].op)) last_use[order[at].chunk] = at;
   }
   std::vector<FinalSum> sums;
   for (size_t g = 0; g < groups.size(); ++g) {
     if (!groups[g].summed(placement)) continue;
     size_t last = 0;
-    for (int k : groups[g].chunks) last = std::max(last, last_use[static_cast<size_t>(k)]);
+    for (int k : groups[g].chunks) last = std::max(last, last_use[k]);
     sums.emplace_back(last, static_cast<int>(g));
   }
   std::sort(sums.begin(), sums.end());
@@ -179,11 +179,11 @@ Program lower(const Program& program, const Placement& placement,
   auto next_sum = sums.begin();
   Program lowered(program.size());
   std::vector<size_t> done(program.size(), 0);
-  const auto list = [&](int rank) -> RankProgram& { return lowered[static_cast<size_t>(rank)]; };
+  const auto list = [&](int rank) -> RankProgram& { return lowered[rank]; };
   for (size_t at = 0; at < order.size(); ++at) {
     const Action& action = order[at];
     const int rank = placement.rank_of(action.chunk);
-    ++done[static_cast<size_t>(rank)];
+    ++done[rank];
     list(rank).push_back(action);
     if (const std::optional<Action> send = send_after(action, placement)) {
       const Action receive = counterpart(*send);
@@ -192,7 +192,7 @@ Program lower(const Program& program, const Placement& placement,
     }
     for (; next_sum != sums.end() && next_sum->first == at; ++next_sum) {
       const int g = next_sum->second;
-      for (int member : groups[static_cast<size_t>(g)].pipeline_ranks) {
+      for (int member : groups[g].pipeline_ranks) {
         list(member).push_back(reduce_action(g));
       }
     }

@@ -83,16 +83,14 @@ class Simulator {
   }
 
  private:
-  Rank& at(int rank) { return ranks_[static_cast<size_t>(rank)]; }
-  TimedAction& entry(const Place& place) {
-    return result_.timeline[static_cast<size_t>(place.rank)][place.entry];
-  }
+  Rank& at(int rank) { return ranks_[rank]; }
+  TimedAction& entry(const Place& place) { return result_.timeline[place.rank][place.entry]; }
   size_t link(int from, int to) const {
     return static_cast<size_t>(from) * program_.size() + static_cast<size_t>(to);
   }
 
   Place place(int rank, const Action& action, double start, double end) {
-    auto& timeline = result_.timeline[static_cast<size_t>(rank)];
+    auto& timeline = result_.timeline[rank];
     timeline.push_back({action, start, end});
     return {rank, timeline.size() - 1};
   }
@@ -100,7 +98,7 @@ class Simulator {
   /// Runs the rank's next action, if what it waits for is known.
   bool advance(int rank) {
     Rank& self = at(rank);
-    const RankProgram& list = program_[static_cast<size_t>(rank)];
+    const RankProgram& list = program_[rank];
     const bool waits = !costs_.reduces_overlap && self.summed < self.sums.size();
     if (self.next == list.size() || waits) return false;
     const Action& action = list[self.next];
@@ -110,8 +108,7 @@ class Simulator {
       compute(rank, action, std::max(self.clock, *inputs));
     } else if (action.op == Op::reduce) {
       self.sums.push_back(action.group);
-      sums_[static_cast<size_t>(action.group)].arrived.push_back(
-          place(rank, action, self.clock, self.clock));
+      sums_[action.group].arrived.push_back(place(rank, action, self.clock, self.clock));
     } else {
       post(rank, action);
     }
@@ -125,7 +122,7 @@ class Simulator {
     if (op == Op::backward_weight) return 0.0;
     const bool forward = op == Op::forward;
     const int giver = forward ? k - 1 : k + 1;
-    const double ready = costs_.chunk_ready_s[static_cast<size_t>(k)];
+    const double ready = costs_.chunk_ready_s[k];
     if (giver < 0 || giver == placement_.size() || placement_.rank_of(giver) == rank) {
       return ready;
     }
@@ -136,7 +133,7 @@ class Simulator {
 
   void compute(int rank, const Action& action, double start) {
     Rank& self = at(rank);
-    const ChunkCost& cost = costs_.chunks[static_cast<size_t>(action.chunk)];
+    const ChunkCost& cost = costs_.chunks[action.chunk];
     double seconds = 0.0;
     if (action.op == Op::forward) {
       seconds += cost.forward_s;
@@ -144,8 +141,8 @@ class Simulator {
       self.live += kept ? 1 : 0;
       self.live_bytes += kept ? cost.live_bytes : 0;
     }
-    auto& peak = result_.peak_live[static_cast<size_t>(rank)];
-    auto& peak_bytes = result_.peak_live_bytes[static_cast<size_t>(rank)];
+    auto& peak = result_.peak_live[rank];
+    auto& peak_bytes = result_.peak_live_bytes[rank];
     peak = std::max(peak, self.live);
     peak_bytes = std::max(peak_bytes, self.live_bytes);
     if (gives_input_gradient(action.op)) seconds += cost.backward_input_s;
@@ -170,7 +167,7 @@ class Simulator {
     Channel& channel = channels_[link(from, to)];
     (is_send(op) ? channel.sends : channel.receives).push_back(posted);
     if (is_send(op)) {
-      result_.activation_sent_bytes[static_cast<size_t>(rank)] += message.bytes;
+      result_.activation_sent_bytes[rank] += message.bytes;
     }
     const size_t n = channel.delivered;
     if (n < std::min(channel.sends.size(), channel.receives.size())) {
@@ -181,7 +178,7 @@ class Simulator {
   /// Of a send or a receive: upwards, the message belongs to the chunk above.
   const MessageCost& message_of(const Action& action) const {
     const int above = meets_next_chunk(action.op) ? action.chunk + 1 : action.chunk;
-    return costs_.messages[static_cast<size_t>(above)];
+    return costs_.messages[above];
   }
 
   void deliver(Channel& channel, const LinkCost& cost) {
@@ -201,7 +198,7 @@ class Simulator {
     const Rank& self = at(rank);
     if (self.summed == self.sums.size()) return false;
     const int g = self.sums[self.summed];
-    Sum& sum = sums_[static_cast<size_t>(g)];
+    Sum& sum = sums_[g];
     if (sum.arrived.size() < sum.ranks) return false;
     double start = 0.0;
     for (const Place& place : sum.arrived) {
@@ -209,7 +206,7 @@ class Simulator {
       if (member.sums[member.summed] != g) return false;
       start = std::max({start, entry(place).start_s, member.sums_until});
     }
-    const ReduceCost& cost = costs_.reduces[static_cast<size_t>(g)];
+    const ReduceCost& cost = costs_.reduces[g];
     for (const Place& place : sum.arrived) {
       Rank& member = at(place.rank);
       ++member.summed;
@@ -217,7 +214,7 @@ class Simulator {
       if (!costs_.reduces_overlap) member.clock = member.sums_until;
       entry(place).start_s = start;
       entry(place).end_s = member.sums_until;
-      result_.reduce_sent_bytes[static_cast<size_t>(place.rank)] += cost.sent_bytes;
+      result_.reduce_sent_bytes[place.rank] += cost.sent_bytes;
     }
     return true;
   }
@@ -225,7 +222,7 @@ class Simulator {
   void finish() {
     double busy = 0.0;
     for (int rank = 0; rank < placement_.pipeline; ++rank) {
-      const RankProgram& list = program_[static_cast<size_t>(rank)];
+      const RankProgram& list = program_[rank];
       const Rank& self = at(rank);
       const bool sums = self.summed < self.sums.size();
       if (self.next < list.size() || sums) {

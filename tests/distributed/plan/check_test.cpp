@@ -75,7 +75,7 @@ class Machine {
       right_ = right_ && here.input_gradient && ++here.weight_gradients == 1;
       --live_[rank];
       for (const auto& [g, ranks] : summed_) {
-        const auto& chunks = step_.groups[static_cast<size_t>(g)].chunks;
+        const auto& chunks = step_.groups[g].chunks;
         const bool late = std::count(chunks.begin(), chunks.end(), k) > 0;
         right_ = right_ && !late;
       }
@@ -113,7 +113,7 @@ class Machine {
       });
       if (!together) continue;
       right_ = right_ && summed_.emplace(static_cast<int>(g), ranks.size()).second;
-      for (int rank : ranks) ++next_[static_cast<size_t>(rank)];
+      for (int rank : ranks) ++next_[rank];
       return true;
     }
     return false;
@@ -154,7 +154,7 @@ Sample sample(std::mt19937& random) {
   static const std::vector<std::string> routes = {"+", "++", "+-", "++-", "+-+-", "-+"};
   static const std::vector<std::string> strategies = {"none", "universal", "cycle:2", "sequence:2"};
   const int pipeline = 1 + upto(4);
-  const std::string& route = routes[static_cast<size_t>(upto(6))];
+  const std::string& route = routes[upto(6)];
   const int depth = pipeline * static_cast<int>(route.size()) + upto(3);
   const std::string& strategy = strategies[depth < 3 ? 0 : static_cast<size_t>(upto(4))];
   const bool tied = upto(2) == 0;

@@ -31,7 +31,7 @@ std::string message_of(const PlacementOptions& options, const ModelDefinition& m
 int rank_of_layer(int layer, int layers_per_chunk, int pipeline, const std::string& route) {
   const int chunk = layer / layers_per_chunk;
   const int position = chunk % pipeline;
-  const bool plus = route[static_cast<size_t>(chunk / pipeline)] == '+';
+  const bool plus = route[chunk / pipeline] == '+';
   return plus ? position : pipeline - 1 - position;
 }
 
