@@ -142,6 +142,9 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
       resumable.empty() ? nullptr : open_first_usable(resumable, config, host);
   Start start;
   std::optional<Corpora> corpora;
+  const bool on_host = config.distributed.backend == "mpi";
+  const auto ranks_here =
+      static_cast<int>(std::min<int64_t>(host.size(), config.cluster.gpus_per_node));
   agree(host, [&] {
     start = start_of(config, newest);
     if (!config.train.init.empty()) {
@@ -154,11 +157,9 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
     if (!config.train.distill.empty() && config.checkpoint.verify) {
       verify(CheckpointReader(config.train.distill), all_parameters, host);
     }
-    const bool on_host = config.distributed.backend == "mpi";
-    const auto ranks_here = std::min<int64_t>(host.size(), config.cluster.gpus_per_node);
     if (on_host) {
       check_fits(memory_need(config, start.model, host.size(), teacher), physical_memory(),
-                 static_cast<int>(ranks_here));
+                 ranks_here);
     }
     if (is_first) check_room_for_checkpoint(config, start.model);
     corpora.emplace(open_corpora(config));
@@ -166,7 +167,11 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
   check_tokens(corpora->all, config.model.vocab, host, status_of_first(host.rank()));
   if (config.cluster.measured) config.cluster = measure(config, start.model, host);
   Plan plan;
-  agree(host, [&] { plan = plan_for(config, start.model, host.size()); });
+  agree(host, [&] {
+    plan = plan_for(config, start.model, host.size());
+    const auto planned = static_cast<double>(plan.chosen.most_memory());
+    if (on_host) check_plan_fits(planned, physical_memory(), ranks_here);
+  });
   return {config, std::move(resumable), start, std::move(plan), std::move(*corpora)};
 }
 

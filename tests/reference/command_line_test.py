@@ -184,6 +184,11 @@ class CommandLine(WithCorpus):
                      r"copy for saves \S+B\)",
                       "machine has"])
 
+    def test_a_batch_beyond_the_machine_is_refused_with_numbers(self):
+        batch = {"train.global_batch": 2**24, "train.micro_batch": 2**24}
+        self.refuses(["train", *words(TRAINS | batch)],
+                     [r"a rank takes about \S+B with the activations", "train.recompute=layer"])
+
     def test_a_foreign_file_in_the_run_folder_is_found_before_anything_is_written(self):
         (self.folder / "run").mkdir()
         (self.folder / "run" / "metrics.jsonl").write_text("my notes\n")

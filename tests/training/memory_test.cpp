@@ -69,5 +69,14 @@ TEST(Memory, AModelOfAnySizeIsPricedAndRefusedWithNumbers) {
       << message;
 }
 
+TEST(Memory, AnActivationOfAnySizeIsRefusedWithNumbers) {
+  EXPECT_NO_THROW(check_plan_fits(8e9, 16e9, 2));
+  EXPECT_EQ(error_of([] { check_plan_fits(9e9, 16e9, 2); })
+                .rfind("a rank takes about 9GB with the activations of its microbatches and this "
+                       "machine has 16GB for the 2 ranks of this machine; lower data.sequence",
+                       0),
+            0u);
+}
+
 }  // namespace
 }  // namespace rondo

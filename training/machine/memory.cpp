@@ -36,10 +36,16 @@ MemoryNeed memory_need(const Config& config, const ModelDefinition& model, int w
           .copy = copies ? saved : 0.0};
 }
 
+namespace {
+
+std::string for_ranks(int ranks) {
+  return ranks == 1 ? "" : fmt::format(" for the {} ranks of this machine", ranks);
+}
+
+}  // namespace
+
 void check_fits(const MemoryNeed& need, double physical, int ranks) {
   if (need.total() * ranks <= physical) return;
-  const std::string here =
-      ranks == 1 ? "" : fmt::format(" for the {} ranks of this machine", ranks);
   std::string more;
   if (need.teacher > 0) more += fmt::format(", teacher {}B", format_si(need.teacher));
   if (need.copy > 0) more += fmt::format(", copy for saves {}B", format_si(need.copy));
@@ -48,8 +54,16 @@ void check_fits(const MemoryNeed& need, double physical, int ranks) {
       "machine has {}B{}; set smaller model sizes, share more layers (sharing.unique), {}or "
       "spread the optimizer over ranks (distributed.zero=1)",
       format_si(need.total()), format_si(need.weights), format_si(need.gradients),
-      format_si(need.optimizer), more, format_si(physical), here,
+      format_si(need.optimizer), more, format_si(physical), for_ranks(ranks),
       need.copy > 0 ? "save without a copy (checkpoint.async=false), " : ""));
+}
+
+void check_plan_fits(double planned, double physical, int ranks) {
+  if (planned * ranks <= physical) return;
+  throw UserError(fmt::format(
+      "a rank takes about {}B with the activations of its microbatches and this machine has {}B{}; "
+      "lower data.sequence or train.micro_batch, or keep fewer activations (train.recompute=layer)",
+      format_si(planned), format_si(physical), for_ranks(ranks)));
 }
 
 double physical_memory() {

@@ -29,6 +29,9 @@ MemoryNeed memory_need(const Config& config, const ModelDefinition& model, int w
 /// with so many ranks on this machine.
 void check_fits(const MemoryNeed& need, double physical, int ranks);
 
+/// The same of the bytes that a plan gives the rank that holds most, activations included.
+void check_plan_fits(double planned, double physical, int ranks);
+
 /// Bytes of this machine's memory.
 double physical_memory();
 
