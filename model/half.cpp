@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -101,13 +102,24 @@ Join HalfWeights::join(const std::string& name, bool bias) {
   return join;
 }
 
+ParameterSpec HalfWeights::spec_of(const std::string& name) const {
+  std::string known;
+  for (const ParameterSpec& spec : parameters_of(model_, component(branch().weights))) {
+    if (spec.name == name) return spec;
+    known += (known.empty() ? "" : ", ") + spec.name;
+  }
+  throw std::logic_error(
+      fmt::format("the branch {} has no tensor {}; it has {}", branch().name, name, known));
+}
+
 GraphParameter HalfWeights::parameter(const std::string& name) {
+  spec_of(name);
   GraphParameter use{.shared = take(component(branch().weights), name),
                      .gradient_weight = uses_.weights};
   if (!relaxed()) return use;
   const Component own = of_layer(Kind::adapter);
   const std::string module = name.substr(0, name.rfind('/'));
-  if (use.shared.value.dim() == 2) {
+  if (spec_of(name).role == Role::matrix) {
     use.a = take(own, module + "/a");
     use.b = take(own, module + "/b");
   } else {
@@ -142,11 +154,31 @@ HalfFunction between_passes(HalfFunction run, const ModelDefinition& model, int 
 
 }  // namespace
 
+namespace {
+
+/// A branch that adds its result by itself would leave the scales of the layer without effect.
+void check_scales(const ModelDefinition& model, const Branch& branch,
+                  const std::vector<View>& views) {
+  const bool scaled = std::any_of(views.begin(), views.end(), [](const View& view) {
+    return view.component.kind == Kind::scales;
+  });
+  if (scaled || !model.spec.branch_scales) return;
+  throw std::logic_error(fmt::format(
+      "the branch {} adds to the stream without HalfWeights::join, so that model.branch_scales has "
+      "no effect",
+      branch.name));
+}
+
+}  // namespace
+
 std::vector<Half> make_halves(const ModelDefinition& model, const ComponentStore& store,
                               HalfLayers halves, const HalfBuilders& builders,
                               const c10::intrusive_ptr<DeferredGradients>& gradients) {
   std::map<Slot, std::vector<double>> weights;
-  for (const Slot slot : model.sharing.slots()) weights[slot] = gradient_weights_of(model, slot);
+  for (const Branch& branch : model.branches) {
+    weights[branch.norm] = gradient_weights_of(model, branch.norm);
+    weights[branch.weights] = gradient_weights_of(model, branch.weights);
+  }
   std::vector<Half> list;
   for (int half = halves.begin; half < halves.end; ++half) {
     const HalfLayer place = half_layer(model, half);
@@ -159,6 +191,7 @@ std::vector<Half> make_halves(const ModelDefinition& model, const ComponentStore
     HalfWeights own(model, store, place,
                     {weights[branch.norm][position], weights[branch.weights][position]}, gradients);
     HalfFunction run = between_passes(builder->second(own), model, half, own);
+    check_scales(model, branch, own.views());
     list.push_back({place, std::move(run), own.views()});
   }
   return list;

@@ -82,6 +82,8 @@ class HalfWeights {
   Component component(Slot slot) const;
   Component of_layer(Kind kind) const;
   const Branch& branch() const;
+  /// The tensor `name` of the branch's weights. Throws std::logic_error where there is none.
+  ParameterSpec spec_of(const std::string& name) const;
   bool relaxed() const { return model_.relaxation_rank > 0; }
   Norm slot_norm(const Component& component, double gradient_weight);
   /// `tensor` of the named modules, one after the other.

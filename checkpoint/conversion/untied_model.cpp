@@ -216,6 +216,12 @@ UntiedModel open_checkpoint(const std::string& file, OwnTerms own) {
 
 UntiedModel with_folded_norms(UntiedModel model) {
   const BlockParts& parts = block_parts(model.header.model.spec);
+  if (!norms_fold(parts)) {
+    throw UserError(fmt::format(
+        "{}: the norms of model.family = \"{}\" have biases and the linears after them have none; "
+        "leave --norms folded out, or write --norms per_layer",
+        model.name, model.header.model.spec.family));
+  }
   const TensorSource plain = model.parameters;
   const int64_t hidden = model.header.model.spec.hidden;
   const auto of_norm = [=](Slot norm, int layer, const std::string& name) {

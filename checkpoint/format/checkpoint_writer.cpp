@@ -95,6 +95,11 @@ void CheckpointWriter::together(Step step) {
 }
 
 void CheckpointWriter::lay_out(const CheckpointHeader& header) {
+  for (const Branch& branch : header.model.branches) {
+    if (branch.tensors.empty()) continue;
+    throw std::logic_error("a checkpoint does not describe branches of one's own, such as " +
+                           branch.name);
+  }
   std::string name;
   layout_bytes_ = ByteFile::in_memory(name);
   layout_ = Hdf5File::create(name);

@@ -1,6 +1,6 @@
 // A residual branch of one's own, in ordinary LibTorch code: x + gate ⊙ tanh(norm(x)·Wᵀ) in place
-// of the feed-forward. Its parameters are stored, shared, placed on pipeline ranks, reduced,
-// updated and saved like all others; nothing else of rondo knows of it.
+// of the feed-forward. Its parameters are shared, placed on pipeline ranks, reduced and updated
+// like all others; nothing else of rondo knows of it.
 #pragma once
 
 #include <torch/torch.h>

@@ -311,6 +311,10 @@ const Family& family_of(const ModelSpec& model) {
 
 const BlockParts& block_parts(const ModelSpec& model) { return family_of(model).parts; }
 
+bool norms_fold(const BlockParts& parts) {
+  return parts.norm != NormKind::layer || (parts.qkv_bias && parts.feed_forward_bias);
+}
+
 int64_t rotary_size(const ModelSpec& model) {
   if (!block_parts(model).rotary) return 0;
   const auto turned =

@@ -21,7 +21,7 @@ enum class Activation : uint8_t { silu, gelu, gelu_tanh };
 /// What a family fixes. Everything else is a size in ModelSpec.
 struct BlockParts {
   NormKind norm = NormKind::root_mean_square;
-  double gain_offset = 0.0;  ///< norms multiply by offset + gain: Gemma stores gain − 1
+  double gain_offset = 0.0;  ///< RMS norms multiply by offset + gain: Gemma stores gain − 1
   Activation activation = Activation::silu;
   bool gated = true;               ///< activation(gate)·up (arXiv 2002.05202), else activation(up)
   bool qkv_bias = false;           ///< of q_proj, k_proj, v_proj
@@ -32,6 +32,9 @@ struct BlockParts {
   bool parallel_residual = false;  ///< attention and feed-forward both read the layer's input
   bool scaled_embedding = false;   ///< times √hidden
 };
+
+/// Whether a norm's gain and bias can move into the linears after it: a bias needs one there.
+bool norms_fold(const BlockParts& parts);
 
 /// All of a family. A new one is a row of the table in families.cpp.
 struct Family {

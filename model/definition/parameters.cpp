@@ -1,9 +1,12 @@
 #include "model/definition/parameters.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <numeric>
+#include <stdexcept>
 
 #include "model/definition/attention_window.h"
 #include "model/definition/families.h"
@@ -84,9 +87,12 @@ std::vector<TensorSpec> built_in_tensors(const ModelSpec& model, Slot slot) {
 }
 
 const Branch& branch_of(const ModelDefinition& model, Slot slot) {
-  return *std::find_if(model.branches.begin(), model.branches.end(), [&](const Branch& branch) {
-    return branch.norm == slot || branch.weights == slot;
-  });
+  const auto found = std::find_if(
+      model.branches.begin(), model.branches.end(),
+      [&](const Branch& branch) { return branch.norm == slot || branch.weights == slot; });
+  if (found != model.branches.end()) return *found;
+  throw std::logic_error(
+      fmt::format("the sharing map has the slot {}, which no branch uses", slot.name));
 }
 
 std::vector<TensorSpec> slot_tensors(const ModelDefinition& model, Slot slot) {

@@ -9,6 +9,8 @@
 #include <ATen/ops/silu_backward.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <stdexcept>
+
 #include "model/operations/autograd_state.h"
 
 namespace rondo {
@@ -18,29 +20,44 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// The name that at::gelu has for it.
-const char* approximation(Activation activation) {
-  return activation == Activation::gelu_tanh ? "tanh" : "none";
+void activate_into(Tensor& y, const Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::silu:
+      at::silu_out(y, x);
+      return;
+    case Activation::gelu:
+      at::gelu_out(y, x, "none");
+      return;
+    case Activation::gelu_tanh:
+      at::gelu_out(y, x, "tanh");
+      return;
+  }
 }
 
 Tensor activate(const Tensor& x, Activation activation) {
-  return activation == Activation::silu ? at::silu(x) : at::gelu(x, approximation(activation));
-}
-
-void activate_into(Tensor& y, const Tensor& x, Activation activation) {
-  if (activation == Activation::silu) {
-    at::silu_out(y, x);
-  } else {
-    at::gelu_out(y, x, approximation(activation));
+  switch (activation) {
+    case Activation::silu:
+      return at::silu(x);
+    case Activation::gelu:
+      return at::gelu(x, "none");
+    case Activation::gelu_tanh:
+      return at::gelu(x, "tanh");
   }
+  throw std::logic_error("no activation");
 }
 
 /// gx = g · activation'(x)
 void activate_backward_into(Tensor& gx, const Tensor& g, const Tensor& x, Activation activation) {
-  if (activation == Activation::silu) {
-    at::silu_backward_out(gx, g, x);
-  } else {
-    at::gelu_backward_out(gx, g, x, approximation(activation));
+  switch (activation) {
+    case Activation::silu:
+      at::silu_backward_out(gx, g, x);
+      return;
+    case Activation::gelu:
+      at::gelu_backward_out(gx, g, x, "none");
+      return;
+    case Activation::gelu_tanh:
+      at::gelu_backward_out(gx, g, x, "tanh");
+      return;
   }
 }
 

@@ -8,6 +8,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
+#include <stdexcept>
 
 #include "model/operations/autograd_state.h"
 
@@ -86,6 +87,9 @@ struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
 }  // namespace
 
 Tensor normalise(const Tensor& x, const Norm& use) {
+  if (use.kind == NormKind::layer && use.gain_offset != 0.0) {
+    throw std::logic_error("a gain is offset in RMS norms only");
+  }
   return use.kind == NormKind::layer ? LayerNormFunction::apply(x, use)
                                      : RmsNormFunction::apply(x, use);
 }

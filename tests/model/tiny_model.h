@@ -44,7 +44,7 @@ class TinyModel {
       : model(definition),
         store(parameters(), {{components(model), 1}}, Precision::parse(precision), at::kCPU),
         stage(model, store,
-              {.halves = {0, 2 * definition.sharing.depth()},
+              {.halves = {0, half_layers(definition)},
                .sequence = sequence,
                .recompute = recompute,
                .builders = builders}) {}

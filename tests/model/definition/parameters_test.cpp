@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include "model/definition/families.h"
+
 namespace rondo {
 namespace {
 
@@ -154,6 +156,12 @@ TEST(ParameterList, GivesLayersVectorsOfTheirOwnWhereBlocksHaveSome) {
                 "adapters/3/attention/q_proj/bias", "adapters/3/attention/k_proj/bias",
                 "adapters/3/attention/v_proj/bias", "adapters/3/attention/o_proj/bias",
                 "adapters/3/feed_forward/up_proj/bias", "adapters/3/feed_forward/down_proj/bias"}));
+}
+
+TEST(Families, FoldNormsWhereTheLinearsAfterThemTakeTheirBias) {
+  for (const Family& family : families()) EXPECT_TRUE(norms_fold(family.parts)) << family.name;
+  const BlockParts stable_lm{.norm = NormKind::layer};  // LayerNorm before linears without biases
+  EXPECT_FALSE(norms_fold(stable_lm));
 }
 
 TEST(ParameterList, CountsFlopsByExecutedLayers) {
