@@ -24,7 +24,8 @@ void wait_until_taken() {
   sigset_t waiting;
   do {
     sigpending(&waiting);
-  } while (sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGUSR1) == 1);
+  } while (sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGUSR1) == 1 ||
+           sigismember(&waiting, SIGINT) == 1);
 }
 
 /// What waitpid says of a process of its own that does `body` and ends with its value. GoogleTest's
@@ -44,7 +45,7 @@ TEST(StopSignals, TakesSeveralWithinTheGraceForOneRequest) {
     send(SIGUSR1);
     wait_for(signals);
     send(SIGTERM);
-    send(SIGTERM);
+    send(SIGINT);
     wait_until_taken();
     return signals.requested() ? 7 : 1;
   });
@@ -55,7 +56,7 @@ TEST(StopSignals, TakesSeveralWithinTheGraceForOneRequest) {
 TEST(StopSignals, EndsTheProcessAtALaterOne) {
   const int status = status_of([] {
     const StopSignals signals(hours(0));
-    send(SIGUSR1);
+    send(SIGINT);
     wait_for(signals);
     send(SIGTERM);
     std::this_thread::sleep_for(std::chrono::seconds(60));

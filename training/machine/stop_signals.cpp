@@ -10,6 +10,7 @@ StopSignals::StopSignals(std::chrono::steady_clock::duration grace) {
   sigemptyset(&signals_);
   sigaddset(&signals_, SIGUSR1);
   sigaddset(&signals_, SIGTERM);
+  sigaddset(&signals_, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   watcher_ = std::jthread([this, grace](const std::stop_token& stop) { watch(stop, grace); });

@@ -1,5 +1,5 @@
-// A polite end: SIGUSR1 (Slurm's warning before the limit) and SIGTERM ask the run to save and
-// stop.
+// A polite end: SIGUSR1 (Slurm's warning before the limit), SIGTERM and SIGINT (Ctrl-C) ask the run
+// to save and stop.
 #pragma once
 
 #include <atomic>
