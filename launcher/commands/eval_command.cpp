@@ -25,6 +25,7 @@
 #include "training/models/frozen_model.h"
 #include "training/models/local_model_files.h"
 #include "training/start/corpora.h"
+#include "training/start/stored_tokenizer.h"
 
 namespace rondo {
 namespace {
@@ -117,6 +118,10 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
     source.emplace(open_source(words, evaluation.sequence, model.spec.vocab));
     evaluation.samples = sample_count(words, *source, evaluation.sequence);
   });
+  if (host.rank() == 0) {
+    std::cerr << warning_of_tokenizers(tokenizer_of_data(words.data), reader->header().tokenizer,
+                                       words.checkpoint);
+  }
   check_tokens({IndexedDataset(words.data)}, model.spec.vocab, host, status_of_first(host.rank()));
   at::set_num_threads(words.threads);
   LocalModel local(data_parallel_plan(model, evaluation, host.size()),
@@ -144,7 +149,10 @@ bool read_words(const Arguments& arguments, bool speaks, EvalWords& words) {
         "tokens between the beginnings of samples; default: the sequence. One more than "
         "--sequence counts as transformers does, which wants no target from the next sample",
         {.least = 1}},
-       {"--max-tokens", &words.max_tokens, "stop after so many; default: all", {.least = 1}},
+       {"--max-tokens",
+        &words.max_tokens,
+        "most tokens to measure, in whole samples; default: all",
+        {.least = 1}},
        {"--micro-batch",
         &words.micro_batch,
         "samples at a time",
@@ -161,7 +169,8 @@ bool read_words(const Arguments& arguments, bool speaks, EvalWords& words) {
         &words.device,
         "cpu, or cuda: a device for each rank of a node",
         {.shows_default = true, .words = {"cpu", "cuda"}}}},
-      "\nExample: rondo eval --checkpoint runs/demo/checkpoints/step-00000200.h5 --data held-out"};
+      "\nExample: rondo eval --checkpoint runs/demo/checkpoints/step-00001000.h5 --data "
+      "corpus.validation"};
   return line.parse(arguments, speaks).has_value();
 }
 

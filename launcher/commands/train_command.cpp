@@ -91,13 +91,7 @@ ClusterConfig measure(const Config& config, const ModelDefinition& model, Commun
 void adopt_tokenizer(const Config& config, Start& start, bool speaks) {
   const std::optional<StoredTokenizer> of_data = tokenizer_of_data(config);
   if (!start.tokenizer) start.tokenizer = of_data;
-  const bool same = !of_data || (of_data->kind == start.tokenizer->kind &&
-                                 of_data->contents == start.tokenizer->contents);
-  if (same || !speaks) return;
-  std::cerr << fmt::format(
-      "rondo: warning: the data was made with another tokenizer than {} carries; its tokens may "
-      "stand for other text (rondo prepare --tokenizer … makes it anew)\n",
-      start.file);
+  if (speaks) std::cerr << warning_of_tokenizers(of_data, start.tokenizer, start.file);
 }
 
 /// The word that is no file is a slip of one of those that `checkpoint.resume` knows.

@@ -122,11 +122,20 @@ class Generate(RondoTest):
         (self.folder / "text").write_text(CORPUS)
         for name, warns in (("hf:hf/tokenizer.json", False), ("bytes", True)):
             self.rondo("prepare", "--input", "text", "--output", "corpus", "--tokenizer", name)
-            done = self.run_rondo("train", "train.init=model.h5", "data.path=corpus",
-                                  "data.sequence=16", "train.steps=1", "train.global_batch=2",
-                                  f"log.dir=run-{warns}", "train.micro_batch=2")
-            self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertEqual("another tokenizer than model.h5 carries" in done.stderr, warns)
+            for command in (["train", "train.init=model.h5", "data.path=corpus",
+                             "data.sequence=16", "train.steps=1", "train.global_batch=2",
+                             f"log.dir=run-{warns}", "train.micro_batch=2"],
+                            ["eval", "--checkpoint", "model.h5", "--data", "corpus",
+                             "--sequence", "16"]):
+                done = self.run_rondo(*command)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual("another tokenizer than model.h5 carries" in done.stderr, warns)
+        self.rondo("prepare", "--input", "text", "--output", "held", "--tokenizer",
+                   "hf:hf/tokenizer.json")
+        done = self.run_rondo("train", "data.path=corpus", "data.validation_path=held",
+                              "data.sequence=16", "model.vocab=512", "train.steps=1")
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertIn("corpus and held were made with different tokenizers", done.stderr)
 
     def test_a_text_ends_with_the_token_that_the_model_says(self):
         tokenizer = self.make_tokenizer()

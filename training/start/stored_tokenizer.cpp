@@ -34,24 +34,42 @@ OpenTokenizer open_named_tokenizer(const std::string& name) {
   return {std::move(tokenizer), ends};
 }
 
+std::optional<StoredTokenizer> tokenizer_of_data(const std::string& prefix) {
+  const std::optional<TokenizerDefinition> found = read_dataset_tokenizer(prefix);
+  if (!found) return std::nullopt;
+  return StoredTokenizer{found->kind, found->contents, {}};
+}
+
 std::optional<StoredTokenizer> tokenizer_of_data(const Config& config) {
-  std::vector<std::string> prefixes;
-  if (!config.data.path.empty()) prefixes.push_back(config.data.path);
+  std::vector<std::string> prefixes = {config.data.path, config.data.validation_path};
   for (const BlendEntry& entry : config.data.blend) prefixes.push_back(entry.path);
   std::optional<StoredTokenizer> first;
   std::string first_prefix;
   for (const std::string& prefix : prefixes) {
-    const std::optional<TokenizerDefinition> found = read_dataset_tokenizer(prefix);
-    if (!found) continue;
-    const StoredTokenizer stored{found->kind, found->contents, {}};
-    if (first && !(*first == stored)) {
-      throw UserError(fmt::format("data.blend: {} and {} were made with different tokenizers",
-                                  first_prefix, prefix));
+    const std::optional<StoredTokenizer> stored =
+        prefix.empty() ? std::nullopt : tokenizer_of_data(prefix);
+    if (!stored) continue;
+    if (first && !(*first == *stored)) {
+      throw UserError(fmt::format(
+          "{} and {} were made with different tokenizers; make one of them again (rondo prepare "
+          "--tokenizer …)",
+          first_prefix, prefix));
     }
     if (!first) first_prefix = prefix;
     first = stored;
   }
   return first;
+}
+
+std::string warning_of_tokenizers(const std::optional<StoredTokenizer>& of_data,
+                                  const std::optional<StoredTokenizer>& carried,
+                                  const std::string& file) {
+  if (!of_data || !carried) return "";
+  if (of_data->kind == carried->kind && of_data->contents == carried->contents) return "";
+  return fmt::format(
+      "rondo: warning: the data was made with another tokenizer than {} carries; its tokens may "
+      "stand for other text (rondo prepare --tokenizer … makes it anew)\n",
+      file);
 }
 
 }  // namespace rondo

@@ -22,8 +22,18 @@ OpenTokenizer open_tokenizer_of(const CheckpointReader& reader);
 /// Of a name like those of rondo prepare.
 OpenTokenizer open_named_tokenizer(const std::string& name);
 
-/// The tokenizer of the config's first data set, as a checkpoint keeps it; nothing where the data
-/// do not say. Throws UserError where two of its data sets were made with different ones.
+/// The tokenizer that a data set was made with, as a checkpoint keeps it; nothing where it does not
+/// say.
+std::optional<StoredTokenizer> tokenizer_of_data(const std::string& prefix);
+
+/// That of all the config's data sets, held-out ones too. Throws UserError where two of them were
+/// made with different ones.
 std::optional<StoredTokenizer> tokenizer_of_data(const Config& config);
+
+/// A warning where data were made with another tokenizer than `file` carries; empty where they were
+/// not, or one of them does not say.
+std::string warning_of_tokenizers(const std::optional<StoredTokenizer>& of_data,
+                                  const std::optional<StoredTokenizer>& carried,
+                                  const std::string& file);
 
 }  // namespace rondo
