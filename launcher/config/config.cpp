@@ -1,6 +1,7 @@
 #include "launcher/config/config.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <functional>
@@ -41,12 +42,42 @@ struct Check {
   std::function<Complaint(const Config&)> complaint;
 };
 
+/// Whether so many heads are allowed by all other sizes.
+bool splits_into(const ModelSpec& model, int64_t heads) {
+  const bool even = model.hidden / heads % 2 == 0 || !block_parts(model).rotary;
+  const bool grouped = model.kv_heads == 0 || heads % model.kv_heads == 0;
+  return model.hidden % heads == 0 && even && grouped;
+}
+
+/// Numbers of heads next to that of the model which its other sizes allow: "4 or 8", or none.
+std::string near_heads(const ModelSpec& model) {
+  std::vector<int64_t> near;
+  for (int64_t heads = std::min(model.heads, model.hidden); heads > 0; --heads) {
+    if (!splits_into(model, heads)) continue;
+    near.push_back(heads);
+    break;
+  }
+  for (int64_t heads = model.heads; heads <= model.hidden; ++heads) {
+    if (!splits_into(model, heads)) continue;
+    near.push_back(heads);
+    break;
+  }
+  return fmt::format("{}", fmt::join(near, " or "));
+}
+
 Complaint head_split(const Config& c) {
-  if (c.model.head_dim != 0 || c.model.hidden % c.model.heads == 0) return std::nullopt;
-  return fmt::format(
-      "model.heads = {} does not divide model.hidden = {}; set model.hidden to {}, or set "
-      "model.head_dim",
-      c.model.heads, c.model.hidden, near_multiples(c.model.heads, c.model.hidden));
+  const ModelSpec& model = c.model;
+  if (model.head_dim != 0 || model.hidden % model.heads == 0) return std::nullopt;
+  std::vector<std::string> cures;
+  const std::string heads = near_heads(model);
+  if (!heads.empty()) cures.push_back("model.heads to " + heads);
+  if (model.kv_heads == 0 || model.heads % model.kv_heads == 0) {
+    const int64_t unit = block_parts(model).rotary ? 2 * model.heads : model.heads;
+    cures.push_back("model.hidden to " + near_multiples(unit, model.hidden));
+  }
+  cures.emplace_back("model.head_dim");
+  return fmt::format("model.heads = {} does not divide model.hidden = {}; set {}", model.heads,
+                     model.hidden, fmt::join(cures, ", or set "));
 }
 
 Complaint even_head(const Config& c) {

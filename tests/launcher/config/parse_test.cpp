@@ -171,7 +171,11 @@ TEST(ParseConfig, ASizeThatNobodySetIsRefused) {
 TEST(ParseConfig, KeysThatDoNotGoTogetherAreRefusedWithAFix) {
   EXPECT_EQ(refusal({"model.hidden=70"}),
             "override 'model.hidden=70': model.heads = 4 does not divide model.hidden = 70; set "
-            "model.hidden to 68 or 72, or set model.head_dim");
+            "model.heads to 1 or 5, or set model.hidden to 64 or 72, or set model.head_dim");
+  EXPECT_EQ(refusal({"model.kv_heads=2", "model.heads=7"}),
+            "override 'model.heads=7': model.heads = 7 does not divide model.hidden = 64; set "
+            "model.heads to 4 or 8, or set model.head_dim")
+      << "2 key heads do not divide 7, whatever the width";
   EXPECT_EQ(parse({"model.hidden=70", "model.head_dim=16"}).model.head_dim, 16);
   EXPECT_EQ(refusal({"model.head_dim=15"}),
             "override 'model.head_dim=15': model.head_dim = 15 is odd, but rotary positions turn "
