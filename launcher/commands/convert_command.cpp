@@ -30,7 +30,7 @@ each layer back as far as rank 64 can; its layers by themselves again, for trans
   rondo convert --from hf:SmolLM2-135M --to relaxed.h5 --sharing cycle --unique 10 --init average
       --relax 64 --norms folded
   rondo convert --from relaxed.h5 --to hf:out --precision bfloat16
-  rondo convert --from relaxed.h5 --to hf:base --peft
+  rondo convert --from relaxed.h5 --to hf:shared_base --peft
   rondo train train.init=shared.h5 data.path=corpus
 )";
 
@@ -83,7 +83,7 @@ std::vector<Option> convert_options(ConvertWords& words, ConvertOptions& options
        {.path = true}},
       {"--strict", &options.strict, "fold the mean low-rank term of each block into it"},
       {"--untie", &options.untie, "every layer by itself, exactly"},
-      {"--seed", &options.seed, "of what is drawn", {.shows_default = true}},
+      {"--seed", &options.seed, "random seed", {.shows_default = true}},
       {"--precision",
        &words.precision,
        "of the file: float32 or float64; of hf:DIR also bfloat16 or float16",

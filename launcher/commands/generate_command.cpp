@@ -24,7 +24,7 @@ namespace {
 
 constexpr const char* generate_examples = R"(
 Examples:
-  rondo generate --checkpoint runs/demo/checkpoints/step-00000200.h5 --prompt "It is a truth"
+  rondo generate --checkpoint runs/demo/checkpoints/step-00001000.h5 --prompt "It is a truth"
   rondo generate --checkpoint smollm2.h5 --prompt "Once upon" --temperature 0.8 --top-p 0.9 --seed 3
   rondo generate --checkpoint model.h5 --tokenizer hf:tokenizer.json --prompt "The kernel" --json
 )";
@@ -149,7 +149,7 @@ int generate_command(const Arguments& arguments) {
        {"--prompt", &words.prompt, "text to go on with", {.required = true}},
        {"--max-tokens",
         &words.max_tokens,
-        "stop after so many",
+        "maximum number of tokens",
         {.shows_default = true, .least = 1, .most = 1 << 20}},
        {"--temperature",
         &words.sampling.temperature,
@@ -159,7 +159,7 @@ int generate_command(const Arguments& arguments) {
         &words.sampling.top_p,
         "choose among the likeliest tokens, which together have this probability",
         {.shows_default = true, .least = 1e-9, .most = 1}},
-       {"--seed", &words.seed, "of what is drawn", {.shows_default = true}},
+       {"--seed", &words.seed, "random seed", {.shows_default = true}},
        {"--tokenizer",
         &words.tokenizer,
         "bytes, sentencepiece:FILE or hf:tokenizer.json; default: the checkpoint's own",

@@ -72,7 +72,7 @@ int inspect_command(const Arguments& arguments) {
                            "tokens a sequence, for the FLOPs; default: as trained",
                            {.least = 1}},
                           {"--verify", &verify, "read all of it and compare the checksums"}},
-                         "\nExample: rondo inspect runs/demo/checkpoints/step-00000200.h5"};
+                         "\nExample: rondo inspect runs/demo/checkpoints/step-00001000.h5"};
   if (!line.parse(arguments)) return 0;
   const CheckpointReader reader(file);
   const CheckpointHeader& header = reader.header();

@@ -81,8 +81,8 @@ std::vector<Section> matching(std::vector<Section> all, const std::string& prefi
   std::vector<std::string> names;
   for (const Section& section : all) names.push_back(section.name);
   known.insert(known.end(), names.begin(), names.end());
-  throw UserError(fmt::format("--help-config {}: no group or key begins so;{} tables: {}", prefix,
-                              did_you_mean(prefix, known, " "), fmt::join(names, ", ")));
+  throw UserError(fmt::format("--help-config {}: no group or key starts with that;{} tables: {}",
+                              prefix, did_you_mean(prefix, known, " "), fmt::join(names, ", ")));
 }
 
 /// `text` in lines of at most `width` columns, each after `indent` blanks.

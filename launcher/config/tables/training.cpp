@@ -146,7 +146,7 @@ std::vector<ConfigField> optimizer_table() {
           "optimizer", &Config::optimizer,
           {
               {"clip", &OptimizerConfig::clip, at_least(0), "",
-               "Longest global gradient. A longer one is scaled down to it. 0: never."},
+               "Largest global gradient norm. A larger gradient is scaled down to it. 0: never."},
           }),
   });
 }
