@@ -66,6 +66,24 @@ void expand_paths(const Option& option) {
   }
 }
 
+/// CLI11 would tell of an option that is missing before it tells of the one that was misspelt.
+void check_names(const std::vector<std::string>& arguments, const std::vector<Option>& options,
+                 const std::string& program) {
+  std::vector<std::string> names = {"--help"};
+  for (const Option& option : options) {
+    if (option.name.starts_with("--")) names.push_back(option.name);
+  }
+  for (const std::string& argument : arguments) {
+    if (argument == "--") return;
+    const std::string name = argument.substr(0, argument.find('='));
+    const bool known = std::find(names.begin(), names.end(), name) != names.end();
+    if (!name.starts_with("--") || known) continue;
+    const std::string guess = did_you_mean(name, names);
+    throw UserError(fmt::format("{} is no option{}{}; see {} --help", name,
+                                guess.empty() ? "" : ": ", guess, program));
+  }
+}
+
 CLI::Option* add_to(CLI::App& app, const Option& option, bool& value) {
   return app.add_flag(option.name, value, option.help);
 }
@@ -82,6 +100,7 @@ std::optional<GivenOptions> CommandLine::parse(std::vector<std::string> argument
         option.name,
         std::visit([&](auto* value) { return add_to(app, option, *value); }, option.target));
   }
+  check_names(arguments, options, app.get_name());
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them last first
   try {
     app.parse(arguments);

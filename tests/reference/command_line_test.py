@@ -184,6 +184,17 @@ class CommandLine(WithCorpus):
                      r"copy for saves \S+B\)",
                       "machine has"])
 
+    def test_a_misspelt_option_is_named_before_one_that_is_missing(self):
+        self.refuses(["convert", "--form", "hf:hf", "--to", "out.h5"],
+                     [r"--form is no option: did you mean --from\?; see rondo convert --help"])
+        self.refuses(["plan", "--wrld=3"], [r"--wrld is no option: did you mean --world\?"])
+
+    def test_a_file_in_place_of_the_run_folder_is_named(self):
+        (self.folder / "notes").write_text("mine\n")
+        for folder in ("notes", "notes/run"):
+            self.refuses(["train", *words(TRAINS | {"log.dir": folder})],
+                         [rf"the folder {folder}: notes is a file; choose another with log\.dir"])
+
     def test_a_batch_beyond_the_machine_is_refused_with_numbers(self):
         batch = {"train.global_batch": 2**24, "train.micro_batch": 2**24}
         self.refuses(["train", *words(TRAINS | batch)],

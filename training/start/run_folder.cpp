@@ -19,10 +19,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// ": notes.txt is a file", where that is what stands in the way of a folder.
+std::string obstacle(fs::path folder) {
+  std::error_code absent;
+  while (!fs::exists(folder, absent) && folder.has_parent_path()) folder = folder.parent_path();
+  if (!fs::exists(folder, absent) || fs::is_directory(folder, absent)) return "";
+  return fmt::format(": {} is a file", folder.string());
+}
+
 void make_folder(const std::string& folder, const std::string& key, NewFolders& made) {
   if (made.make(folder)) return;
-  throw UserError(
-      fmt::format("cannot write into the folder {}; choose another with {}", folder, key));
+  throw UserError(fmt::format("cannot write into the folder {}{}; choose another with {}", folder,
+                              obstacle(folder), key));
 }
 
 FolderLock lock_folder(const std::string& folder, const std::string& key, NewFolders& made) {
