@@ -76,7 +76,7 @@ class Mistakes(WithCorpus):
         self.train_refuses({"run": "mine"}, r"run/mine\.toml:2", r"data\.shuffle")
 
     def test_sizes_that_do_not_fit_together_come_with_sizes_that_do(self):
-        self.train_refuses({"model.hidden": 30}, r"model\.heads = 4", "28 or 32")
+        self.train_refuses({"model.hidden": 30}, r"model\.heads = 4", "24 or 32")
         self.train_refuses({"model.kv_heads": 3}, r"model\.kv_heads", "2 or 4")
         self.train_refuses({"train.global_batch": 8, "train.micro_batch": 3},
                            r"train\.micro_batch", "2 or 4")
