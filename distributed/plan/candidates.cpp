@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/counted.h"
 #include "base/user_error.h"
 #include "distributed/plan/route.h"
 #include "distributed/plan/route_names.h"
@@ -55,15 +56,14 @@ std::vector<int> pipelines(const PlanRequest& request, const Uses& uses) {
   const int longest = whole.back();
   const std::vector<int>& able = possible.empty() ? whole : possible;
   if (wanted != 0 && request.world % wanted != 0) {
-    throw UserError(fmt::format(
-        "distributed.pipeline = {} does not divide the {} ranks; closest valid value: {}", wanted,
-        request.world, closest(able, wanted)));
+    throw UserError(
+        fmt::format("distributed.pipeline = {} does not divide the {}; closest valid value: {}",
+                    wanted, counted(request.world, "rank"), closest(able, wanted)));
   }
   if (wanted > pieces) {
     throw UserError(fmt::format(
-        "distributed.pipeline = {}: {} layers can be cut for {} ranks at most; closest valid "
-        "value: {}",
-        wanted, depth, pieces, closest(able, wanted)));
+        "distributed.pipeline = {}: {} can be cut for {} at most; closest valid value: {}", wanted,
+        counted(depth, "layer"), counted(pieces, "rank"), closest(able, wanted)));
   }
   if (wanted != 0 && microbatches(request, wanted)) return {wanted};
   if (wanted == 0 && !possible.empty()) return possible;

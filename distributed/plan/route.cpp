@@ -182,10 +182,10 @@ Placement make_placement(const PlacementOptions& options, const Uses& uses) {
   const int pieces = uses.halves() / unit;
   const int most = pieces / std::max(1, options.pipeline);
   if (options.pipeline < 1 || most < 1) {
-    throw UserError(fmt::format(
-        "distributed.pipeline = {}: {} layers can be cut for 1 to {} ranks; closest valid value: "
-        "{}",
-        options.pipeline, uses.layers, pieces, std::clamp(options.pipeline, 1, pieces)));
+    throw UserError(
+        fmt::format("distributed.pipeline = {}: {} can be cut for 1 to {}; closest valid value: {}",
+                    options.pipeline, counted(uses.layers, "layer"), counted(pieces, "rank"),
+                    std::clamp(options.pipeline, 1, pieces)));
   }
   if (options.passes < 0) {
     throw UserError(fmt::format("distributed.passes = {}: write 1 to {}, or 0 to leave it open",
@@ -195,18 +195,20 @@ Placement make_placement(const PlacementOptions& options, const Uses& uses) {
   if (open && options.passes == 0) return fewest_copies(options, uses, most);
   if (open && options.passes > most) {
     throw UserError(
-        fmt::format("distributed.passes = {}: {} chunks on {} ranks, but there are {} layers to "
-                    "cut; closest valid value: passes={}{}",
-                    options.passes, options.passes * options.pipeline, options.pipeline,
-                    uses.layers, most, options.half_layers ? "" : ", or half-layer chunks"));
+        fmt::format("distributed.passes = {}: {} on {}, but there are {} to cut; closest valid "
+                    "value: passes={}{}",
+                    options.passes, counted(options.passes * options.pipeline, "chunk"),
+                    counted(options.pipeline, "rank"), counted(uses.layers, "layer"), most,
+                    options.half_layers ? "" : ", or half-layer chunks"));
   }
   const Route route{options.pipeline,
                     route_signs(options.route, options.passes, options.pipeline, uses)};
   if (route.passes() > most) {
     throw UserError(fmt::format(
-        "distributed.route = {}: {} passes over {} ranks are {} chunks, but there are {} layers to "
-        "cut; closest valid value: {}{}",
-        options.route, route.passes(), options.pipeline, route.chunks(), uses.layers,
+        "distributed.route = {}: {} over {} are {}, but there are {} to cut; closest valid value: "
+        "{}{}",
+        options.route, counted(route.passes(), "pass", "passes"), counted(options.pipeline, "rank"),
+        counted(route.chunks(), "chunk"), counted(uses.layers, "layer"),
         route.signs.substr(0, static_cast<size_t>(most)),
         options.half_layers ? "" : ", or half-layer chunks"));
   }

@@ -254,8 +254,9 @@ void check_for_world(const Config& config, int world_size) {
   if (pipeline == 0) return;  // the planner finds what divides
   if (world_size % pipeline != 0) {
     throw UserError(
-        fmt::format("distributed.pipeline = {} does not divide the {} of this run; set it to {}",
-                    pipeline, counted(world_size, "rank"), near_divisors(world_size, pipeline)));
+        fmt::format("distributed.pipeline = {} does not divide the {} of this run; set it to {}{}",
+                    pipeline, counted(world_size, "rank"), near_divisors(world_size, pipeline),
+                    world_size > 1 ? "" : fmt::format(", or start mpirun -n {}", pipeline)));
   }
   const int64_t replicas = world_size / pipeline;
   const int64_t batch = config.train.global_batch;

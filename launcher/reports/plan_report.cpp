@@ -146,8 +146,8 @@ std::string heading(const PlanRequest& request, const Plan& plan) {
                      blocks(request.workload.model.sharing), counted(request.world, "rank"),
                      request.machine.ranks_per_node, counted(request.global_batch, "sequence"),
                      request.workload.sequence, plan.chosen.choice.micro_batch) +
-         fmt::format("{} candidates, {} simulated; bytes are those that all ranks send in a step\n",
-                     plan.candidates.size(),
+         fmt::format("{}, {} simulated; bytes are those that all ranks send in a step\n",
+                     counted(static_cast<int64_t>(plan.candidates.size()), "candidate"),
                      std::count_if(plan.candidates.begin(), plan.candidates.end(),
                                    [](const Candidate& c) { return c.simulated; }));
 }

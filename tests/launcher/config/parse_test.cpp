@@ -279,6 +279,10 @@ TEST(CheckForWorld, RefusesWhatCannotRunAndNamesValuesThatCan) {
   };
   EXPECT_EQ(message({"distributed.pipeline=3"}, 4),
             "distributed.pipeline = 3 does not divide the 4 ranks of this run; set it to 2 or 4");
+  EXPECT_EQ(
+      message({"distributed.pipeline=2"}, 1),
+      "distributed.pipeline = 2 does not divide the 1 rank of this run; set it to 1, or start "
+      "mpirun -n 2");
   EXPECT_EQ(message({"distributed.pipeline=2", "train.global_batch=3", "train.micro_batch=1"}, 4),
             "train.global_batch = 3 does not divide over 2 data replicas; set it to 2 or 4");
   EXPECT_EQ(message({"train.global_batch=10", "train.micro_batch=1"}, 4),
