@@ -366,8 +366,13 @@ void Trainer::compare_with_plan(const RunReport& report) const {
   constexpr size_t warm_up = 2;  // steps in which memory is touched for the first time
   const bool whole = !passes_.varies() && config_.train.backprop_passes == 0;
   if (step_seconds_.size() <= 2 * warm_up || !whole) return;
+  const std::string prices =
+      config_.cluster.measured
+          ? ""
+          : " (by the figures of a table; cluster=measured takes this machine's)";
   report.line(compare_step_time(plan_.chosen.step_s,
-                                {step_seconds_.begin() + warm_up, step_seconds_.end()}));
+                                {step_seconds_.begin() + warm_up, step_seconds_.end()}) +
+              prices);
 }
 
 }  // namespace rondo
