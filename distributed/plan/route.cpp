@@ -197,7 +197,7 @@ Placement make_placement(const PlacementOptions& options, const Uses& uses) {
     throw UserError(
         fmt::format("distributed.passes = {}: {} on {}, but there are {} to cut; closest valid "
                     "value: passes={}{}",
-                    options.passes, counted(options.passes * options.pipeline, "chunk"),
+                    options.passes, counted(int64_t{options.passes} * options.pipeline, "chunk"),
                     counted(options.pipeline, "rank"), counted(uses.layers, "layer"), most,
                     options.half_layers ? "" : ", or half-layer chunks"));
   }
