@@ -117,11 +117,10 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
     check_parameters(*reader, parameters(model));
     source.emplace(open_source(words, evaluation.sequence, model.spec.vocab));
     evaluation.samples = sample_count(words, *source, evaluation.sequence);
+    const std::string warning =
+        warning_of_tokenizers(tokenizer_of_data(words.data), header.tokenizer, words.checkpoint);
+    if (host.rank() == 0) std::cerr << warning;
   });
-  if (host.rank() == 0) {
-    std::cerr << warning_of_tokenizers(tokenizer_of_data(words.data), reader->header().tokenizer,
-                                       words.checkpoint);
-  }
   check_tokens({IndexedDataset(words.data)}, model.spec.vocab, host, status_of_first(host.rank()));
   at::set_num_threads(words.threads);
   LocalModel local(data_parallel_plan(model, evaluation, host.size()),

@@ -136,6 +136,12 @@ class Generate(RondoTest):
                               "data.sequence=16", "model.vocab=512", "train.steps=1")
         self.assertEqual(done.returncode, 2, done.stdout)
         self.assertIn("corpus and held were made with different tokenizers", done.stderr)
+        (self.folder / "held.json").write_text("{")
+        done = self.run_rondo("eval", "--checkpoint", "model.h5", "--data", "held",
+                              "--sequence", "16", ranks=2)
+        said = [line for line in done.stderr.splitlines() if line.startswith("rondo: ")]
+        self.assertEqual([done.returncode, len(said)], [2, 1], done.stderr)
+        self.assertIn("held.json: damaged", said[0])
 
     def test_a_text_ends_with_the_token_that_the_model_says(self):
         tokenizer = self.make_tokenizer()
