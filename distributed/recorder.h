@@ -19,7 +19,9 @@ class Recorder {
 
   /// An action that begins now and, until more is known, ends now.
   void enter(const Action& action) {
-    if (on_) timeline_.push_back({action, now(), now()});
+    if (!on_) return;
+    const double start = now();
+    timeline_.push_back({action, start, start});
   }
   /// The newest entry.
   size_t newest() const { return timeline_.empty() ? 0 : timeline_.size() - 1; }

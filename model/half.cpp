@@ -113,13 +113,13 @@ ParameterSpec HalfWeights::spec_of(const std::string& name) const {
 }
 
 GraphParameter HalfWeights::parameter(const std::string& name) {
-  spec_of(name);
+  const ParameterSpec spec = spec_of(name);
   GraphParameter use{.shared = take(component(branch().weights), name),
                      .gradient_weight = uses_.weights};
   if (!relaxed()) return use;
   const Component own = of_layer(Kind::adapter);
   const std::string module = name.substr(0, name.rfind('/'));
-  if (spec_of(name).role == Role::matrix) {
+  if (spec.role == Role::matrix) {
     use.a = take(own, module + "/a");
     use.b = take(own, module + "/b");
   } else {

@@ -1,4 +1,4 @@
-// What a request leaves open, enumerated.
+// Enumerates the placements and schedules that a request leaves open.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace rondo {
 
-/// What a plan is made for: the work, the machine, and the `distributed.*` keys.
+/// Input of the planner: the work, the machine, and the `distributed.*` keys.
 struct PlanRequest {
   Workload workload = {};
   Machine machine = {};
@@ -42,7 +42,7 @@ class CostModels {
 /// closest valid value.
 std::vector<Candidate> candidates(const PlanRequest& request, const CostModel& model);
 
-/// The same for all sizes of microbatches.
+/// Candidates for every size of microbatch in `models`, smallest first. Throws UserError likewise.
 std::vector<Candidate> candidates(const PlanRequest& request, const CostModels& models);
 
 }  // namespace rondo

@@ -12,7 +12,8 @@
 namespace rondo {
 namespace {
 
-/// What sends around a ring of `members` take, each once around being a round.
+/// `members` ranks that pass the parts of a buffer on in a ring. In a round each of them sends all
+/// parts but one.
 struct Ring {
   int64_t members = 1;
   LinkCost link = {};  ///< the slowest
@@ -240,7 +241,7 @@ void CostModel::price_groups(const Placement& placement, PlacementCosts& result)
       const auto rank = static_cast<size_t>(placement.rank_of(k));
       costs.chunk_ready_s[k] = costs.rank_ready_s[rank];
     }
-    // What arrives in the first round is added: two operands and a sum.
+    // The first round adds: each part that arrives is read with the own one, and the sum written.
     const double added = static_cast<double>(3 * ring.sent_bytes(gradients, 1));
     costs.reduces.back() = {ring.seconds(gradients, rounds) + touch_s(added),
                             ring.sent_bytes(gradients, rounds)};

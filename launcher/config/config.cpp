@@ -20,13 +20,22 @@
 namespace rondo {
 namespace {
 
+/// The numbers from 1 to `most` next to `value` that fit: "2 or 4", "4", or empty.
+template <typename Fits>
+std::string near_that(int64_t value, int64_t most, Fits fits) {
+  int64_t below = std::min(value, most);
+  while (below > 0 && !fits(below)) --below;
+  int64_t above = std::max<int64_t>(value, 1);
+  while (above <= most && !fits(above)) ++above;
+  std::vector<int64_t> near;
+  if (below > 0) near.push_back(below);
+  if (above <= most && above != below) near.push_back(above);
+  return fmt::format("{}", fmt::join(near, " or "));
+}
+
 /// The divisors of `number` next to `value`: "2 or 4".
 std::string near_divisors(int64_t number, int64_t value) {
-  int64_t below = std::clamp<int64_t>(value, 1, number);
-  while (number % below != 0) --below;
-  int64_t above = std::min(value, number);
-  while (number % above != 0) ++above;
-  return below == above ? fmt::format("{}", below) : fmt::format("{} or {}", below, above);
+  return near_that(value, number, [=](int64_t divisor) { return number % divisor == 0; });
 }
 
 /// The positive multiples of `unit` next to `value`: "8 or 12".
@@ -49,27 +58,12 @@ bool splits_into(const ModelSpec& model, int64_t heads) {
   return model.hidden % heads == 0 && even && grouped;
 }
 
-/// Numbers of heads next to that of the model which its other sizes allow: "4 or 8", or none.
-std::string near_heads(const ModelSpec& model) {
-  std::vector<int64_t> near;
-  for (int64_t heads = std::min(model.heads, model.hidden); heads > 0; --heads) {
-    if (!splits_into(model, heads)) continue;
-    near.push_back(heads);
-    break;
-  }
-  for (int64_t heads = model.heads; heads <= model.hidden; ++heads) {
-    if (!splits_into(model, heads)) continue;
-    near.push_back(heads);
-    break;
-  }
-  return fmt::format("{}", fmt::join(near, " or "));
-}
-
 Complaint head_split(const Config& c) {
   const ModelSpec& model = c.model;
   if (model.head_dim != 0 || model.hidden % model.heads == 0) return std::nullopt;
   std::vector<std::string> cures;
-  const std::string heads = near_heads(model);
+  const std::string heads = near_that(model.heads, model.hidden,
+                                      [&](int64_t count) { return splits_into(model, count); });
   if (!heads.empty()) cures.push_back("model.heads to " + heads);
   if (model.kv_heads == 0 || model.heads % model.kv_heads == 0) {
     const int64_t unit = block_parts(model).rotary ? 2 * model.heads : model.heads;
