@@ -3,8 +3,10 @@
 #include <mpi.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <new>
 #include <stdexcept>
 #include <thread>
 
@@ -30,6 +32,64 @@ void prefer_plain_sends_over_tcp() {
          /*overwrite=*/0);
 }
 
+/// The ranks that share this node's memory. Collective, like its end.
+struct NodeComm {
+  MPI_Comm comm = MPI_COMM_NULL;
+
+  NodeComm() {
+    if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &comm) !=
+        MPI_SUCCESS) {
+      throw std::runtime_error("MPI cannot tell which ranks share a node");
+    }
+  }
+  ~NodeComm() { MPI_Comm_free(&comm); }
+  NodeComm(const NodeComm&) = delete;
+  NodeComm& operator=(const NodeComm&) = delete;
+};
+
+/// In memory that the ranks of a node share: whether one of them is ending the job.
+using Notice = std::atomic<bool>;
+static_assert(Notice::is_always_lock_free);
+
+/// MPI keeps the notice, beside MPI_COMM_SELF.
+int notice_key() {
+  static const int key = [] {
+    int made = MPI_KEYVAL_INVALID;
+    MPI_Comm_create_keyval(MPI_COMM_NULL_COPY_FN, MPI_COMM_NULL_DELETE_FN, &made, nullptr);
+    return made;
+  }();
+  return key;
+}
+
+/// Null without MPI, and where the ranks of a node share no memory.
+Notice* shared_notice() {
+  if (!mpi_is_running()) return nullptr;
+  Notice* notice = nullptr;
+  int found = 0;
+  MPI_Comm_get_attr(MPI_COMM_SELF, notice_key(), static_cast<void*>(&notice), &found);
+  return found != 0 ? notice : nullptr;
+}
+
+/// MPI frees the memory when it ends.
+void share_notice() {
+  const NodeComm node;
+  int rank = 0;
+  MPI_Comm_rank(node.comm, &rank);
+  MPI_Win window = MPI_WIN_NULL;
+  void* memory = nullptr;
+  const MPI_Aint size = rank == 0 ? sizeof(Notice) : 0;
+  if (MPI_Win_allocate_shared(size, 1, MPI_INFO_NULL, node.comm, static_cast<void*>(&memory),
+                              &window) != MPI_SUCCESS) {
+    return;
+  }
+  MPI_Aint found = 0;
+  int unit = 0;
+  MPI_Win_shared_query(window, 0, &found, &unit, static_cast<void*>(&memory));
+  if (rank == 0) new (memory) Notice(false);
+  MPI_Barrier(node.comm);
+  MPI_Comm_set_attr(MPI_COMM_SELF, notice_key(), memory);
+}
+
 }  // namespace
 
 MpiSession::MpiSession() {
@@ -46,26 +106,43 @@ MpiSession::MpiSession() {
         "that was built with it (Open MPI 4 is)");
   }
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  int size = 1;
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  if (size > 1) share_notice();
 }
 
 MpiSession::~MpiSession() { MPI_Finalize(); }
 
 int rank_on_node() {
-  MPI_Comm node = MPI_COMM_NULL;
+  const NodeComm node;
   int rank = 0;
-  const bool made = MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL,
-                                        &node) == MPI_SUCCESS;
-  if (!made || MPI_Comm_rank(node, &rank) != MPI_SUCCESS) {
-    throw std::runtime_error("MPI cannot tell which ranks share a node");
-  }
-  MPI_Comm_free(&node);
+  MPI_Comm_rank(node.comm, &rank);
   return rank;
 }
 
+std::vector<LocalRank> ranks_on_node() {
+  const NodeComm node;
+  int size = 0;
+  LocalRank own{0, getpid()};
+  MPI_Comm_size(node.comm, &size);
+  MPI_Comm_rank(MPI_COMM_WORLD, &own.rank);
+  std::vector<LocalRank> all(size);
+  MPI_Allgather(&own, sizeof own, MPI_BYTE, all.data(), sizeof own, MPI_BYTE, node.comm);
+  return all;
+}
+
+bool job_is_ending() {
+  const Notice* notice = shared_notice();
+  return notice != nullptr && *notice;
+}
+
 void end_job(const std::string& line) {
-  const std::string text = "rondo: " + line + "\n";
-  // One write, so that lines of several ranks do not mix. Nothing can be done where it fails.
-  [[maybe_unused]] const auto written = write(STDERR_FILENO, text.data(), text.size());
+  Notice* notice = shared_notice();
+  if (notice == nullptr || !notice->exchange(true)) {
+    const std::string text = "rondo: " + line + "\n";
+    // One write, so that lines of several nodes do not mix. Nothing can be done where it fails.
+    [[maybe_unused]] const auto written = write(STDERR_FILENO, text.data(), text.size());
+  }
   if (mpi_is_running()) {
     // MPI_Abort reaches ranks that wait and ranks that compute, but it may itself wait for a
     // launcher that is gone.

@@ -1,9 +1,16 @@
 // This process as one rank of an MPI job.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace rondo {
+
+struct LocalRank {
+  int rank = 0;  ///< of the world
+  int64_t process = 0;
+};
 
 /// MPI from its start to its end; one per process, on the stack of main. Works without mpirun, as a
 /// world of one rank. Every communicator must be gone before it ends.
@@ -26,8 +33,15 @@ bool mpi_is_running();
 /// This rank's number among those that share its node's memory. Collective over the job.
 int rank_on_node();
 
-/// Prints "rondo: <line>" to stderr and ends all ranks of the job with exit code 1, whatever they
-/// are doing. From any thread, with or without MPI.
+/// The ranks of this node, ascending, this one included. Collective over the job.
+std::vector<LocalRank> ranks_on_node();
+
+/// Prints "rondo: <line>" to stderr, unless another rank of this node has ended the job already,
+/// and ends all ranks with exit code 1, whatever they are doing. From any thread, with or without
+/// MPI.
 [[noreturn]] void end_job(const std::string& line);
+
+/// Whether a rank of this node has called it.
+bool job_is_ending();
 
 }  // namespace rondo

@@ -1,7 +1,9 @@
 #include "distributed/comm/watchdog.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "distributed/comm/local_ranks.h"
 #include "distributed/comm/mpi_session.h"
 
 namespace rondo {
@@ -17,7 +19,8 @@ Watchdog::Watch::~Watch() {
   std::erase(dog_.in_flight_, this);
 }
 
-Watchdog::Watchdog(double deadline_s) : deadline_(deadline_s), thread_([this] { run(); }) {}
+Watchdog::Watchdog(double deadline_s, std::vector<LocalRank> local)
+    : deadline_(deadline_s), local_(std::move(local)), thread_([this] { run(); }) {}
 
 Watchdog::~Watchdog() {
   {
@@ -40,7 +43,8 @@ void Watchdog::end_job_if_a_call_is_late(Clock::time_point now) const {
   for (const Watch* watch : in_flight_) {
     const std::chrono::duration<double> waited = now - watch->start_;
     if (waited > deadline_) {
-      end_job(overdue_line(watch->members_, watch->operation_, deadline_.count()));
+      end_job(overdue_line(watch->members_, watch->operation_, deadline_.count()) +
+              stopped_clause(local_));
     }
   }
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "distributed/comm/membership.h"
+#include "distributed/comm/mpi_session.h"
 
 namespace rondo {
 
@@ -36,7 +37,8 @@ class Watchdog {
   };
 
   /// `deadline_s` in seconds, above 0.
-  explicit Watchdog(double deadline_s);
+  /// A late call's message tells which of the ranks `local` are stopped.
+  explicit Watchdog(double deadline_s, std::vector<LocalRank> local = {});
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
@@ -46,6 +48,7 @@ class Watchdog {
   void end_job_if_a_call_is_late(Clock::time_point now) const;
 
   const std::chrono::duration<double> deadline_;
+  const std::vector<LocalRank> local_;
   std::mutex mutex_;
   std::condition_variable stopping_;
   bool stop_ = false;

@@ -11,6 +11,7 @@
 #include "base/user_error.h"
 #include "distributed/comm/agree.h"
 #include "distributed/comm/mpi_communicator.h"
+#include "distributed/comm/peer_watch.h"
 
 namespace rondo {
 namespace {
@@ -72,6 +73,7 @@ void run_job(const ReadWords& read_words, const std::function<void(Communicator&
   const bool alone = !has_launcher();
   if (alone && !read_words(/*speaks=*/true)) return;
   const MpiSession session;
+  const PeerWatch peers;
   const std::unique_ptr<Communicator> host = make_mpi_world(setup_deadline_s);
   check_all_are_seen(host->size());
   try {
@@ -85,7 +87,7 @@ void run_job(const ReadWords& read_words, const std::function<void(Communicator&
   } catch (const std::exception& error) {
     if (host->size() == 1) throw;
     const std::string text = error.what();  // LibTorch adds a stack trace after the first line
-    end_job(text.substr(0, text.find('\n')));
+    end_job(fmt::format("rank {}: {}", host->rank(), text.substr(0, text.find('\n'))));
   }
 }
 
