@@ -3,11 +3,21 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <charconv>
 #include <cmath>
-#include <cstdint>
 #include <string_view>
 
 namespace rondo {
+namespace {
+
+struct TimeUnit {
+  char name;
+  int64_t seconds;
+};
+
+constexpr std::array<TimeUnit, 4> time_units = {{{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}}};
+
+}  // namespace
 
 std::string format_duration(double seconds) {
   if (!std::isfinite(seconds)) {
@@ -45,6 +55,32 @@ std::string format_si(double value) {
     ++prefix;
   }
   return fmt::format("{:.3g}{}", value, prefixes[prefix]);
+}
+
+std::optional<int64_t> parse_duration(const std::string& text) {
+  constexpr int64_t most = int64_t{1} << 40;  // no sum of a few overflows
+  int64_t seconds = 0;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (const auto& [name, size] : time_units) {
+    int64_t count = 0;
+    const auto [next, error] = std::from_chars(at, end, count);
+    if (error != std::errc() || next == end || *next != name) continue;
+    if (count < 0 || count > most / size) return std::nullopt;
+    seconds += count * size;
+    at = next + 1;
+  }
+  const bool whole = at == end && !text.empty();
+  return whole ? std::optional(seconds) : std::nullopt;
+}
+
+std::string duration_text(int64_t seconds) {
+  std::string text;
+  for (const auto& [name, size] : time_units) {
+    if (seconds >= size) text += fmt::format("{}{}", seconds / size, name);
+    seconds %= size;
+  }
+  return text;
 }
 
 }  // namespace rondo

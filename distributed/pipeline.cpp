@@ -53,6 +53,7 @@ struct Pipeline::Execution {
   std::set<int> kept = {};             ///< chunks of this rank that will be taken backward
   std::set<int> gradient_leaves = {};  ///< chunks of this rank whose input gradient is sent
   Recorder recorder;
+  PhaseClock clock = {};
   std::map<std::pair<int, int>, Stage::Tape> tapes = {};  ///< by chunk and microbatch
   std::map<std::tuple<Flow, int, int>, Arrival> arrivals = {};
   std::vector<Departure> departures = {};
@@ -69,6 +70,7 @@ struct Pipeline::Execution {
                                          flow == Flow::activation ? "input" : "gradient"));
     }
     Arrival& arrival = node.mapped();
+    const PhaseClock::In waiting(clock, Phase::messages);
     for (const auto& message : arrival.messages) message->wait();
     recorder.begin();  // the computation that waited for it
     if (!arrival.messages.empty()) recorder.end(arrival.entry);
@@ -134,6 +136,21 @@ Pipeline::Run Pipeline::run(const RankProgram& program, const MicrobatchSource& 
     execution.release_departed();
     note_sums(execution);
   }
+  finish(execution);
+  if (!execution.arrivals.empty() || !execution.tapes.empty()) {
+    throw std::logic_error("the program leaves something behind");
+  }
+  for (const auto& [name, sum] : execution.losses) {
+    execution.run.losses[name] = sum.item<double>();
+  }
+  execution.run.timeline = execution.recorder.take();
+  execution.run.phases = execution.clock.seconds();
+  return std::move(execution.run);
+}
+
+/// Waits for what the program has sent, and, where the run is timed, for its sums.
+void Pipeline::finish(Execution& execution) {
+  const PhaseClock::In waiting(execution.clock, Phase::messages);
   for (const Departure& departure : execution.departures) {
     for (const auto& message : departure.messages) message->wait();
   }
@@ -142,14 +159,6 @@ Pipeline::Run Pipeline::run(const RankProgram& program, const MicrobatchSource& 
     std::this_thread::sleep_for(std::chrono::microseconds(20));
     note_sums(execution);
   }
-  if (!execution.arrivals.empty() || !execution.tapes.empty()) {
-    throw std::logic_error("the program leaves something behind");
-  }
-  for (const auto& [name, sum] : execution.losses) {
-    execution.run.losses[name] = sum.item<double>();
-  }
-  execution.run.timeline = execution.recorder.take();
-  return std::move(execution.run);
 }
 
 /// Enters on the timeline when a sum has ended.
@@ -169,6 +178,7 @@ void Pipeline::execute(const Action& action, Execution& execution) {
     case Op::backward_input:
       return backward(action, execution);
     case Op::backward_weight: {
+      const PhaseClock::In backward(execution.clock, Phase::backward);
       auto tape = execution.tapes.extract({action.chunk, action.microbatch});
       return Stage::backward_weight(tape.mapped());
     }
@@ -189,10 +199,11 @@ void Pipeline::execute(const Action& action, Execution& execution) {
 
 void Pipeline::forward(const Action& action, Execution& execution) {
   const auto& [op, k, i, group] = action;
-  for (int own : groups_of_[k]) optimizer_.wait_for_values(own);
+  const PhaseClock::In computing(execution.clock, Phase::forward);
+  wait_for_values(k, execution);
   const Stage& stage = stages_.at(k);
   const Stream stream = k == 0 ? Stream() : execution.take(Flow::activation, k, i);
-  const Microbatch batch = stage.reads_batch() ? execution.source.load(i) : Microbatch{};
+  const Microbatch batch = stage.reads_batch() ? load(i, execution) : Microbatch{};
   StageResult result;
   if (execution.kept.contains(k)) {
     Stage::Tape& tape = execution.tapes[{k, i}];
@@ -207,8 +218,19 @@ void Pipeline::forward(const Action& action, Execution& execution) {
   execution.give(Flow::activation, k + 1, i, {.value = std::move(result.stream)});
 }
 
+void Pipeline::wait_for_values(int chunk, Execution& execution) {
+  const PhaseClock::In waiting(execution.clock, Phase::sums);
+  for (int own : groups_of_[chunk]) optimizer_.wait_for_values(own);
+}
+
+Microbatch Pipeline::load(int microbatch, Execution& execution) {
+  const PhaseClock::In loading(execution.clock, Phase::data);
+  return execution.source.load(microbatch);
+}
+
 void Pipeline::backward(const Action& action, Execution& execution) {
   const auto& [op, k, i, group] = action;
+  const PhaseClock::In computing(execution.clock, Phase::backward);
   const bool last = k + 1 == placement_.size();
   const Stream g = last ? Stream() : execution.take(Flow::gradient, k, i);
   const auto tape = execution.tapes.find({k, i});

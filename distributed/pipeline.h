@@ -11,6 +11,7 @@
 
 #include "distributed/buffer_pool.h"
 #include "distributed/comm/communicator.h"
+#include "distributed/phase_clock.h"
 #include "distributed/plan/schedule/simulate.h"
 #include "distributed/plan/step_plan.h"
 #include "distributed/sharded_optimizer.h"
@@ -37,7 +38,9 @@ class Pipeline {
   struct Run {
     std::map<std::string, double> losses = {};  ///< what this rank's chunks add to the named sums
     int peak_live = 0;  ///< most (chunk, microbatch) whose activations were kept at a time
-    std::vector<TimedAction> timeline;  ///< seconds since the run began; empty unless asked for
+    std::vector<TimedAction> timeline =
+        {};  ///< seconds since the run began; empty unless asked for
+    PhaseSeconds phases = {};
   };
 
   /// Runs this rank's part of a lowered program. A chunk that the program takes backward keeps what
@@ -53,7 +56,10 @@ class Pipeline {
   struct Execution;
 
   void execute(const Action& action, Execution& execution);
+  void finish(Execution& execution);
   void note_sums(Execution& execution);
+  void wait_for_values(int chunk, Execution& execution);
+  static Microbatch load(int microbatch, Execution& execution);
   void forward(const Action& action, Execution& execution);
   void backward(const Action& action, Execution& execution);
   void send(const Action& action, Execution& execution);

@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
@@ -128,7 +129,7 @@ void ShardedOptimizer::wait_for_values() {
   for (const Member& member : members_) wait_for_values(member.index);
 }
 
-double ShardedOptimizer::gradient_norm() {
+double ShardedOptimizer::gradient_norm(std::span<double> beside) {
   wait_for_sums();
   Tensor squares = at::zeros({1}, at::kDouble);
   for (const Member& member : members_) {
@@ -136,8 +137,24 @@ double ShardedOptimizer::gradient_norm() {
         member.buffer->gradients.narrow(0, member.own.shard.begin, member.own.shard.count);
     squares += at::linalg_vector_norm(part, 2, std::nullopt, false, at::kDouble).square().cpu();
   }
-  world_.host.all_reduce_sum(buffer_of(squares));
-  return std::sqrt(squares.item<double>());
+  std::vector<double> sums = {squares.item<double>()};
+  sums.insert(sums.end(), beside.begin(), beside.end());
+  world_.host.all_reduce_sum(
+      {sums.data(), static_cast<int64_t>(sums.size()), ElementType::float64});
+  std::copy(sums.begin() + 1, sums.end(), beside.begin());
+  return std::sqrt(sums[0]);
+}
+
+std::optional<Component> ShardedOptimizer::not_finite() const {
+  std::optional<Component> last;
+  for (const Member& member : members_) {
+    for (const TensorPart& part : parts_in(*member.buffer, member.own.shard)) {
+      const Component& component = part.entry->spec.component;
+      const Tensor values = member.buffer->gradients.narrow(0, part.in_buffer().begin, part.count);
+      if (!values.isfinite().all().item<bool>()) last = std::max(last, std::optional(component));
+    }
+  }
+  return last;
 }
 
 void ShardedOptimizer::update(const AdamWOptions& options, double lr, int64_t step, double factor) {

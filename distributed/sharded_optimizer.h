@@ -4,6 +4,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -56,9 +58,14 @@ class ShardedOptimizer {
   /// Starts the sums of all groups.
   void reduce();
 
-  /// Norm of the reduced gradient over the whole model, each component once. Collective; the same
+  /// Norm of the reduced gradient over the whole model, each component once. The numbers `beside`,
+  /// as many on every rank, are summed over the ranks in the same message. Collective; the same
   /// bits on every rank.
-  double gradient_norm();
+  double gradient_norm(std::span<double> beside = {});
+
+  /// Of this rank's shards, the component whose reduced gradient is not finite and that comes last
+  /// in the model's order: backward reaches it first.
+  std::optional<Component> not_finite() const;
 
   /// Multiplies the reduced gradient by `factor`, updates the weights and starts to bring them to
   /// all members. `step` counts from 1.

@@ -56,6 +56,7 @@ MAY_INCLUDE = {
         "training/config.h",
         "training/run_report.h",
         "training/step_metrics.h",
+        "distributed/phase_clock.h",
         "distributed/plan/",
         "distributed/comm/",
         "model/definition/",

@@ -22,10 +22,10 @@ struct BlendEntry {
 };
 
 struct DataConfig {
-  std::string path;               ///< prefix of .bin/.idx; empty when `blend` is given
-  std::vector<BlendEntry> blend;  ///< data.blend = ["PREFIX", 0.7, "OTHER", 0.3]
-  std::string validation_path;    ///< prefix of the held-out tokens; empty = none
-  double validation = 0.0;        ///< fraction at the end of the samples that is held out instead
+  std::string path;                           ///< prefix of .bin/.idx; empty when `blend` is given
+  std::vector<BlendEntry> blend;              ///< data.blend = ["PREFIX", 0.7, "OTHER", 0.3]
+  std::vector<std::string> validation_paths;  ///< prefixes of held-out tokens, each measured apart
+  double validation = 0.0;  ///< fraction at the end of the samples that is held out instead
   int64_t sequence = 256;
   bool shuffle = true;
 };
@@ -42,16 +42,30 @@ struct TrainConfig {
   std::string init;             ///< checkpoint to start from; its model and map then stand
   std::string distill;          ///< checkpoint whose model teaches; empty: only the tokens do
   double distill_temperature = 1.0;
-  double distill_weight = 0.5;  ///< of the teacher in the loss; the tokens have the rest
-  int64_t eval_every = 0;       ///< steps between evaluations; 0 = only at the end
-  int64_t eval_batches = 16;    ///< global batches per evaluation
-  int64_t threads = 1;          ///< compute threads per rank
+  double distill_weight = 0.5;   ///< of the teacher in the loss; the tokens have the rest
+  int64_t eval_every = 0;        ///< steps between evaluations; 0 = only at the end
+  int64_t eval_batches = 16;     ///< global batches per evaluation
+  int64_t threads = 1;           ///< compute threads per rank
+  int64_t batch_ramp_from = 0;   ///< sequences of the first step, which grow to global_batch …
+  int64_t batch_ramp_steps = 0;  ///< … over so many steps; both 0: no ramp
+};
+
+/// How a run goes on after trouble, and when it ends early.
+struct ControlConfig {
+  int64_t exit_after_s = 0;           ///< stop, saved, before the run has taken longer; 0: never
+  int64_t exit_at_step = 0;           ///< stop, saved, after this step; 0: never
+  std::string on_nonfinite = "stop";  ///< stop, skip: a step whose loss or gradient is not finite
+  int64_t nonfinite_limit = 10;       ///< skipped steps in a row that end the run
+  std::string on_spike = "ignore";    ///< ignore, rewind: a loss that leaves its way
+  double spike_sigmas = 6.0;  ///< standard deviations of the losses before that make a spike
+  int64_t max_rewinds = 3;    ///< of a run
 };
 
 struct OptimizerConfig {
   RateSchedule rate;
   AdamWOptions adamw;
-  double clip = 1.0;  ///< global gradient norm; 0 = off
+  double clip = 1.0;        ///< global gradient norm; 0 = off
+  int64_t decay_steps = 0;  ///< where the rate's decay ends; 0: at train.steps
 };
 
 /// What is open is left to the planner.
@@ -72,6 +86,7 @@ struct CheckpointConfig {
   int64_t every = 0;              ///< steps; 0 = only at the end
   int64_t keep = 3;               ///< newest files kept …
   int64_t keep_every = 0;         ///< … and those of every so many steps; 0 = none
+  bool keep_best = false;         ///< the file of the lowest held-out loss stays as best.h5
   std::string resume = "auto";    ///< auto, never, or a file
   bool async = true;              ///< training goes on while a copy is written
   std::string on_error = "stop";  ///< stop, continue: when a save failed that is not the last
@@ -109,11 +124,17 @@ struct Config {
   int64_t relaxation_rank = 0;
   DataConfig data;
   TrainConfig train;
+  ControlConfig control;
   OptimizerConfig optimizer;
   DistributedConfig distributed;
   CheckpointConfig checkpoint;
   LogConfig log;
   ClusterConfig cluster;
 };
+
+/// The step at which the decay of the rate ends.
+inline int64_t decay_end(const Config& config) {
+  return config.optimizer.decay_steps > 0 ? config.optimizer.decay_steps : config.train.steps;
+}
 
 }  // namespace rondo

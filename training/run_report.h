@@ -32,6 +32,8 @@ struct StepTrace {
 struct RunReport {
   std::function<void(const StepReport&)> step = [](const StepReport&) {};
   std::function<void(const std::string&)> line = [](const std::string&) {};
+  /// The run goes on from an earlier step.
+  std::function<void(int64_t step)> rewound = [](int64_t) {};
   std::function<void(const StepTrace&)> trace = [](const StepTrace&) {};
 };
 

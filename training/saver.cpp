@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <utility>
 
 #include "base/user_error.h"
+#include "checkpoint/format/checkpoint_reader.h"
 #include "distributed/comm/agree.h"
-#include "training/health.h"
+#include "training/control/health.h"
 
 namespace rondo {
 
@@ -17,11 +19,37 @@ Saver::Saver(const CheckpointConfig& config, std::string folder, int64_t last_st
       occasion_{config.every, last_step},
       world_(world),
       tell_(std::move(tell)),
-      saves_(Writers::world(), [config, dir = folder_](int64_t step) {
-        prune_checkpoints(dir, step, config.keep, config.keep_every);
-      }) {}
+      saves_(Writers::world(), [this](int64_t step) { clear_up(step); }) {}
 
-bool Saver::due(int64_t step, bool stopping) const { return stopping || occasion_.after(step); }
+void Saver::resume_best(int64_t step) {
+  double loss = best_loss_;
+  const std::string file = best_file(folder_);
+  if (config_.keep_best && world_.rank() == 0 && std::filesystem::exists(file)) {
+    try {
+      const CheckpointReader reader(file);
+      const CheckpointHeader& header = reader.header();
+      if (header.step <= step) loss = header.validation_loss.value_or(loss);
+    } catch (const UserError& error) {
+      tell_(fmt::format("{}; the next evaluation makes another", error.what()));
+    }
+  }
+  world_.host.broadcast({&loss, 1, ElementType::float64}, 0);
+  best_loss_ = loss;
+}
+
+bool Saver::is_best(std::optional<double> validation_loss) const {
+  return config_.keep_best && validation_loss && *validation_loss < best_loss_;
+}
+
+bool Saver::due(int64_t step, bool stopping, std::optional<double> validation_loss) const {
+  return stopping || occasion_.after(step) || is_best(validation_loss);
+}
+
+/// Behind a save, on the thread that wrote it.
+void Saver::clear_up(int64_t step) {
+  if (step == best_step_) best_error_ = keep_as_best(folder_, step);
+  prune_checkpoints(folder_, step, config_.keep, config_.keep_every);
+}
 
 void Saver::finish() {
   try {
@@ -34,6 +62,10 @@ void Saver::finish() {
 void Saver::save(const Save& save, bool stopping) {
   finish();
   check_finite(save);
+  if (is_best(save.header.validation_loss)) {
+    best_loss_ = *save.header.validation_loss;
+    best_step_ = save.header.step;
+  }
   const bool last = stopping || save.header.step == occasion_.last;
   if (config_.async && !last) return saves_.start(save);
   try {
@@ -63,6 +95,10 @@ void Saver::give_up(const std::string& what) {
 void Saver::tell_saved(const Saved& saved) const {
   tell_(fmt::format("saved {} in {:.3g} s, of which training waited {:.3g} s", saved.file,
                     saved.seconds, saved.stall_s));
+  if (best_step_ == 0 || saved.file != checkpoint_file(folder_, best_step_)) return;
+  const std::string best = best_file(folder_);
+  tell_(best_error_ ? fmt::format("warning: {} is not kept: {}", best, best_error_.message())
+                    : fmt::format("{} is that of step {}", best, best_step_));
 }
 
 /// Without the last file there is nothing to go on to.

@@ -8,14 +8,24 @@
 #include <vector>
 
 #include "distributed/comm/sent_bytes.h"
+#include "distributed/phase_clock.h"
 
 namespace rondo {
 
-/// What one rank sent in a step, and the most memory that it has had.
+/// What one rank sent in a step, the most memory that it has had, and what it spends a step on:
+/// the mean since it was last told.
 struct RankMetrics {
   SentBytes sent_bytes = {};
   int64_t peak_memory_bytes = 0;
+  PhaseSeconds phases = {};
 };
+
+/// Of all ranks.
+inline PhaseSeconds mean_phases(const std::vector<RankMetrics>& ranks) {
+  PhaseSeconds mean;
+  for (const RankMetrics& rank : ranks) mean += rank.phases / static_cast<double>(ranks.size());
+  return mean;
+}
 
 struct StepMetrics {
   int64_t step = 0;                       ///< from 1
@@ -27,6 +37,8 @@ struct StepMetrics {
   double tokens_per_s = 0.0;
   double step_s = 0.0;
   SentBytes sent_bytes = {};
+  bool skipped = false;                        ///< nothing was updated: a number was not finite
+  std::optional<int64_t> batch = {};           ///< sequences, where they vary
   std::optional<int> passes = {};              ///< over the recurring layers, where they vary
   std::vector<RankMetrics> ranks = {};         ///< by world rank; only now and then
   std::optional<double> validation_loss = {};  ///< only after a step that was evaluated

@@ -44,13 +44,16 @@ class TimeLeft {
         guess_(guess),
         save_(guess.save_s) {}
 
+  /// Of a full batch.
   void add_step(double seconds) { step_.add(seconds); }
   void add_evaluation(double seconds) { evaluation_.add(seconds); }
   /// For which training waited.
   void add_save(double seconds) { save_.add(seconds); }
 
-  /// Seconds until all is done that comes after `step`.
-  double after(int64_t step) const;
+  /// Seconds until all is done that comes after `step`, whose remaining steps together take
+  /// `batches` full batches.
+  double after(int64_t step, double batches) const;
+  double after(int64_t step) const { return after(step, static_cast<double>(steps_ - step)); }
 
  private:
   int64_t steps_;

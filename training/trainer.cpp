@@ -10,11 +10,14 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/counted.h"
 #include "base/seconds_since.h"
 #include "checkpoint/format/checkpoint.h"
+#include "distributed/comm/agree.h"
 #include "training/accounting.h"
-#include "training/microbatches.h"
-#include "training/models/evaluation.h"
+#include "training/control/culprit.h"
+#include "training/control/straggler.h"
+#include "training/held_out.h"
 #include "training/models/local_model_files.h"
 #include "training/models/teacher.h"
 #include "training/start/plan_request.h"
@@ -26,13 +29,18 @@ using Clock = std::chrono::steady_clock;
 
 /// What the ranks add up after each step, in one sum.
 struct StepSums {
-  double loss = 0.0;
-  double divergence = 0.0;
-  double stop_requests = 0.0;
+  double stop_signals = 0.0;
+  double time_over = 0.0;
   double ended_saves = 0.0;
   double activation_bytes = 0.0;
   double reduce_bytes = 0.0;
   double gather_bytes = 0.0;
+
+  /// What a rank asks for.
+  StopReason asked() const {
+    if (stop_signals > 0.0) return StopReason::signal;
+    return time_over > 0.0 ? StopReason::time : StopReason::none;
+  }
 };
 
 StepSums sum_over_ranks(StepSums sums, Communicator& host) {
@@ -50,6 +58,12 @@ std::string each_held_out(const StepMetrics& metrics) {
   return each.empty() ? "" : fmt::format(" ({})", fmt::join(each, ", "));
 }
 
+/// How a run that was stopped goes on.
+std::string way_on(StopReason reason) {
+  return reason == StopReason::step ? "raise train.exit_at_step to go on from there"
+                                    : "the same command goes on from there";
+}
+
 /// Whether the last chunk, with the loss, lies on this rank.
 bool has_head(const Plan& plan, int world_rank) {
   const Placement& placement = plan.placement();
@@ -63,7 +77,7 @@ Config as_planned(const RunSetup& setup) {
   return config;
 }
 
-LocalModelOptions model_options(const RunSetup& setup, Ranks& ranks) {
+LocalModelOptions model_options(const RunSetup& setup, Ranks& ranks, HalfBuilders builders) {
   const Config& config = setup.config;
   const bool teaches = has_head(setup.plan, ranks.world().rank());
   return {.precision = Precision::parse(config.train.precision),
@@ -71,13 +85,8 @@ LocalModelOptions model_options(const RunSetup& setup, Ranks& ranks) {
           .recompute = config.train.recompute == "layer",
           .zero = config.distributed.zero,
           .device = ranks.device(),
-          .teach = teaches ? load_teacher(config, ranks.device()) : Teach{}};
-}
-
-/// What brings a gradient of this norm down to `clip`, 0 for any. torch's clip_grad_norm_ adds the
-/// same 1e-6.
-double clip_factor(double clip, double norm) {
-  return clip > 0.0 ? std::min(1.0, clip / (norm + 1e-6)) : 1.0;
+          .teach = teaches ? load_teacher(config, ranks.device()) : Teach{},
+          .builders = std::move(builders)};
 }
 
 }  // namespace
@@ -94,12 +103,14 @@ Trainer::Trainer(RunSetup setup, Ranks& ranks, const StopSignals& signals)
     : config_(as_planned(setup)),
       config_text_(setup.config_text),
       plan_(setup.plan),
-      passes_(PassSchedule::parse(config_.train.passes)),
-      recurrence_(recurrence(setup.model.sharing)),
       world_(ranks.world()),
-      signals_(signals),
       corpora_(std::move(setup.corpora)),
-      model_(plan_, model_options(setup, ranks), world_),
+      chaos_(setup.faults, world_.rank()),
+      model_(plan_, model_options(setup, ranks, probe_.around(chaos_.around(built_in_halves()))),
+             world_),
+      steps_(config_, corpora_.train, model_),
+      requests_(config_.control, signals, /*has_clock=*/world_.rank() == 0),
+      spikes_(config_.control.spike_sigmas),
       evaluations_{corpora_.validation.empty() ? 0 : config_.train.eval_every,
                    corpora_.validation.empty() ? 0 : config_.train.steps} {}
 
@@ -120,74 +131,24 @@ void Trainer::begin(const Start& start) {
   corpora_.train.resume(position);
 }
 
-// ------------------------------------------------------------------------------------------------
-// A step: gradients of the global batch, their norm, one update.
-
-struct Trainer::Step {
-  Pipeline::Run run;
-  double norm = 0.0;  ///< of the gradient, before clipping
-  double lr = 0.0;
-  double update_s = 0.0;  ///< norm, clipping, optimizer
-};
-
-Trainer::Step Trainer::train_step(int64_t step) {
-  model_.optimizer().clear_gradients();
-  Step done{.run = model_.train(batch_at(samples_), {.gradient_scale = 1.0 / tokens_per_step(),
-                                                     .depth = depth_of(step),
-                                                     .timed = step == config_.log.trace_step})};
-  const Clock::time_point computed = Clock::now();
-  done.norm = model_.optimizer().gradient_norm();
-  if (!std::isfinite(done.norm)) return done;  // the weights stay as they are
-  done.lr = config_.optimizer.rate.at(step);
-  model_.optimizer().update(config_.optimizer.adamw, done.lr, step,
-                            clip_factor(config_.optimizer.clip, done.norm));
-  done.update_s = seconds_since(computed);
-  return done;
-}
-
-/// The rows of this replica of the global batch that begins after so many samples.
-MicrobatchSource Trainer::batch_at(int64_t position) const {
-  const int64_t own = config_.train.global_batch / model_.layout().replicas;
-  const int64_t first = model_.replica() * own;
-  return microbatches_of(corpora_.train,
-                         {.position = position,
-                          .first = first,
-                          .stride = config_.train.micro_batch,
-                          .end = first + own,
-                          .micro_batch = config_.train.micro_batch,
-                          .sequence = config_.data.sequence},
-                         model_.device());
-}
-
-StepPasses Trainer::depth_of(int64_t step) const {
-  const auto trained = static_cast<int>(config_.train.backprop_passes);
-  if (!recurrence_ || (!passes_.varies() && trained == 0)) return {};
-  return {passes_.at(config_.train.seed, step, recurrence_->passes), trained};
-}
-
-double Trainer::tokens_per_step() const {
-  return static_cast<double>(config_.train.global_batch * config_.data.sequence);
-}
-
-// ------------------------------------------------------------------------------------------------
-// The run: step, evaluate, report, save.
-
 TrainResult Trainer::run(const RunReport& report) {
   const int64_t last = config_.train.steps;
   Saver saver(config_.checkpoint, checkpoint_dir(config_), last, world_, report.line);
+  saver.resume_best(done_steps_);
   TimeLeft left = time_left();
   TrainResult result{.step = done_steps_};
   if (!loaded_.empty()) report.line(loaded_);
   if (done_steps_ > 0) report.line(fmt::format("resumes after step {}", done_steps_));
-  for (int64_t step = done_steps_ + 1; step <= last && !stopping_; ++step) {
-    StepMetrics metrics = measured_step(step, saver);
-    left.add_step(metrics.step_s);
+  while (result.step < last && !stops()) {
+    const int64_t step = result.step + 1;
+    StepMetrics metrics = measured_step(step, saver, report);
+    left.add_step(metrics.step_s / steps_.batches().share(step));
     if (evaluations_.after(step)) {
       const Clock::time_point begin = Clock::now();
       evaluate_after(metrics, saver);
       left.add_evaluation(seconds_since(begin));
     }
-    report.step({metrics, mfu(metrics), left.after(step)});
+    report.step({metrics, mfu(metrics), left.after(step, steps_.batches().left_after(step, last))});
     if (step == config_.log.trace_step) trace(report);
     if (metrics.validation_loss) {
       report.line(fmt::format("step {}: held-out loss {:.4f}{}", step, *metrics.validation_loss,
@@ -195,125 +156,184 @@ TrainResult Trainer::run(const RunReport& report) {
       result.validation_loss = metrics.validation_loss;
     }
     if (save_ended_) saver.finish();
-    if (saver.due(step, stopping_)) {
-      const Clock::time_point begin = Clock::now();
-      save(step, metrics, saver);
-      left.add_save(seconds_since(begin));
-    }
     result.step = step;
     result.loss = metrics.loss;
+    if (last_.updated && config_.control.on_spike == "rewind" && spikes_.add(metrics.loss)) {
+      result.step = rewind(step, saver, report);
+    } else if (saver.due(step, stops(), metrics.validation_loss)) {
+      const Clock::time_point begin = Clock::now();
+      save(metrics, saver);
+      const double seconds = seconds_since(begin);
+      left.add_save(seconds);
+      window_[Phase::save] += seconds;
+    }
   }
   compare_with_plan(report);
-  result.stopped = stopping_ && result.step < last;
+  if (result.step < last) result.stopped = stopping_;
   if (!result.loss) report.line(fmt::format("nothing to do: step {} was the last", done_steps_));
-  if (result.stopped) {
-    report.line(fmt::format(
-        "stopped by a signal after step {}; the same command goes on from there", result.step));
+  if (result.stopped != StopReason::none) {
+    report.line(fmt::format("stopped by {} after step {}; {}",
+                            describe(result.stopped, config_.control), result.step,
+                            way_on(result.stopped)));
   }
   result.checkpoint = checkpoint_file(checkpoint_dir(config_), result.step);
   return result;
 }
 
 /// A step, and what it showed. Collective.
-StepMetrics Trainer::measured_step(int64_t step, Saver& saver) {
+StepMetrics Trainer::measured_step(int64_t step, Saver& saver, const RunReport& report) {
   const bool traced = step == config_.log.trace_step;
   if (traced) world_.host.barrier();  // so that the ranks' clocks begin together
   const Clock::time_point start = Clock::now();
   const SentBytes before = model_.traffic();
-  Step done = train_step(step);
-  if (!std::isfinite(done.norm)) {
-    saver.give_up(fmt::format("the gradient of step {} is not finite", step));
-  }
-  if (traced) timeline_ = std::move(done.run.timeline);
-  update_s_ = done.update_s;
-  const double scale = 1.0 / tokens_per_step();
+  chaos_.strike(step, model_);
+  last_ = steps_.run(step, samples_);
+  check_finite(last_, step, saver, report);
+  window_ += last_.phases;
+  window_[Phase::other] += seconds_since(start) - last_.phases.sum();
+  ++window_steps_;
   const SentBytes sent = model_.traffic() - before;
-  const StepSums sums = sum_over_ranks({.loss = done.run.losses[cross_entropy] * scale,
-                                        .divergence = done.run.losses[divergence] * scale,
-                                        .stop_requests = signals_.requested() ? 1.0 : 0.0,
-                                        .ended_saves = saver.ended() ? 1.0 : 0.0,
-                                        .activation_bytes = static_cast<double>(sent.activation),
-                                        .reduce_bytes = static_cast<double>(sent.reduce),
-                                        .gather_bytes = static_cast<double>(sent.gather)},
-                                       world_.host);
-  if (!std::isfinite(sums.loss + sums.divergence)) {
-    saver.give_up(fmt::format("the loss of step {} is not finite", step));
-  }
-  stopping_ = sums.stop_requests > 0.0;
+  const StepSums sums =
+      sum_over_ranks({.stop_signals = requests_.by_signal() ? 1.0 : 0.0,
+                      .time_over = requests_.by_time(seconds_since(start)) ? 1.0 : 0.0,
+                      .ended_saves = saver.ended() ? 1.0 : 0.0,
+                      .activation_bytes = static_cast<double>(sent.activation),
+                      .reduce_bytes = static_cast<double>(sent.reduce),
+                      .gather_bytes = static_cast<double>(sent.gather)},
+                     world_.host);
+  stopping_ = sums.asked();
+  if (requests_.by_step(step) && !stops()) stopping_ = StopReason::step;
   save_ended_ = sums.ended_saves == world_.size();
-  samples_ += config_.train.global_batch;
-  tokens_ += config_.train.global_batch * config_.data.sequence;
+  const int64_t batch = steps_.batches().at(step);
+  samples_ += batch;
+  tokens_ += batch * config_.data.sequence;
   StepMetrics metrics{.step = step,
-                      .loss = sums.loss,
-                      .grad_norm = done.norm,
-                      .lr = done.lr,
+                      .loss = last_.loss,
+                      .grad_norm = last_.norm,
+                      .lr = last_.lr,
                       .tokens = tokens_,
                       .sent_bytes = {static_cast<int64_t>(sums.activation_bytes),
                                      static_cast<int64_t>(sums.reduce_bytes),
-                                     static_cast<int64_t>(sums.gather_bytes)}};
-  if (!config_.train.distill.empty()) metrics.divergence = sums.divergence;
-  if (const StepPasses depth = depth_of(step); depth.passes > 0) metrics.passes = depth.passes;
+                                     static_cast<int64_t>(sums.gather_bytes)},
+                      .skipped = !last_.updated};
+  if (!config_.train.distill.empty()) metrics.divergence = last_.divergence;
+  if (const StepShape shape = steps_.shape_of(step); shape.passes > 0)
+    metrics.passes = shape.passes;
+  if (steps_.batches().ramp_steps > 0) metrics.batch = batch;
   if (step % config_.log.every == 0 || step == 1 || step == config_.train.steps) {
-    metrics.ranks = gather_ranks({sent, peak_memory_bytes(model_.device())}, world_.host);
+    metrics.ranks = report_ranks(sent, report);
   }
   metrics.step_s = seconds_since(start);
-  metrics.tokens_per_s = tokens_per_step() / metrics.step_s;
-  step_seconds_.push_back(metrics.step_s);
+  metrics.tokens_per_s = static_cast<double>(batch * config_.data.sequence) / metrics.step_s;
+  if (batch == config_.train.global_batch) step_seconds_.push_back(metrics.step_s);
   return metrics;
 }
 
-/// The loss of a blend is the mean of its corpora by their weights. Nothing where a signal asks to
-/// stop meanwhile. Collective.
-std::optional<double> Trainer::held_out_loss(StepMetrics& metrics) {
-  const int64_t most = config_.train.eval_batches * config_.train.global_batch;
-  const std::vector<int64_t> counts = held_out_counts(corpora_.validation, most);
-  double sum = 0.0;
-  double weights = 0.0;
-  for (size_t i = 0; i < counts.size(); ++i) {
-    const HeldOut& corpus = corpora_.validation[i];
-    const std::optional<double> loss = evaluate(model_, corpus.samples,
-                                                {.samples = counts[i],
-                                                 .micro_batch = config_.train.micro_batch,
-                                                 .sequence = config_.data.sequence},
-                                                world_, [&] { return signals_.requested(); });
-    if (!loss) return std::nullopt;
-    sum += *loss * corpus.weight;
-    weights += corpus.weight;
-    if (counts.size() > 1) metrics.validation_losses.emplace_back(corpus.name, *loss);
+/// What every rank did since the last report, on the first of them; one that lags is named.
+/// Collective.
+std::vector<RankMetrics> Trainer::report_ranks(const SentBytes& sent, const RunReport& report) {
+  const PhaseSeconds mean = window_ / static_cast<double>(window_steps_);
+  window_ = {};
+  window_steps_ = 0;
+  std::vector<RankMetrics> ranks =
+      gather_ranks({sent, peak_memory_bytes(model_.device()), mean}, world_.host);
+  const std::optional<Straggler> slow = find_straggler(ranks, model_.layout());
+  if (slow) report.line(describe(*slow));
+  return ranks;
+}
+
+/// Of a step that updated nothing: the end of the run, or one of a few in a row. Collective.
+void Trainer::check_finite(const StepResult& done, int64_t step, Saver& saver,
+                           const RunReport& report) {
+  skipped_ = done.updated ? 0 : skipped_ + 1;
+  if (done.updated) return;
+  const std::string what = describe_not_finite(done, step);
+  const ControlConfig& control = config_.control;
+  if (control.on_nonfinite == "stop") saver.give_up(what);
+  if (skipped_ == control.nonfinite_limit) {
+    saver.give_up(
+        fmt::format("{}, as were those of the {} before it", what, counted(skipped_ - 1, "step")));
   }
-  return sum / weights;
+  report.line(what + "; the step is skipped, and the weights stay as they are");
+}
+
+/// "the loss of step 4 is not finite: attention/1 in layer 5, on rank 0, had it first". Collective.
+std::string Trainer::describe_not_finite(const StepResult& done, int64_t step) {
+  const char* number = std::isfinite(done.norm) ? "loss" : "gradient";
+  std::string text = fmt::format("the {} of step {} is not finite", number, step);
+  const std::string culprit = first_culprit(model_, probe_, steps_.batch_at(step, samples_),
+                                            steps_.microbatches(step), world_);
+  return culprit.empty() ? text : fmt::format("{}: {} had it first", text, culprit);
 }
 
 /// Collective.
 void Trainer::evaluate_after(StepMetrics& metrics, Saver& saver) {
-  metrics.validation_loss = held_out_loss(metrics);
-  if (!metrics.validation_loss) {
-    stopping_ = true;
-    metrics.validation_losses.clear();
-  } else if (!std::isfinite(*metrics.validation_loss)) {
+  const auto stop = [this] { return requests_.by_signal() || requests_.by_time(0.0); };
+  const std::optional<HeldOutLoss> found =
+      measure_held_out(config_, corpora_, model_, world_, stop);
+  if (!found) {
+    stopping_ = sum_over_ranks({.stop_signals = requests_.by_signal() ? 1.0 : 0.0,
+                                .time_over = requests_.by_time(0.0) ? 1.0 : 0.0},
+                               world_.host)
+                    .asked();
+    return;
+  }
+  metrics.validation_loss = found->mean;
+  metrics.validation_losses = found->each;
+  if (!std::isfinite(found->mean)) {
     saver.give_up(fmt::format("the held-out loss after step {} is not finite", metrics.step));
   }
 }
 
-void Trainer::save(int64_t step, const StepMetrics& metrics, Saver& saver) {
-  if (!metrics.validation_loss) check_loss(step, saver);
-  saver.save(snapshot(model_, checkpoint_file(checkpoint_dir(config_), step), header_after(step)),
-             stopping_);
+void Trainer::save(const StepMetrics& metrics, Saver& saver) {
+  if (!metrics.validation_loss && last_.updated) check_loss(metrics.step, saver);
+  const std::string file = checkpoint_file(checkpoint_dir(config_), metrics.step);
+  saver.save(snapshot(model_, file, header_after(metrics)), stops());
 }
 
 /// The loss of the step was that of the weights before it: one microbatch shows what the new ones
 /// are worth. Collective.
 void Trainer::check_loss(int64_t step, Saver& saver) {
-  double loss = model_.evaluate(batch_at(samples_ - config_.train.global_batch), 1);
+  const int64_t position = samples_ - steps_.batches().at(step);
+  double loss = model_.evaluate(steps_.batch_at(step, position), 1);
   world_.host.all_reduce_sum({&loss, 1, ElementType::float64});
   if (std::isfinite(loss)) return;
   saver.give_up(fmt::format("the loss after step {} is not finite, and it is not saved", step));
 }
 
-CheckpointHeader Trainer::header_after(int64_t step) const {
-  return {.step = step,
+/// The weights of the last checkpoint before the spike, with the data that follows the spike.
+/// Returns its step. Collective.
+int64_t Trainer::rewind(int64_t step, Saver& saver, const RunReport& report) {
+  saver.finish();
+  const int64_t healthy = step - spikes_.length();
+  const std::string spike =
+      fmt::format("the losses of steps {} to {} lie far above those before them ({:.3f})",
+                  healthy + 1, step, last_.loss);
+  if (rewinds_++ == config_.control.max_rewinds) {
+    saver.give_up(fmt::format("{}, after {}", spike, counted(rewinds_ - 1, "rewind")));
+  }
+  const std::string folder = checkpoint_dir(config_);
+  agree(world_.host, [&] {
+    if (world_.rank() == 0) set_aside_after(folder, healthy);
+  });
+  std::vector<std::string> files = list_checkpoints(folder);
+  if (files.empty()) saver.give_up(spike + ", and there is no checkpoint before it to go back to");
+  const OpenCheckpoint reader = open_first_usable(files, config_, world_.host);
+  load(model_, *reader, {.optimizer = true, .verify = config_.checkpoint.verify}, world_.host);
+  const int64_t back = reader->header().step;
+  tokens_ = reader->header().tokens;
+  spikes_.forget_spike();
+  report.rewound(back);
+  report.line(fmt::format("{}: goes back to step {}, and on with the data after step {}", spike,
+                          back, step));
+  return back;
+}
+
+CheckpointHeader Trainer::header_after(const StepMetrics& metrics) const {
+  return {.step = metrics.step,
           .tokens = tokens_,
           .samples = samples_,
+          .validation_loss = metrics.validation_loss,
           .position = to_json(corpora_.train.position(samples_)),
           .config = config_text_,
           .model = model_.model(),
@@ -328,8 +348,7 @@ TimeLeft Trainer::time_left() {
       datasets_of(model_.parameters(), model_.precision().master, /*optimizer=*/true);
   TimeLeft::Guess guess{.save_s = static_cast<double>(bytes_of(datasets)) / disk_bytes_per_s};
   if (!corpora_.validation.empty()) {
-    const int64_t most = config_.train.eval_batches * config_.train.global_batch;
-    const std::vector<int64_t> counts = held_out_counts(corpora_.validation, most);
+    const std::vector<int64_t> counts = samples_to_measure(config_, corpora_);
     const auto samples =
         static_cast<double>(std::accumulate(counts.begin(), counts.end(), int64_t{0}));
     guess.evaluation_steps =
@@ -340,20 +359,21 @@ TimeLeft Trainer::time_left() {
 }
 
 double Trainer::mfu(const StepMetrics& metrics) {
-  const double flops = flops_per_token(model_.step(depth_of(metrics.step)), config_.data.sequence);
+  const StepPlan& step = model_.step(steps_.shape_of(metrics.step));
+  const double flops = flops_per_token(step, config_.data.sequence);
   return metrics.tokens_per_s * flops / (world_.size() * config_.cluster.device_tflops * 1e12);
 }
 
 void Trainer::trace(const RunReport& report) {
   const int64_t step = config_.log.trace_step;
-  const StepPasses depth = depth_of(step);
+  const StepShape shape = steps_.shape_of(step);
   report.trace({.step = step,
                 .kind = "measured",
-                .placement = model_.step(depth).placement,
-                .ranks = gather_timelines(timeline_, world_.host),
-                .update_s = update_s_});
-  if (!(depth == StepPasses{})) {
-    return report.line("no simulated timeline: the plan's is that of the whole depth");
+                .placement = model_.step(shape).placement,
+                .ranks = gather_timelines(last_.timeline, world_.host),
+                .update_s = last_.update_s});
+  if (!(shape == StepShape{})) {
+    return report.line("no simulated timeline: the plan's is that of a whole step");
   }
   report.trace({.step = step,
                 .kind = "simulated",
@@ -364,8 +384,7 @@ void Trainer::trace(const RunReport& report) {
 
 void Trainer::compare_with_plan(const RunReport& report) const {
   constexpr size_t warm_up = 2;  // steps in which memory is touched for the first time
-  const bool whole = !passes_.varies() && config_.train.backprop_passes == 0;
-  if (step_seconds_.size() <= 2 * warm_up || !whole) return;
+  if (step_seconds_.size() <= 2 * warm_up || !steps_.always_whole()) return;
   const std::string prices =
       config_.cluster.measured
           ? ""

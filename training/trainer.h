@@ -6,16 +6,19 @@
 #include <string>
 #include <vector>
 
-#include "model/definition/recurrence.h"
 #include "training/config.h"
+#include "training/control/chaos.h"
+#include "training/control/spike_guard.h"
+#include "training/control/stop_requests.h"
 #include "training/machine/ranks.h"
 #include "training/machine/stop_signals.h"
 #include "training/models/local_model.h"
-#include "training/pass_schedule.h"
+#include "training/models/probe.h"
 #include "training/run_report.h"
 #include "training/saver.h"
 #include "training/start/corpora.h"
 #include "training/start/start.h"
+#include "training/step.h"
 #include "training/time_left.h"
 
 namespace rondo {
@@ -30,6 +33,7 @@ struct RunSetup {
   ModelDefinition model;
   Plan plan;
   Corpora corpora;
+  std::vector<Fault> faults = {};  ///< that a test asks for
 };
 
 /// How a run ended.
@@ -38,7 +42,7 @@ struct TrainResult {
   std::optional<double> loss = {};  ///< of the last step; none when there was nothing left to do
   std::optional<double> validation_loss = {};
   std::string checkpoint = {};
-  bool stopped = false;  ///< by a signal
+  StopReason stopped = StopReason::none;  ///< why it ended before its last step
 };
 
 class Trainer {
@@ -53,48 +57,52 @@ class Trainer {
   /// Steps that were done before this run.
   int64_t done_steps() const { return done_steps_; }
 
-  /// Trains to `train.steps`, or until a signal asks to stop; saves. Collective. Throws AgreedError
-  /// where a save failed that the run needs, AgreedRunError where a number is not finite.
+  /// Trains to `train.steps`, or until something asks to stop; saves. Collective. Throws
+  /// AgreedError where a save failed that the run needs, AgreedRunError where a number is not
+  /// finite.
   TrainResult run(const RunReport& report);
 
  private:
-  struct Step;
-
-  Step train_step(int64_t step);
-  MicrobatchSource batch_at(int64_t position) const;
-  StepPasses depth_of(int64_t step) const;
-  StepMetrics measured_step(int64_t step, Saver& saver);
+  StepMetrics measured_step(int64_t step, Saver& saver, const RunReport& report);
+  bool stops() const { return stopping_ != StopReason::none; }
+  void check_finite(const StepResult& done, int64_t step, Saver& saver, const RunReport& report);
+  std::string describe_not_finite(const StepResult& done, int64_t step);
   void evaluate_after(StepMetrics& metrics, Saver& saver);
-  std::optional<double> held_out_loss(StepMetrics& metrics);
-  void save(int64_t step, const StepMetrics& metrics, Saver& saver);
+  void save(const StepMetrics& metrics, Saver& saver);
   void check_loss(int64_t step, Saver& saver);
+  int64_t rewind(int64_t step, Saver& saver, const RunReport& report);
+  std::vector<RankMetrics> report_ranks(const SentBytes& sent, const RunReport& report);
   TimeLeft time_left();
   double mfu(const StepMetrics& metrics);
-  double tokens_per_step() const;
-  CheckpointHeader header_after(int64_t step) const;
+  CheckpointHeader header_after(const StepMetrics& metrics) const;
   void trace(const RunReport& report);
   void compare_with_plan(const RunReport& report) const;
 
   Config config_;
   std::string config_text_;
   Plan plan_;
-  PassSchedule passes_;
-  std::optional<Recurrence> recurrence_;
   std::optional<StoredTokenizer> tokenizer_;
   std::map<std::string, std::string> hf_files_;
   World world_;
-  const StopSignals& signals_;
   Corpora corpora_;
+  Probe probe_ = {};
+  Chaos chaos_;
   LocalModel model_;
+  StepRunner steps_;
+  StopRequests requests_;
+  SpikeGuard spikes_;
   std::string loaded_ = {};  ///< which file, and how long that took
   int64_t done_steps_ = 0;
   int64_t tokens_ = 0;
-  int64_t samples_ = 0;      ///< of the position in the data
-  bool stopping_ = false;    ///< on every rank
-  bool save_ended_ = false;  ///< on every rank
+  int64_t samples_ = 0;                     ///< of the position in the data
+  StopReason stopping_ = StopReason::none;  ///< on every rank
+  bool save_ended_ = false;                 ///< on every rank
+  int64_t skipped_ = 0;                     ///< steps in a row that updated nothing
+  int64_t rewinds_ = 0;
   Occasion evaluations_;
-  std::vector<TimedAction> timeline_;  ///< of log.trace_step, on this rank
-  double update_s_ = 0.0;              ///< of the last step: norm, clipping, optimizer
+  StepResult last_ = {};      ///< of this rank
+  PhaseSeconds window_ = {};  ///< of the steps that no report has told of yet, on this rank
+  int64_t window_steps_ = 0;
   std::vector<double> step_seconds_;
 };
 

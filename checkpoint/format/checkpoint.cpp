@@ -97,6 +97,26 @@ std::optional<std::string> newest_checkpoint(const std::string& dir) {
   return all.empty() ? std::nullopt : std::optional(all.front());
 }
 
+std::string best_file(const std::string& dir) { return (fs::path(dir) / "best.h5").string(); }
+
+std::error_code keep_as_best(const std::string& dir, int64_t step) {
+  const std::string file = checkpoint_file(dir, step);
+  const std::string best = best_file(dir);
+  const std::string partial = best + ".partial";
+  std::error_code error;
+  fs::remove(partial, error);
+  fs::create_hard_link(file, partial, error);
+  if (error) fs::copy_file(file, partial, error);  // of a file system without links
+  if (!error) fs::rename(partial, best, error);
+  return error;
+}
+
+void set_aside_after(const std::string& dir, int64_t step) {
+  for (const StepFile& file : step_files(dir, "")) {
+    if (file.step > step) fs::rename(file.path, file.path + ".aside");
+  }
+}
+
 void prune_checkpoints(const std::string& dir, int64_t saved, int64_t keep, int64_t keep_every) {
   std::vector<StepFile> complete = step_files(dir, "");
   std::erase_if(complete, [&](const StepFile& file) { return file.step > saved; });

@@ -2,7 +2,8 @@
 // every tensor whole, unsharded and free of any placement, so that any world loads any checkpoint.
 //
 //   /                      format="rondo" format_version step tokens config model sharing
-//                          relaxation [samples] [tokenizer] [end_token] [end_tokens]
+//                          relaxation [samples] [validation_loss] [tokenizer] [end_token]
+//                          [end_tokens]
 //   /parameters/<path>     <path> as in ParameterSpec::path(): attention/3/q_proj/weight
 //   /optimizer/exp_avg/<path>, /optimizer/exp_avg_sq/<path>
 //   /position              how far each corpus was read, as JSON (data/dataset/position.h)
@@ -20,6 +21,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "model/definition/model_definition.h"
@@ -42,8 +44,9 @@ struct StoredTokenizer {
 /// The root attributes, and what comes along as bytes.
 struct CheckpointHeader {
   int64_t step = 0;
-  int64_t tokens = 0;                   ///< target tokens seen so far
-  std::optional<int64_t> samples = {};  ///< seen so far; older files do not tell
+  int64_t tokens = 0;                          ///< target tokens seen so far
+  std::optional<int64_t> samples = {};         ///< seen so far; older files do not tell
+  std::optional<double> validation_loss = {};  ///< of these weights, where it was measured
   std::string position = {};  ///< of each corpus, as JSON; empty where `samples` is not set
   std::string config;         ///< TOML text that the run was started with
   ModelDefinition model;      ///< `gradient` is the config's
@@ -104,6 +107,17 @@ std::vector<std::string> list_checkpoints(const std::string& dir);
 
 /// The first of them.
 std::optional<std::string> newest_checkpoint(const std::string& dir);
+
+/// DIR/best.h5, where the checkpoint of the lowest held-out loss stays.
+std::string best_file(const std::string& dir);
+
+/// Gives the file of `step` that second name, whatever had it before. Returns what is wrong, if
+/// anything is.
+std::error_code keep_as_best(const std::string& dir, int64_t step);
+
+/// Takes the checkpoints of steps after `step` out of the list: step-00000100.h5 becomes
+/// step-00000100.h5.aside. Call it on one rank, with no save in progress.
+void set_aside_after(const std::string& dir, int64_t step);
 
 /// After a save of step `saved`: of later steps there are damaged files alone, which neither count
 /// nor go. Deletes all but the `keep` newest (keep < 1: deletes none) and those of every

@@ -136,6 +136,7 @@ void CheckpointReader::read_header() {
   header_.step = natural("step");
   header_.tokens = natural("tokens");
   if (hdf5_.integer_attribute("/", "samples")) header_.samples = natural("samples");
+  header_.validation_loss = hdf5_.real_attribute("/", "validation_loss");
   header_.config = text("config");
   header_.model.relaxation_rank =
       hdf5_.integer_attribute("/", "relaxation") ? natural("relaxation") : 0;

@@ -109,6 +109,9 @@ void CheckpointWriter::lay_out(const CheckpointHeader& header) {
   layout_->write_attribute("/", "step", header.step);
   layout_->write_attribute("/", "tokens", header.tokens);
   if (header.samples) layout_->write_attribute("/", "samples", *header.samples);
+  if (header.validation_loss) {
+    layout_->write_attribute("/", "validation_loss", *header.validation_loss);
+  }
   layout_->write_attribute("/", "config", header.config);
   layout_->write_attribute("/", "model", model_to_json(header.model.spec));
   layout_->write_attribute("/", "sharing", sharing_to_json(header.model.sharing));

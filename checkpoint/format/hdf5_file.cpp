@@ -147,6 +147,21 @@ std::unique_ptr<Hdf5Handle> find_attribute(hid_t file, const std::string& object
   return attribute;
 }
 
+template <typename Number>
+std::optional<Number> number_attribute(hid_t file, const std::string& object,
+                                       const std::string& name) {
+  constexpr bool whole = std::is_integral_v<Number>;
+  const auto attribute = find_attribute(file, object, name);
+  if (!attribute) return std::nullopt;
+  const Hdf5Handle type(H5Aget_type(*attribute), H5Tclose, name);
+  if (H5Tget_class(type) != (whole ? H5T_INTEGER : H5T_FLOAT)) {
+    throw Hdf5Error(fmt::format("attribute {}: not {}", name, whole ? "an integer" : "a real"));
+  }
+  Number value = 0;
+  checked_hdf5(H5Aread(*attribute, whole ? H5T_NATIVE_INT64 : H5T_NATIVE_DOUBLE, &value), name);
+  return value;
+}
+
 /// Throws for chunks that are missing, or behind a filter that is.
 void check_chunks(const Hdf5Dataset& dataset) {
   const int filters = checked_hdf5(H5Pget_nfilters(dataset.made), dataset.name);
@@ -244,6 +259,10 @@ void Hdf5File::write_attribute(const std::string& object, const std::string& nam
   put_attribute(*file_, object, name, H5T_NATIVE_INT64, &value);
 }
 
+void Hdf5File::write_attribute(const std::string& object, const std::string& name, double value) {
+  put_attribute(*file_, object, name, H5T_NATIVE_DOUBLE, &value);
+}
+
 std::optional<std::string> Hdf5File::string_attribute(const std::string& object,
                                                       const std::string& name) const {
   const auto attribute = find_attribute(*file_, object, name);
@@ -263,13 +282,12 @@ std::optional<std::string> Hdf5File::string_attribute(const std::string& object,
 
 std::optional<int64_t> Hdf5File::integer_attribute(const std::string& object,
                                                    const std::string& name) const {
-  const auto attribute = find_attribute(*file_, object, name);
-  if (!attribute) return std::nullopt;
-  const Hdf5Handle type(H5Aget_type(*attribute), H5Tclose, name);
-  if (H5Tget_class(type) != H5T_INTEGER) throw Hdf5Error("attribute " + name + ": not an integer");
-  int64_t value = 0;
-  checked_hdf5(H5Aread(*attribute, H5T_NATIVE_INT64, &value), name);
-  return value;
+  return number_attribute<int64_t>(*file_, object, name);
+}
+
+std::optional<double> Hdf5File::real_attribute(const std::string& object,
+                                               const std::string& name) const {
+  return number_attribute<double>(*file_, object, name);
 }
 
 void Hdf5File::create_dataset(const std::string& path, const std::vector<int64_t>& shape,

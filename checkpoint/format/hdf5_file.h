@@ -43,12 +43,14 @@ class Hdf5File {
   void write_attribute(const std::string& object, const std::string& name,
                        const std::string& value);
   void write_attribute(const std::string& object, const std::string& name, int64_t value);
+  void write_attribute(const std::string& object, const std::string& name, double value);
   /// Empty when the object has no such attribute. A string may be stored at fixed or variable
   /// length, an integer at any width.
   std::optional<std::string> string_attribute(const std::string& object,
                                               const std::string& name) const;
   std::optional<int64_t> integer_attribute(const std::string& object,
                                            const std::string& name) const;
+  std::optional<double> real_attribute(const std::string& object, const std::string& name) const;
 
   /// Creates the groups above it too, and lays out the space without writing it: row-major,
   /// contiguous, little-endian.

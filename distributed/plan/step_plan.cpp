@@ -66,27 +66,34 @@ std::vector<ChunkCost> durations(const Placement& placement) {
   return list;
 }
 
-}  // namespace
-
-StepPlan plan_step(const StepPlan& whole, const StepPasses& depth) {
-  const std::optional<Recurrence> all = recurrence(whole.model.sharing);
-  if (!all || depth.passes < 1 || depth.passes > all->passes) {
+void set_passes(StepPlan& step, const StepShape& shape) {
+  const std::optional<Recurrence> all = recurrence(step.model.sharing);
+  if (!all || shape.passes < 1 || shape.passes > all->passes) {
     throw std::logic_error("the map has no such passes");
   }
-  if (whole.schedule == ScheduleKind::given) {
-    throw UserError(
-        "distributed.schedule: an order from a file is that of a whole step; under train.passes "
-        "and train.backprop_passes choose a kind, or auto");
-  }
-  StepPlan step = whole;
-  step.model.executed = executed_layers(*all, depth.passes);
+  const StepPlan whole = step;
+  step.model.executed = executed_layers(*all, shape.passes);
   step.placement = shortened(whole, step.model.executed);
-  if (depth.trained_passes > 0 && depth.trained_passes < depth.passes) {
-    const int untrained = all->prelude + (depth.passes - depth.trained_passes) * all->period;
+  if (shape.trained_passes > 0 && shape.trained_passes < shape.passes) {
+    const int untrained = all->prelude + (shape.passes - shape.trained_passes) * all->period;
     const auto branches = static_cast<int>(step.model.branches.size());
     step.placement = trained_from(step.placement, branches * untrained);
   }
   step.groups = regrouped(whole.groups, step.model, step.placement);
+}
+
+}  // namespace
+
+StepPlan plan_step(const StepPlan& whole, const StepShape& shape) {
+  if (shape == StepShape{}) return whole;
+  if (whole.schedule == ScheduleKind::given) {
+    throw UserError(
+        "distributed.schedule: an order from a file is that of a whole step; under train.passes, "
+        "train.backprop_passes and train.batch_ramp_steps choose a kind, or auto");
+  }
+  StepPlan step = whole;
+  if (shape.passes != 0) set_passes(step, shape);
+  if (shape.microbatches != 0) step.microbatches = shape.microbatches;
   const ScheduleOptions options{step.schedule, step.microbatches, durations(step.placement)};
   step.program = lower(generate(options, step.placement), step.placement, step.groups);
   const auto complaints = check(step.program, {step.placement, step.microbatches, step.groups, {}});

@@ -19,16 +19,17 @@ struct StepPlan {
   Program program = {};  ///< lowered and checked, per pipeline rank
 };
 
-/// How a step goes over the recurring layers.
-struct StepPasses {
-  int passes = 0;          ///< the first so many
+/// What a step leaves out of the whole one.
+struct StepShape {
+  int passes = 0;          ///< over the recurring layers, the first so many; 0: all
   int trained_passes = 0;  ///< gradients go back through the last so many only; 0: through all
-  auto operator<=>(const StepPasses&) const = default;
+  int microbatches = 0;    ///< per replica; 0: as many as the whole step
+  auto operator<=>(const StepShape&) const = default;
 };
 
-/// The part of `whole` that makes fewer passes. Weights stay where they are; only the program is
-/// another one. Throws std::logic_error for more passes than the map has, or none, and UserError
-/// where the schedule was given: its order is that of the whole.
-StepPlan plan_step(const StepPlan& whole, const StepPasses& depth);
+/// The part of `whole` that `shape` leaves. Weights stay where they are; only the program is
+/// another one. Throws std::logic_error for more passes than the map has, and UserError where the
+/// schedule was given: its order is that of the whole.
+StepPlan plan_step(const StepPlan& whole, const StepShape& shape);
 
 }  // namespace rondo

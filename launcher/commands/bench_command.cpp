@@ -2,15 +2,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <string>
 #include <vector>
 
-#include "base/user_error.h"
 #include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"
+#include "launcher/commands/source_files.h"
 
 namespace rondo {
 namespace {
@@ -29,27 +27,6 @@ Examples:
   rondo bench checkpoint --rounds 5
 )";
 
-namespace fs = std::filesystem;
-
-/// The scripts compare with PyTorch, so they live with the sources, where it is set up: in
-/// $RONDO_SOURCE, or above the folder of this program, as build/rondo lies.
-std::string script() {
-  constexpr const char* name = "benchmarks/run.sh";
-  if (const char* source = std::getenv("RONDO_SOURCE")) {
-    const fs::path file = fs::path(source) / name;
-    if (fs::exists(file)) return file.string();
-    throw UserError(fmt::format("bench: RONDO_SOURCE = {}: there is no {} in it", source, name));
-  }
-  const fs::path program = fs::read_symlink("/proc/self/exe");
-  for (fs::path folder = program.parent_path(); folder != folder.parent_path();
-       folder = folder.parent_path()) {
-    if (fs::exists(folder / name)) return (folder / name).string();
-  }
-  throw UserError(fmt::format(
-      "bench: there is no {} above {}; set RONDO_SOURCE to the folder of rondo's sources", name,
-      program.string()));
-}
-
 }  // namespace
 
 int bench_command(const Arguments& arguments) {
@@ -67,7 +44,7 @@ int bench_command(const Arguments& arguments) {
   if (names_it || asks_for_help) {
     if (!line.parse({arguments[0]})) return 0;
   }
-  const std::string file = script();
+  const std::string file = source_file("bench", "benchmarks/run.sh");
   std::vector<char*> call = {const_cast<char*>(file.c_str())};
   for (const std::string& word : arguments) call.push_back(const_cast<char*>(word.c_str()));
   call.push_back(nullptr);

@@ -19,7 +19,7 @@
 #include "launcher/config/stored.h"
 #include "launcher/reports/progress.h"
 #include "model/definition/element.h"
-#include "training/health.h"
+#include "training/control/health.h"
 #include "training/machine/devices.h"
 #include "training/models/evaluation.h"
 #include "training/models/frozen_model.h"

@@ -23,10 +23,13 @@ nlohmann::json report(const CheckpointReader& reader, const std::vector<Paramete
     components[to_string(spec.component)][spec.name] = spec.shape;
   }
   const nlohmann::json samples = header.samples ? nlohmann::json(*header.samples) : nullptr;
+  const nlohmann::json loss =
+      header.validation_loss ? nlohmann::json(*header.validation_loss) : nullptr;
   return {{"file", reader.file()},
           {"step", header.step},
           {"tokens", header.tokens},
           {"samples", samples},
+          {"validation_loss", loss},
           {"model", nlohmann::json::parse(model_to_json(header.model.spec))},
           {"sharing", nlohmann::json::parse(sharing_to_json(header.model.sharing))},
           {"relaxation_rank", header.model.relaxation_rank},
@@ -43,8 +46,10 @@ void print(const CheckpointReader& reader, const std::vector<ParameterSpec>& par
            int64_t sequence) {
   const CheckpointHeader& header = reader.header();
   const std::string samples = header.samples ? fmt::format(", {} samples", *header.samples) : "";
-  std::cout << fmt::format("{}: step {}, {} tokens{} seen\n", reader.file(), header.step,
-                           header.tokens, samples)
+  const std::string loss =
+      header.validation_loss ? fmt::format(", held-out loss {:.4f}", *header.validation_loss) : "";
+  std::cout << fmt::format("{}: step {}, {} tokens{} seen{}\n", reader.file(), header.step,
+                           header.tokens, samples, loss)
             << summary(header.model, sequence);
   std::optional<Component> component;
   for (const ParameterSpec& spec : parameters) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdlib>
 #include <exception>
+#include <new>
 #include <string>
 
 #include "base/user_error.h"
@@ -62,6 +63,16 @@ bool has_launcher() {
                      [](const char* name) { return std::getenv(name) != nullptr; });
 }
 
+/// What it says; LibTorch adds a stack trace after the first line.
+std::string first_line(const std::exception& error) {
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+    return "out of memory; distributed.zero=1, train.recompute=layer or a smaller "
+           "train.micro_batch take less";
+  }
+  const std::string text = error.what();
+  return text.substr(0, text.find('\n'));
+}
+
 }  // namespace
 
 bool is_first_of_job() {
@@ -86,8 +97,7 @@ void run_job(const ReadWords& read_words, const std::function<void(Communicator&
     throw;
   } catch (const std::exception& error) {
     if (host->size() == 1) throw;
-    const std::string text = error.what();  // LibTorch adds a stack trace after the first line
-    end_job(fmt::format("rank {}: {}", host->rank(), text.substr(0, text.find('\n'))));
+    end_job(fmt::format("rank {}: {}", host->rank(), first_line(error)));
   }
 }
 

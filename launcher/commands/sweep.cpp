@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -32,11 +33,27 @@ std::string owner(const std::string& folder) {
 
 }  // namespace
 
+bool chooses_log_dir(const std::string& word) {
+  return word.starts_with("log.dir=") || word.starts_with("+log.dir=");
+}
+
 std::string numbered_sweep_folder(const std::string& below, const SweepRuns& runs) {
   for (int number = 0;; ++number) {
     std::string folder = fmt::format("{}/{}", below, number);
     if (!fs::exists(folder) || owner(folder) == identity(runs)) return folder;
   }
+}
+
+std::string set_run_folders(Config& config, const std::vector<std::string>& overrides,
+                            const std::string& own, size_t number) {
+  const bool chosen = std::any_of(overrides.begin(), overrides.end(), chooses_log_dir);
+  const std::string folder = chosen ? config.log.dir : own;
+  config.log.dir = fmt::format("{}/{}", folder, number);
+  if (!config.checkpoint.dir.empty()) {
+    const fs::path below = chosen ? fs::path() : fs::path(own).filename();
+    config.checkpoint.dir = (config.checkpoint.dir / below / fmt::format("{}", number)).string();
+  }
+  return folder;
 }
 
 void check_sweep_folder(const std::string& folder, const SweepRuns& runs) {

@@ -8,10 +8,15 @@
 #include <iostream>
 #include <optional>
 
+#include "base/user_error.h"
 #include "launcher/commands/command_line.h"
+#include "launcher/commands/slurm_sweep.h"
+#include "launcher/commands/sweep.h"
 #include "launcher/config/compose.h"
+#include "launcher/config/config.h"
 #include "launcher/config/reference.h"
 #include "launcher/reports/progress.h"
+#include "training/start/start.h"
 
 namespace rondo {
 namespace {
@@ -26,7 +31,11 @@ Examples:
   mpirun -n 4 rondo train model=llama_tiny sharing=cycle sharing.unique=4 data.path=corpus
   rondo train --cfg sharing=zigzag                              print the resolved config
   rondo train --help-config optimizer                           what its keys mean
-  rondo train --multirun sharing=cycle,sequence train.seed=0,1 data.path=corpus
+  rondo train --multirun sharing=cycle,sequence 'train.seed=range(0,3)' data.path=corpus
+  rondo train --multirun train.seed=0,1 data.path=corpus launcher=slurm launcher.sbatch="--ntasks=4"
+
+Exit codes: 0 done, 75 saved and stopped before the end (run the same command again), 2 your mistake,
+1 anything else.
 )";
 
 /// The resolved config, or that of each run.
@@ -39,6 +48,21 @@ std::string printed_config(const TrainWords& words) {
                         fmt::join(runs[i], " "), to_toml(compose(words.config_dir, runs[i])));
   }
   return text;
+}
+
+/// Where the run keeps its checkpoints: that of --run, of a sweep.
+std::string printed_folder(const TrainWords& words) {
+  if (!words.multirun) {
+    return checkpoint_dir(parse_config(compose(words.config_dir, words.overrides))) + "\n";
+  }
+  const SweepRuns runs = expand_multirun(words.overrides);
+  if (words.only_run < 0 || words.only_run >= static_cast<int>(runs.size())) {
+    throw UserError("--where: of a sweep, say which run's folder with --run");
+  }
+  const std::vector<std::string>& run = runs[words.only_run];
+  Config config = parse_config(compose(words.config_dir, run));
+  set_run_folders(config, run, numbered_sweep_folder("multirun", runs), words.only_run);
+  return checkpoint_dir(config) + "\n";
 }
 
 std::string printed_help(const TrainWords& words) {
@@ -57,18 +81,31 @@ bool read_train_words(const Arguments& arguments, bool speaks, TrainWords& words
       {{"overrides", &words.overrides, "group=option, key=value, +key=value, ~key"},
        {"--config-dir", &own, "folder(s) of config groups, joined by ':', before rondo's"},
        {"--cfg", &words.print_config, "print the resolved config as TOML and stop"},
+       {"--where", &words.print_folder, "print the folder of the run's checkpoints and stop"},
        {"--help-config",
         &words.help_prefix,
         "print what the keys mean that begin with PREFIX (all without one; markdown: as a page)",
         {.value_optional = true}},
-       {"--multirun", &words.multirun, "run every combination of a=1,2 b=x,y in turn"}},
+       {"--multirun", &words.multirun, "run every combination of a=1,2 b=x,y in turn"},
+       {"--chaos", &words.faults,
+        "faults on purpose, for tests: nan@4:attention/1,kill@9:1 (training/control/chaos.h)"},
+       {"--run", &words.only_run, "of a sweep only run number N, from 0", {.least = 0}}},
       train_examples};
   const std::optional<GivenOptions> given = line.parse(arguments, speaks);
   if (!given) return false;
+  words.launcher = take_launcher(words.overrides, words.multirun);
+  if (words.only_run >= 0 && !words.multirun) {
+    throw UserError("--run chooses one run of a sweep; add --multirun");
+  }
   words.config_dir = own.empty() ? default_config_dir() : before_built_in_configs(own);
   const bool explains = given->contains("--help-config");
-  if (!explains && !words.print_config) return true;
-  const std::string text = explains ? printed_help(words) : printed_config(words);
+  if (!explains && !words.print_config && !words.print_folder) {
+    if (words.launcher.slurm && speaks) submit_sweep(words);
+    return !words.launcher.slurm;
+  }
+  const std::string text = explains             ? printed_help(words)
+                           : words.print_folder ? printed_folder(words)
+                                                : printed_config(words);
   if (speaks) std::cout << text;
   return false;
 }

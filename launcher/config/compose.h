@@ -3,9 +3,11 @@
 // A config folder holds `rondo.toml` and one folder per group: model/, sharing/, data/, optimizer/,
 // distributed/, cluster/, run/. Every file spells out the tables that it sets. `defaults` in
 // rondo.toml lists the option of each group ("model/llama_tiny"). Later layers win:
-// the groups in that order, rondo.toml's own keys, the overrides from left to right.
+// the groups in that order, rondo.toml's own keys, the overrides from left to right. A file of a
+// group may have `defaults`, too: so an experiment is one file that chooses other files.
 #pragma once
 
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -26,7 +28,9 @@ struct Resolved {
 /// `${a.b}` inside a value stands for the value of another key: alone it keeps the type, inside
 /// text it is text. Throws UserError: a folder that is not there, unknown group, option or key,
 /// syntax, cycles.
-Resolved compose(const std::string& config_dir, const std::vector<std::string>& overrides);
+/// `now` is what ${now:FORMAT} writes; see interpolate.h for other references.
+Resolved compose(const std::string& config_dir, const std::vector<std::string>& overrides,
+                 std::time_t now = std::time(nullptr));
 
 /// Reads config text back, e.g. that of a checkpoint. `origin` names it in messages.
 Resolved resolved_from_toml(const std::string& text, const std::string& origin);
@@ -60,7 +64,8 @@ std::vector<ConfigGroup> config_groups(const std::string& config_dir);
 std::vector<std::string> config_options(const std::string& config_dir, const std::string& group);
 
 /// `--multirun`: "a=1,2" "b=x,y" gives the override lists of 4 runs; the last varies fastest.
-/// Commas inside brackets or quotes do not split. Throws UserError for what is no override.
+/// `choice(1,2)` and `range(start,stop,step)`, without stop, are such lists, too. Commas inside
+/// brackets or quotes do not split. Throws UserError for what is no override.
 std::vector<std::vector<std::string>> expand_multirun(const std::vector<std::string>& overrides);
 
 }  // namespace rondo

@@ -1,6 +1,7 @@
 // The resolved configuration becomes typed values, and they become text again.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "launcher/config/value.h"
@@ -12,7 +13,8 @@ struct Resolved;
 
 /// Types and checks every key; with `train.init` not whether those of the model go together, since
 /// the checkpoint's stand: see adopt_model. `model.kv_heads` and `model.head_dim` that are absent
-/// (or 0) are filled in, `optimizer.rate.steps` is `train.steps`. Throws UserError with the place
+/// (or 0) are filled in, `optimizer.rate.steps` is
+/// where its decay ends. Throws UserError with the place
 /// of the value: wrong type, impossible value, values that do not go together.
 Config parse_config(const Resolved& resolved);
 
@@ -22,6 +24,10 @@ void check_model(const Config& config, const ConfigEntries& entries);
 
 /// Throws UserError when `config` cannot run on `world_size` ranks, with values that can.
 void check_for_world(const Config& config, int world_size);
+
+/// Throws UserError when a ramp of the batch does not begin with whole microbatches of all
+/// replicas, `unit` sequences.
+void check_ramp(const Config& config, int64_t unit);
 
 /// The config as TOML text with every key, tables in schema order.
 std::string to_toml(const Config& config);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <string_view>
 
 #include "base/user_error.h"
@@ -25,6 +27,13 @@ std::vector<std::string> split(const std::string& text, const std::string& where
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     const bool starts_part = trimmed(parts.back()).empty();
+    const size_t closed =
+        quote == 0 && text.compare(i, 2, "${") == 0 ? text.find('}', i) : std::string::npos;
+    if (closed != std::string::npos) {  // a reference is one piece, commas and all
+      parts.back() += text.substr(i, closed - i + 1);
+      i = closed;
+      continue;
+    }
     if (quote != 0) {
       if (c == quote) quote = 0;
       if (c == '\\' && quote == '"' && i + 1 < text.size()) parts.back() += text[i++];
@@ -98,13 +107,69 @@ ConfigValue override_value(const Override& override) {
   return read_value(override.value, override.where);
 }
 
+namespace {
+
+/// What stands between the brackets of `name(…)`; nothing for another text.
+std::optional<std::string> inside(const std::string& text, const std::string& name) {
+  if (!text.starts_with(name + "(") || !text.ends_with(')')) return std::nullopt;
+  return text.substr(name.size() + 1, text.size() - name.size() - 2);
+}
+
+double number_of(const ConfigValue& value, const std::string& where) {
+  double number = 0;
+  if (const auto* whole = std::get_if<int64_t>(&value.data)) {
+    number = static_cast<double>(*whole);
+  } else if (const auto* real = std::get_if<double>(&value.data)) {
+    number = *real;
+  } else {
+    throw UserError(fmt::format("{}: {} is no number", where, toml_literal(value)));
+  }
+  return number;
+}
+
+/// range(start, stop) or range(start, stop, step): without stop, as in Hydra.
+std::vector<std::string> values_of_range(const std::string& text, const std::string& where) {
+  std::vector<ConfigValue> numbers;
+  for (const std::string& part : split(text, where)) numbers.push_back(read_value(part, where));
+  if (numbers.size() == 2) numbers.push_back({int64_t{1}});
+  if (numbers.size() != 3)
+    throw UserError(where + ": write range(start, stop) or range(start, stop, step)");
+  const bool whole = std::all_of(numbers.begin(), numbers.end(), [](const ConfigValue& value) {
+    return std::holds_alternative<int64_t>(value.data);
+  });
+  const double start = number_of(numbers[0], where);
+  const double step = number_of(numbers[2], where);
+  constexpr double most = 10000;  // a slip of the step would fill the memory
+  const double count = std::ceil((number_of(numbers[1], where) - start) / step - 1e-9);
+  if (!(count >= 1 && count <= most)) {
+    throw UserError(fmt::format("{}: the range has no values, or more than {}", where, most));
+  }
+  std::vector<std::string> values;
+  for (int i = 0; i < static_cast<int>(count); ++i) {
+    const double value = start + i * step;
+    values.push_back(whole ? fmt::format("{}", std::llround(value)) : toml_literal({value}));
+  }
+  return values;
+}
+
+/// The values of a sweep: "1,2", "choice(1,2)" or "range(1,3)". One value is itself.
+std::vector<std::string> sweep_values(const Override& override) {
+  if (const auto range = inside(override.value, "range")) {
+    return values_of_range(*range, override.where);
+  }
+  const std::optional<std::string> choice = inside(override.value, "choice");
+  return split(choice.value_or(override.value), override.where);
+}
+
+}  // namespace
+
 std::vector<std::vector<std::string>> expand_multirun(const std::vector<std::string>& overrides) {
   std::vector<std::vector<std::string>> runs(1);
   for (const std::string& text : overrides) {
     const Override override = parse_override(text);
     std::vector<std::string> choices = {text};
-    const std::vector<std::string> values = split(override.value, override.where);
-    if (values.size() > 1) {
+    const std::vector<std::string> values = sweep_values(override);
+    if (values.size() > 1 || (values.size() == 1 && values[0] != override.value)) {
       choices.clear();
       for (const std::string& value : values) {
         if (value.empty()) throw UserError(override.where + ": a value between commas is empty");

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/user_error.h"
+#include "launcher/config/interpolate.h"
 #include "launcher/config/schema.h"
 #include "launcher/config/toml.h"
 
@@ -23,12 +24,19 @@ bool gives_map(const SharingOptions& options, const SharingMap& map) {
   }
 }
 
+/// The entries of a checkpoint's config, `where` of which begins with `file`.
+ConfigEntries stored_entries(const std::string& text, const std::string& file) {
+  ConfigEntries entries = parse_toml(text, file);
+  for (auto& [key, entry] : entries) entry.value = unescape_references(entry.value);
+  return entries;
+}
+
 /// The keys of a checkpoint's config that `counts` holds for; what another version knew of is
 /// passed over.
 template <typename Counts>
 Config read_stored(const std::string& text, const std::string& file, Counts counts) {
   Config config;
-  const ConfigEntries entries = parse_toml(text, file);
+  const ConfigEntries entries = stored_entries(text, file);
   for (const ConfigField& field : config_schema()) {
     const auto entry = entries.find(field.key);
     if (counts(field.key) && entry != entries.end()) field.read(entry->second, config);
@@ -78,7 +86,7 @@ RateSchedule rate_in(const std::string& text) {
   Config config = read_stored(text, "stored config", [](const std::string& key) {
     return table_of(key) == "optimizer" || key == "train.steps";
   });
-  config.optimizer.rate.steps = config.train.steps;
+  config.optimizer.rate.steps = decay_end(config);
   return config.optimizer.rate;
 }
 
@@ -93,16 +101,16 @@ bool same_rates(const RateSchedule& a, const RateSchedule& b, int64_t step) {
 /// "train.seed 0 -> 9" for those of `changed_keys` that decide nothing after `step`.
 std::vector<std::string> idle_changes(const std::string& stored, const Config& config,
                                       int64_t step) {
-  const ConfigEntries before = parse_toml(stored, "stored config");
+  const ConfigEntries before = stored_entries(stored, "stored config");
   const auto decides_nothing = [&](const ConfigField& field, const ConfigEntry& old) {
     if (field.key == "train.seed") return !config.data.shuffle && config.train.passes.empty();
+    if (field.key == "train.steps") return false;
     Config unchanged = config;
     field.read(old, unchanged);
+    unchanged.optimizer.rate.steps = decay_end(unchanged);
     const RateSchedule& rate = config.optimizer.rate;
     const RateSchedule& other = unchanged.optimizer.rate;
-    const bool about_rate = rate.lr != other.lr || rate.warmup != other.warmup ||
-                            rate.schedule != other.schedule || rate.min_ratio != other.min_ratio;
-    return about_rate && same_rates(rate, other, step);
+    return !(rate == other) && same_rates(rate, other, step);
   };
   std::vector<std::string> idle;
   for (const ConfigField& field : config_schema()) {
@@ -132,7 +140,7 @@ void adopt_model(Config& config, const Resolved& resolved, const StoredModel& st
 
 std::vector<std::string> changed_keys(const std::string& stored, const Config& config) {
   constexpr std::array<std::string_view, 3> ignored = {"checkpoint", "log", "cluster"};
-  const ConfigEntries before = parse_toml(stored, "stored config");
+  const ConfigEntries before = stored_entries(stored, "stored config");
   std::vector<std::string> changes;
   for (const ConfigField& field : config_schema()) {
     const bool counts = !is_model_key(field.key) && std::find(ignored.begin(), ignored.end(),

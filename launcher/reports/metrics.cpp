@@ -69,6 +69,13 @@ int64_t drop_after(const fs::path& path, int64_t last_step) {
   return lines.dropped_count;
 }
 
+/// Seconds a step, by phase.
+nlohmann::ordered_json json_of(const PhaseSeconds& phases) {
+  nlohmann::ordered_json object;
+  for (size_t i = 0; i < phase_names.size(); ++i) object[phase_names[i]] = phases.of[i];
+  return object;
+}
+
 nlohmann::ordered_json json_of(const SentBytes& bytes) {
   return {{"activation", bytes.activation}, {"reduce", bytes.reduce}, {"gather", bytes.gather}};
 }
@@ -82,11 +89,15 @@ std::string to_json(const StepMetrics& metrics) {
       {"tokens", metrics.tokens},       {"tokens_per_s", metrics.tokens_per_s},
       {"step_s", metrics.step_s},       {"sent_bytes", json_of(metrics.sent_bytes)},
   };
+  if (metrics.skipped) object["skipped"] = true;
+  if (metrics.batch) object["batch"] = *metrics.batch;
   if (metrics.divergence) object["divergence"] = *metrics.divergence;
   if (metrics.passes) object["passes"] = *metrics.passes;
+  if (!metrics.ranks.empty()) object["phases"] = json_of(mean_phases(metrics.ranks));
   for (const RankMetrics& rank : metrics.ranks) {
-    object["ranks"].push_back(
-        {{"sent_bytes", json_of(rank.sent_bytes)}, {"peak_memory_bytes", rank.peak_memory_bytes}});
+    object["ranks"].push_back({{"sent_bytes", json_of(rank.sent_bytes)},
+                               {"peak_memory_bytes", rank.peak_memory_bytes},
+                               {"phases", json_of(rank.phases)}});
   }
   if (metrics.validation_loss) {
     object["validation_loss"] = *metrics.validation_loss;

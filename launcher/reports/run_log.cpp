@@ -13,14 +13,10 @@ namespace rondo {
 
 RunLog::RunLog(const Config& config, int64_t last_step)
     : folder_(config.log.dir),
-      metrics_(config.log.dir + "/metrics.jsonl", last_step),
+      tensorboard_(config.log.tensorboard),
       line_(std::cout, terminal_width(STDOUT_FILENO)),
       progress_(line_, config.train.steps, config.log.every) {
-  if (metrics_.dropped() > 0) {
-    print(fmt::format("{} lines of metrics.jsonl after step {} moved to metrics.dropped.jsonl",
-                      metrics_.dropped(), last_step));
-  }
-  if (config.log.tensorboard) events_.emplace(config.log.dir + "/tensorboard", last_step + 1);
+  open_after(last_step);
   const int64_t warmup = config.optimizer.rate.warmup;
   if (warmup >= config.train.steps) {
     print(fmt::format(
@@ -30,15 +26,34 @@ RunLog::RunLog(const Config& config, int64_t last_step)
   }
 }
 
+void RunLog::open_after(int64_t last_step) {
+  metrics_.emplace(folder_ + "/metrics.jsonl", last_step);
+  if (metrics_->dropped() > 0) {
+    print(fmt::format("{} lines of metrics.jsonl after step {} moved to metrics.dropped.jsonl",
+                      metrics_->dropped(), last_step));
+  }
+  if (tensorboard_) events_.emplace(folder_ + "/tensorboard", last_step + 1);
+}
+
+void RunLog::rewind(int64_t step) {
+  try {
+    open_after(step);
+  } catch (const UserError& error) {
+    print(fmt::format("warning: {}; the log keeps the lines of the steps after {}", error.what(),
+                      step));
+  }
+}
+
 RunReport RunLog::report() {
   return {.step = [this](const StepReport& report) { add(report); },
           .line = [this](const std::string& line) { print(line); },
+          .rewound = [this](int64_t step) { rewind(step); },
           .trace = [this](const StepTrace& step) { trace(step); }};
 }
 
 void RunLog::add(const StepReport& report) {
   const StepMetrics& metrics = report.metrics;
-  bool written = metrics_.append(metrics);
+  bool written = metrics_->append(metrics);
   progress_.show(report);
   if (events_) {
     std::vector<Scalar> scalars = {
@@ -50,7 +65,12 @@ void RunLog::add(const StepReport& report) {
         {"sent_bytes/activation", static_cast<double>(metrics.sent_bytes.activation)},
         {"sent_bytes/reduce", static_cast<double>(metrics.sent_bytes.reduce)},
         {"sent_bytes/gather", static_cast<double>(metrics.sent_bytes.gather)}};
+    for (size_t i = 0; !metrics.ranks.empty() && i < phase_names.size(); ++i) {
+      scalars.push_back(
+          {fmt::format("phases/{}", phase_names[i]), mean_phases(metrics.ranks).of[i]});
+    }
     if (metrics.divergence) scalars.push_back({"train/divergence", *metrics.divergence});
+    if (metrics.batch) scalars.push_back({"train/batch", static_cast<double>(*metrics.batch)});
     if (metrics.passes) scalars.push_back({"train/passes", static_cast<double>(*metrics.passes)});
     if (metrics.validation_loss) scalars.push_back({"validation/loss", *metrics.validation_loss});
     for (const auto& [name, loss] : metrics.validation_losses) {
@@ -65,7 +85,7 @@ void RunLog::add(const StepReport& report) {
 /// Of the file that could not be written.
 std::string RunLog::warning() {
   const AppendFile& file =
-      metrics_.file().reason().empty() && events_ ? events_->file() : metrics_.file();
+      metrics_->file().reason().empty() && events_ ? events_->file() : metrics_->file();
   return fmt::format(
       "warning: cannot write {}: {}; the run goes on, and tries again with every step", file.path(),
       file.reason());
@@ -81,10 +101,10 @@ void RunLog::trace(const StepTrace& trace) {
 }
 
 void RunLog::close() {
-  const bool metrics_written = metrics_.file().flush();
+  const bool metrics_written = metrics_->file().flush();
   const bool events_written = !events_ || events_->file().flush();
   if (metrics_written && events_written) return;
-  const AppendFile& file = metrics_written ? events_->file() : metrics_.file();
+  const AppendFile& file = metrics_written ? events_->file() : metrics_->file();
   throw RunError(fmt::format("the run has ended and is saved, but {} lacks its last lines: {}",
                              file.path(), file.reason()));
 }

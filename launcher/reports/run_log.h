@@ -27,13 +27,16 @@ class RunLog {
   void close();
 
  private:
+  void open_after(int64_t last_step);
+  void rewind(int64_t step);
   void add(const StepReport& report);
   std::string warning();
   void trace(const StepTrace& trace);
   void print(const std::string& line) { line_.print(line); }
 
   std::string folder_;
-  MetricsFile metrics_;
+  bool tensorboard_;
+  std::optional<MetricsFile> metrics_;
   std::optional<EventFile> events_;
   bool written_ = true;  ///< all that was told so far
   StatusLine line_;

@@ -183,7 +183,7 @@ class Endings(RondoTest):
         for sent in (signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1, signal.SIGTERM):
             process.send_signal(sent)
         output, _ = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 0, output)
+        self.assertEqual(process.returncode, rondo_runs.STOPPED, output)
         self.assertIn("stopped by a signal after step", output)
         self.assertEqual(len(self.saved()), 1)
 
@@ -199,7 +199,7 @@ class Endings(RondoTest):
         time.sleep(0.5)
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 0, output)
+        self.assertEqual(process.returncode, rondo_runs.STOPPED, output)
         self.assertIn("stopped by a signal after step", output)
         self.assertNotIn("held-out", output)
 

@@ -93,7 +93,7 @@ class Resume(RondoTest):
     def check_signal(self, sent, settings, ranks):
         self.rondo(*self.train_words("straight", settings), ranks=ranks)
         code, output = self.interrupt("stopped", settings, sent, after=3, ranks=ranks)
-        self.assertEqual(code, 0, output)
+        self.assertEqual(code, rondo_runs.STOPPED, output)
         done = len(read_metrics(self.folder / "stopped"))
         self.assertIn(f"stopped by a signal after step {done}", output)
         self.assertTrue(self.checkpoint_file("stopped", done).exists(), output)

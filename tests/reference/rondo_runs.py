@@ -25,6 +25,8 @@ MPIRUN = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--mca", "mpi_yiel
 TINY_MODEL = {"model.hidden": 32, "model.depth": 6, "model.heads": 4, "model.kv_heads": 2,
               "model.ffn": 48, "model.vocab": 64, "sharing.unique": 3}
 
+STOPPED = 75  # exit code of a run that has saved and is not finished
+
 UINT16 = 8  # token type of the indexed data set
 
 

@@ -22,6 +22,22 @@ TEST(RateSchedule, WarmsUpLinearlyAndThenFollowsItsShape) {
   EXPECT_DOUBLE_EQ(rate.at(84), 2.0);
   EXPECT_NEAR(rate.at(94), 1.1, 1e-12);
   EXPECT_NEAR(rate.at(104), 0.2, 1e-12);
+  rate.decay_share = 0.5;
+  EXPECT_DOUBLE_EQ(rate.at(54), 2.0);
+  EXPECT_NEAR(rate.at(79), 1.1, 1e-12);
+  rate.schedule = "linear";
+  EXPECT_NEAR(rate.at(54), 1.1, 1e-12);
+  EXPECT_NEAR(rate.at(104), 0.2, 1e-12);
+  EXPECT_NEAR(rate.at(1000), 0.2, 1e-12) << "the rate stays where its decay ends";
+}
+
+TEST(RateSchedule, TheInverseRootStartsAtTheWarmUpAndHasAFloor) {
+  const RateSchedule rate{
+      .schedule = "inverse_sqrt", .lr = 2.0, .warmup = 4, .min_ratio = 0.1, .steps = 8};
+  EXPECT_DOUBLE_EQ(rate.at(4), 2.0);
+  EXPECT_DOUBLE_EQ(rate.at(16), 1.0);
+  EXPECT_DOUBLE_EQ(rate.at(400), 0.2);
+  EXPECT_DOUBLE_EQ(rate.at(4000), 0.2);
 }
 
 TEST(RateSchedule, WithoutWarmUpStartsAtThePlainRate) {
@@ -30,7 +46,7 @@ TEST(RateSchedule, WithoutWarmUpStartsAtThePlainRate) {
 
 TEST(RateSchedule, TheLastStepStillTrainsWhereTheRateFallsToNothing) {
   RateSchedule rate{.lr = 1.0, .warmup = 0, .min_ratio = 0.0, .steps = 9};
-  for (const char* schedule : {"cosine", "trapezoid"}) {
+  for (const char* schedule : {"cosine", "linear", "trapezoid"}) {
     rate.schedule = schedule;
     EXPECT_NEAR(rate.at(10), 0.0, 1e-15) << schedule;
     EXPECT_GT(rate.at(9), 0.01) << schedule;
@@ -45,7 +61,7 @@ TEST(RateSchedule, TheLastStepStillTrainsWhereTheRateFallsToNothing) {
 }
 
 TEST(RateSchedule, RefusesAnUnknownShape) {
-  EXPECT_THROW((RateSchedule{.schedule = "linear"}).at(1), UserError);
+  EXPECT_THROW((RateSchedule{.schedule = "step"}).at(1), UserError);
 }
 
 }  // namespace

@@ -21,9 +21,15 @@ class StopSignals {
   /// Whether one has arrived since construction.
   bool requested() const { return requested_; }
 
+  /// Seconds since construction, with which a program begins.
+  double running_s() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  }
+
  private:
   void watch(const std::stop_token& stop, std::chrono::steady_clock::duration grace);
 
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
   sigset_t signals_;
   std::atomic<bool> requested_ = false;
   std::jthread watcher_;

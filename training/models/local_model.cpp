@@ -54,11 +54,11 @@ LocalModel::LocalModel(const Plan& plan, const LocalModelOptions& options, World
   check_ties(engine({}).pipeline->halves(), model().sharing);
 }
 
-/// A program is generated for each depth once; views of the weights cost nothing.
-LocalModel::Engine& LocalModel::engine(const StepPasses& depth) {
-  Engine& engine = engines_[depth];
+/// A program is generated for each shape once; views of the weights cost nothing.
+LocalModel::Engine& LocalModel::engine(const StepShape& shape) {
+  Engine& engine = engines_[shape];
   if (engine.pipeline) return engine;
-  engine.step = depth.passes == 0 ? whole_ : plan_step(whole_, depth);
+  engine.step = plan_step(whole_, shape);
   engine.pipeline = std::make_unique<Pipeline>(engine.step, store_,
                                                StageOptions{.sequence = options_.sequence,
                                                             .recompute = options_.recompute,
@@ -73,7 +73,7 @@ const RankProgram& LocalModel::own(const Program& program) const {
 }
 
 Pipeline::Run LocalModel::train(const MicrobatchSource& source, const TrainOptions& options) {
-  Engine& chosen = engine(options.depth);
+  Engine& chosen = engine(options.shape);
   return chosen.pipeline->run(own(chosen.step.program), source, options.gradient_scale,
                               options.timed);
 }

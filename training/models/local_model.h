@@ -49,15 +49,15 @@ class LocalModel {
   /// How a step runs.
   struct TrainOptions {
     double gradient_scale = 1.0;
-    StepPasses depth = {};  ///< of passes 0: the whole depth
+    StepShape shape = {};
     bool timed = false;
   };
   /// Forward and backward of a step's microbatches; starts the sums. See Pipeline::run. Collective
   /// over this replica's ranks.
   Pipeline::Run train(const MicrobatchSource& source, const TrainOptions& options);
 
-  /// What a step of `depth` executes.
-  const StepPlan& step(const StepPasses& depth) { return engine(depth).step; }
+  /// What a step of `shape` executes.
+  const StepPlan& step(const StepShape& shape) { return engine(shape).step; }
 
   /// Loss summed over the target tokens of `count` microbatches, on the rank of the last chunk; 0
   /// on the others. Collective over this replica's ranks.
@@ -74,12 +74,12 @@ class LocalModel {
   void check_whole();
 
  private:
-  /// The engine for one depth, over the same weights.
+  /// The engine for one shape of a step, over the same weights.
   struct Engine {
     StepPlan step;
     std::unique_ptr<Pipeline> pipeline;
   };
-  Engine& engine(const StepPasses& depth);
+  Engine& engine(const StepShape& shape);
   const RankProgram& own(const Program& program) const;
   const RankProgram& forward_program(int microbatches);
 
@@ -91,7 +91,7 @@ class LocalModel {
   std::unique_ptr<Communicator> pipeline_ranks_;
   ComponentStore store_;
   ShardedOptimizer optimizer_;
-  std::map<StepPasses, Engine> engines_;
+  std::map<StepShape, Engine> engines_;
   std::map<int, RankProgram> forward_programs_;  ///< of this rank, by number of microbatches
 };
 

@@ -78,10 +78,13 @@ Corpora open_corpora(const Config& config) {
   if (data.validation > 0.0) {
     options.split = Split::validation;
     result.validation = open_held_out(corpora, options);
-  } else if (!data.validation_path.empty()) {
-    const IndexedDataset held_out = open_corpus("data.validation_path", data.validation_path);
-    result.validation = open_held_out({{held_out, 1.0}}, options);
-    result.all.push_back(held_out);
+  } else {
+    std::vector<Corpus> sets;
+    for (const std::string& prefix : data.validation_paths) {
+      sets.push_back({open_corpus("data.validation_path", prefix), 1.0});
+      result.all.push_back(sets.back().data);
+    }
+    result.validation = open_held_out(sets, options);
   }
   return result;
 }

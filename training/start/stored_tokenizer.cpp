@@ -41,7 +41,8 @@ std::optional<StoredTokenizer> tokenizer_of_data(const std::string& prefix) {
 }
 
 std::optional<StoredTokenizer> tokenizer_of_data(const Config& config) {
-  std::vector<std::string> prefixes = {config.data.path, config.data.validation_path};
+  std::vector<std::string> prefixes = config.data.validation_paths;
+  prefixes.insert(prefixes.begin(), config.data.path);
   for (const BlendEntry& entry : config.data.blend) prefixes.push_back(entry.path);
   std::optional<StoredTokenizer> first;
   std::string first_prefix;

@@ -97,6 +97,10 @@ Allowed fraction() {
   return numbers("in [0, 1)", "lie", [](double x) { return x >= 0 && x < 1; });
 }
 
+Allowed share() {
+  return numbers("in (0, 1]", "lie", [](double x) { return x > 0 && x <= 1; });
+}
+
 Allowed count() {
   constexpr double most = 1 << 24;
   const Allowed high =

@@ -24,6 +24,8 @@ Allowed more_than_zero();
 Allowed within(double low, double high);
 /// [0, 1)
 Allowed fraction();
+/// (0, 1]
+Allowed share();
 /// A count of things that memory must hold: products of a few stay far from overflow.
 Allowed count();
 

@@ -45,6 +45,8 @@ std::vector<ConfigField> checkpoint_table() {
            "How many of the newest checkpoints stay."},
           {"keep_every", &CheckpointConfig::keep_every, at_least(0), "steps",
            "Checkpoints of every so many steps stay, too. 0: none."},
+          {"keep_best", &CheckpointConfig::keep_best, anything(), "",
+           "Save after an evaluation with the lowest loss so far, and keep that file as best.h5."},
           {"resume", path(&CheckpointConfig::resume), anything(), "",
            "auto: go on from the newest checkpoint, if there is one; never; or the checkpoint to "
            "go on from."},

@@ -11,6 +11,8 @@ namespace rondo {
 std::vector<ConfigField> model_fields();
 /// [data], [train], [optimizer]
 std::vector<ConfigField> training_fields();
+/// The part of [train] about how a run goes on and ends.
+std::vector<ConfigField> control_fields();
 /// [distributed], [checkpoint], [log], [cluster]
 std::vector<ConfigField> run_fields();
 

@@ -60,6 +60,31 @@ Binding<AdamWOptions> betas() {
   return {"a list of 2 numbers", read, write};
 }
 
+/// One path, or a list of them.
+Binding<DataConfig> paths(std::vector<std::string> DataConfig::*member) {
+  const auto read = [=](const ConfigValue& value, DataConfig& data) -> Complaint {
+    const auto* list = std::get_if<ConfigValue::List>(&value.data);
+    const ConfigValue::List items = list == nullptr ? ConfigValue::List{value} : *list;
+    std::vector<std::string> found;
+    for (const ConfigValue& item : items) {
+      std::string path;
+      if (read_value(item, path)) return "expected a path, or a list of paths";
+      if (const Complaint complaint = expand_path(path)) return complaint;
+      if (!path.empty()) found.push_back(path);
+    }
+    data.*member = found;
+    return std::nullopt;
+  };
+  const auto write = [=](const DataConfig& data) -> ConfigValue {
+    const std::vector<std::string>& all = data.*member;
+    if (all.size() < 2) return {all.empty() ? std::string() : all[0]};
+    ConfigValue::List list;
+    for (const std::string& path : all) list.push_back({path});
+    return {std::move(list)};
+  };
+  return {"a path or a list of paths", read, write};
+}
+
 std::vector<ConfigField> data_table() {
   return table<DataConfig>(
       "data", &Config::data,
@@ -73,8 +98,9 @@ std::vector<ConfigField> data_table() {
            "Draw samples in a random order that train.seed decides. false: in the corpus' order."},
           {"validation", &DataConfig::validation, fraction(), "",
            "Share of the samples, at the end, that is held out for evaluation."},
-          {"validation_path", path(&DataConfig::validation_path), anything(), "",
-           "Prefix of tokens to evaluate on, instead of data.validation. Empty: none."},
+          {"validation_path", paths(&DataConfig::validation_paths), anything(), "",
+           "Prefix of tokens to evaluate on, instead of data.validation, or a list of several, "
+           "each with a loss of its own. Empty: none."},
       });
 }
 
@@ -113,6 +139,11 @@ std::vector<ConfigField> train_table() {
           {"eval_batches", &TrainConfig::eval_batches, count(), "global batches",
            "Length of an evaluation, at most."},
           {"threads", &TrainConfig::threads, count(), "threads", "Compute threads of each rank."},
+          {"batch_ramp_from", &TrainConfig::batch_ramp_from, at_least(0), "sequences",
+           "Global batch of the first step, in multiples of which it grows linearly to "
+           "train.global_batch. Itself a multiple of train.micro_batch times the replicas."},
+          {"batch_ramp_steps", &TrainConfig::batch_ramp_steps, at_least(0), "steps",
+           "Steps over which the global batch grows. 0: every step takes train.global_batch."},
       });
 }
 
@@ -127,10 +158,13 @@ std::vector<ConfigField> optimizer_table() {
               {"warmup", &RateSchedule::warmup, at_least(0), "steps",
                "Steps over which the rate rises linearly to optimizer.lr."},
               {"schedule", &RateSchedule::schedule, one_of(rate_schedules()), "",
-               "How the rate goes on after the warm-up. trapezoid falls over the last fifth."},
+               "How the rate goes on after the warm-up. trapezoid falls over the last "
+               "optimizer.decay_share, inverse_sqrt by the root of the step."},
               {"min_ratio", &RateSchedule::min_ratio, within(0, 1), "",
                "What is left of optimizer.lr at the last step. 0: nothing one step after it, so "
                "that the last one still trains."},
+              {"decay_share", &RateSchedule::decay_share, share(), "",
+               "Share of the steps after the warm-up over which a trapezoid falls."},
           }),
       table<AdamWOptions>(
           "optimizer", adamw,
@@ -147,6 +181,10 @@ std::vector<ConfigField> optimizer_table() {
           {
               {"clip", &OptimizerConfig::clip, at_least(0), "",
                "Largest global gradient norm. A larger gradient is scaled down to it. 0: never."},
+              {"decay_steps", &OptimizerConfig::decay_steps, at_least(0), "steps",
+               "Where the decay of the rate ends, so that a run may be a part of a longer "
+               "schedule. 0: "
+               "at train.steps."},
           }),
   });
 }
@@ -154,7 +192,7 @@ std::vector<ConfigField> optimizer_table() {
 }  // namespace
 
 std::vector<ConfigField> training_fields() {
-  return joined({data_table(), train_table(), optimizer_table()});
+  return joined({data_table(), train_table(), control_fields(), optimizer_table()});
 }
 
 }  // namespace rondo

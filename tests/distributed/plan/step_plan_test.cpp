@@ -65,7 +65,7 @@ std::set<Component> used_on(const StepPlan& step, int rank) {
 }
 
 /// `check` has passed inside plan_step; here: no weight moves, and the right layers run.
-void expect_sound(const StepPlan& whole, const StepPasses& depth) {
+void expect_sound(const StepPlan& whole, const StepShape& depth) {
   const StepPlan step = plan_step(whole, depth);
   const Recurrence all = *recurrence(whole.model.sharing);
   const int layers = all.prelude + depth.passes * all.period + all.coda;
@@ -113,7 +113,7 @@ TEST(PlanStep, LeavesEveryWeightWhereItIs) {
               SCOPED_TRACE(options.strategy + std::to_string(options.unique) + " " + route + " " +
                            schedule + " P " + std::to_string(pipeline) + " passes " +
                            std::to_string(passes) + " trained " + std::to_string(trained));
-              expect_sound(plan.step, {passes, trained});
+              expect_sound(plan.step, {passes, trained, /*microbatches=*/trained});
               ++tried;
             }
           }
@@ -133,10 +133,23 @@ TEST(PlanStep, AllPassesIsThePlanItself) {
   EXPECT_EQ(all.model.depth(), plan.step.model.depth());
 }
 
+TEST(PlanStep, FewerMicrobatchesAreAllThatASmallerBatchChanges) {
+  const Workload work = workload(map_of({.strategy = "cycle", .unique = 4}, 16), 0);
+  const Plan plan = plan_of(work, "loop", 4, 1, "1f1b");
+  const StepPlan less = plan_step(plan.step, {.microbatches = 2});
+  EXPECT_EQ(less.placement, plan.step.placement);
+  EXPECT_EQ(less.groups, plan.step.groups);
+  std::set<int> loaded;
+  for (const Action& action : less.program.front()) {
+    if (action.op == Op::forward) loaded.insert(action.microbatch);
+  }
+  EXPECT_EQ(loaded, (std::set<int>{0, 1}));
+}
+
 TEST(PlanStep, RefusesPassesThatTheMapDoesNotHave) {
   const Workload work = workload(map_of({.strategy = "cycle", .unique = 2}, 6), 0);
   const Plan plan = plan_of(work, "loop", 2, 1, "1f1b");
-  EXPECT_THROW(plan_step(plan.step, {0, 0}), std::logic_error);
+  EXPECT_THROW(plan_step(plan.step, {-1, 0}), std::logic_error);
   EXPECT_THROW(plan_step(plan.step, {4, 0}), std::logic_error);
 }
 

@@ -127,5 +127,17 @@ TEST(Multirun, AnEmptyChoiceIsAnError) {
             "override 'a.b=1,,2': a value between commas is empty");
 }
 
+TEST(Multirun, RangesAndChoicesAreListsOfValues) {
+  EXPECT_EQ(expand_multirun({"a.b=range(1,4)"}), (Runs{{"a.b=1"}, {"a.b=2"}, {"a.b=3"}}));
+  EXPECT_EQ(expand_multirun({"a.b=range(0,1,0.5)"}), (Runs{{"a.b=0.0"}, {"a.b=0.5"}}));
+  EXPECT_EQ(expand_multirun({"a.b=range(4,0,-2)"}), (Runs{{"a.b=4"}, {"a.b=2"}}));
+  EXPECT_EQ(expand_multirun({"a.b=choice(x,[1,2])"}), (Runs{{"a.b=x"}, {"a.b=[1,2]"}}));
+  EXPECT_EQ(expand_multirun({"a.b=choice(x)"}), (Runs{{"a.b=x"}}));
+  for (const char* wrong : {"a.b=range(1)", "a.b=range(1,0)", "a.b=range(0,1,0)", "a.b=range(x,2)",
+                            "a.b=range(0,1,1e-9)"}) {
+    EXPECT_NE(error_of([&] { expand_multirun({wrong}); }), "") << wrong;
+  }
+}
+
 }  // namespace
 }  // namespace rondo

@@ -133,13 +133,25 @@ TEST(ParseConfig, AnImpossibleValueIsRefusedWithItsOverrideAndTheReason) {
       {"distributed.schedule=1f1", "did you mean 1f1b? possible: auto, 1f1b, interleaved, "},
       {"distributed.deadline_s=0", "must be greater than 0"},
       {"checkpoint.keep=0", "must be at least 1"},
+      {"checkpoint.keep_best=true", "needs held-out tokens: set data.validation"},
+      {"optimizer.decay_share=0", "must lie in (0, 1]"},
+      {"optimizer.decay_share=0.5", "needs optimizer.schedule=trapezoid"},
+      {"optimizer.decay_steps=0.5", "expected an integer"},
+      {"train.exit_after=5", "expected a time such as 45m, 2h or 1h30m"},
+      {"train.exit_after=0s", "expected a time such as"},
+      {"train.exit_at_step=100", "is not before the last step, train.steps = 100"},
+      {"train.nonfinite_limit=5", "needs train.on_nonfinite=skip"},
+      {"train.on_spike=rewind", "goes back to checkpoints; set checkpoint.every"},
+      {"train.max_rewinds=5", "needs train.on_spike=rewind"},
       {"cluster.device_tflops=0", "must be greater than 0"},
       {"model.rotary_fraction=1.5", "must lie in [0, 1]"},
       {"model.family=lama",
        "did you mean llama? possible: gemma, gpt2, gpt_neox, llama, qwen2, qwen3"},
       {"train.precision=float23", "did you mean float32? possible: float32, float64, bfloat16"},
       {"train.recompute=layers", "did you mean layer? possible: none, layer"},
-      {"optimizer.schedule=cosin", "did you mean cosine? possible: constant, cosine, trapezoid"},
+      {"optimizer.schedule=cosin",
+       "did you mean cosine? possible: constant, cosine, inverse_sqrt, "
+       "linear, trapezoid"},
       {"distributed.zero=3", "did you mean 1? possible: 0, 1"},
       {"distributed.backend=ncl", "did you mean nccl? possible: mpi, nccl"},
       {"sharing.gradient=summ", "did you mean sum? possible: sum, mean, owner"},
@@ -196,6 +208,14 @@ TEST(ParseConfig, KeysThatDoNotGoTogetherAreRefusedWithAFix) {
             "train.global_batch = 12; set it to 6 or 12");
   EXPECT_NE(refusal({"data.path=a", "data.blend=[b,1]"})
                 .find("override 'data.blend=[b,1]': data.path and data.blend are both set"),
+            std::string::npos);
+  EXPECT_NE(refusal({"train.batch_ramp_from=4"}).find("go together; set both, or none"),
+            std::string::npos);
+  EXPECT_NE(refusal({"train.batch_ramp_from=3", "train.batch_ramp_steps=5"})
+                .find("must divide train.global_batch = 8, and be less"),
+            std::string::npos);
+  EXPECT_NE(refusal({"optimizer.decay_steps=5", "optimizer.warmup=5"})
+                .find("optimizer.decay_steps = 5 must be above optimizer.warmup = 5"),
             std::string::npos);
   EXPECT_NE(refusal({"data.validation=0.1", "data.validation_path=v"})
                 .find("data.validation and data.validation_path are both set"),

@@ -1,4 +1,4 @@
-#include "training/health.h"
+#include "training/control/health.h"
 
 #include <fmt/format.h>
 

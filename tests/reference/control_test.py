@@ -1,0 +1,218 @@
+"""How a run ends early, goes on after trouble, and follows its schedules."""
+
+import json
+import re
+
+import rondo_runs
+from rondo_runs import RondoTest, random_tokens, read_metrics, words, write_corpus
+
+BASE = rondo_runs.TINY_MODEL | {
+    "data.path": "corpus", "data.sequence": 16, "train.steps": 12, "train.global_batch": 8,
+    "train.micro_batch": 2, "train.eval_every": 0, "train.precision": "float64",
+    "optimizer.warmup": 2, "checkpoint.every": 4, "log.tensorboard": False}
+
+
+class Control(RondoTest):
+
+    def setUp(self):
+        super().setUp()
+        write_corpus(self.folder / "corpus", [random_tokens(9000, 64)])
+
+    def run_train(self, run, settings, *options, ranks=0):
+        return self.run_rondo("train", *words(BASE | {"log.dir": run} | settings), *options,
+                              ranks=ranks)
+
+    def losses(self, run):
+        return [m["loss"] for m in read_metrics(self.folder / run)]
+
+    def assert_same_run(self, run, straight, step):
+        self.assertEqual(self.losses(run), self.losses(straight))
+        self.assert_same_datasets(self.checkpoint_file(run, step),
+                                  self.checkpoint_file(straight, step))
+
+    def test_a_run_that_exits_early_has_a_code_of_its_own_and_goes_on_bit_for_bit(self):
+        self.train("straight", BASE)
+        done = self.run_train("run", {"train.exit_at_step": 5})
+        self.assertEqual(done.returncode, rondo_runs.STOPPED, done.stderr)
+        self.assertIn("stopped by train.exit_at_step = 5 after step 5", done.stdout)
+        self.assertEqual(len(self.losses("run")), 5)
+        again = self.run_train("run", {"train.exit_at_step": 5})
+        self.assertEqual(again.returncode, 2)
+        self.assertRegex(again.stderr, r"train\.exit_at_step = 5, but .*5\.h5 is of step 5 already; raise")
+        self.assertEqual(self.run_train("run", {}).returncode, 0)
+        self.assert_same_run("run", "straight", 12)
+
+    def test_time_that_is_up_ends_every_rank_and_the_chain_reaches_the_end(self):
+        self.train("straight", BASE | {"train.steps": 4}, ranks=2)
+        codes = []
+        while not codes or (codes[-1] == rondo_runs.STOPPED and len(codes) < 5):
+            done = self.run_train("run", {"train.steps": 4, "train.exit_after": "2s"}, "--chaos",
+                                  "slow@1", ranks=2)
+            codes.append(done.returncode)
+            if codes[-1]:
+                self.assertIn("stopped by train.exit_after = 2s after step", done.stdout)
+        self.assertEqual(codes[-1], 0, done.stderr)
+        self.assertGreater(len(codes), 1, "steps of a second each, and the limit was not met")
+        self.assert_same_run("run", "straight", 4)
+
+    def test_a_sweep_that_was_stopped_has_that_code_too(self):
+        done = self.run_train("sweep", {"train.seed": "1,2", "train.exit_at_step": 3}, "--multirun")
+        self.assertEqual(done.returncode, rondo_runs.STOPPED, done.stderr)
+
+    def test_one_run_of_a_sweep_is_the_run_that_the_sweep_makes_of_it(self):
+        self.rondo("train", *words(BASE | {"log.dir": "all", "train.seed": "range(1,3)"}),
+                   "--multirun")
+        self.rondo("train", *words(BASE | {"log.dir": "one", "train.seed": "choice(1,2)"}),
+                   "--multirun", "--run", 1)
+        self.assertFalse((self.folder / "one" / "0").exists())
+        self.assert_same_run("one/1", "all/1", 12)
+        beyond = self.run_rondo("train", *words(BASE | {"log.dir": "one", "train.seed": "choice(1,2)"}),
+                                "--multirun", "--run", 2)
+        self.assertEqual(beyond.returncode, 2)
+        self.assertIn("--run 2: the sweep has 2 runs, from 0 to 1", beyond.stderr)
+
+    def test_a_batch_that_grows_is_the_same_on_any_ranks_and_after_a_resume(self):
+        ramp = {"train.batch_ramp_from": 4, "train.batch_ramp_steps": 6}
+        alone = self.train("alone", BASE | ramp)
+        self.assertEqual([m["batch"] for m in alone], [4] * 3 + [4] * 3 + [8] * 6)
+        self.assertEqual(alone[-1]["tokens"], 16 * sum(m["batch"] for m in alone))
+        for run, settings, ranks in (("replicas", {}, 2), ("pipeline", {"distributed.pipeline": 2}, 2)):
+            metrics = self.train(run, BASE | ramp | settings, ranks=ranks)
+            for ours, theirs in zip(metrics, alone, strict=True):
+                self.assertAlmostEqual(ours["loss"], theirs["loss"], delta=1e-10)
+                self.assertAlmostEqual(ours["grad_norm"], theirs["grad_norm"], delta=1e-10)
+        self.run_train("resumed", ramp | {"train.exit_at_step": 3})
+        self.train("resumed", BASE | ramp)
+        self.assert_same_run("resumed", "alone", 12)
+        odd = self.run_train("odd", ramp, ranks=4)
+        self.assertEqual(odd.returncode, 2)
+        self.assertIn("train.batch_ramp_from = 4 is no multiple of 8", odd.stderr)
+
+    def test_a_part_of_a_longer_schedule_is_its_beginning(self):
+        self.train("long", BASE | {"train.steps": 24})
+        self.train("part", BASE | {"optimizer.decay_steps": 24})
+        self.assertEqual(self.losses("part"), self.losses("long")[:12])
+        self.assertNotEqual(self.losses("part"), self.losses("long")[12:])
+
+    def test_a_skipped_step_leaves_the_weights_and_names_who_had_it_first(self):
+        for ranks, settings in ((0, {}), (2, {"distributed.pipeline": 2}), (2, {"distributed.zero": 1})):
+            for kind, component in (("nan", "attention/1"), ("inf", "feed_forward/2")):
+                with self.subTest(ranks=ranks, settings=settings, kind=kind):
+                    run = f"{kind}{ranks}{len(settings)}{'zero' in str(settings)}"
+                    skips = settings | {"train.on_nonfinite": "skip", "train.steps": 6,
+                                        "optimizer.schedule": "constant", "checkpoint.every": 1,
+                                        "checkpoint.keep": 9}
+                    done = self.run_train(run, skips, "--chaos", f"{kind}@4:{component}", ranks=ranks)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    self.assertRegex(done.stdout, rf"step 4 is not finite: {component} in layer \d, on "
+                                     r"rank \d had it first; the step is skipped")
+                    before, after = (rondo_runs.read_checkpoint(self.checkpoint_file(run, step))
+                                     for step in (3, 4))
+                    self.assertNotEqual(before.pop("position").tobytes(), after.pop("position").tobytes())
+                    for name, values in before.items():
+                        self.assertEqual(after[name].tobytes(), values.tobytes(), name)
+                    skipped = [m.get("skipped", False) for m in read_metrics(self.folder / run)]
+                    self.assertEqual(skipped, [False] * 3 + [True] + [False] * 2)
+
+    def test_too_many_skipped_steps_in_a_row_end_the_run(self):
+        faults = "nan@2:attention/0,nan@4:attention/0,nan@5:attention/0,nan@6:attention/0"
+        done = self.run_train("run", {"train.on_nonfinite": "skip", "train.nonfinite_limit": 3},
+                              "--chaos", faults, ranks=2)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"rondo: the gradient of step 6 is not finite: attention/0 in layer "
+                         r"0, on rank \d had it first, as were those of the 2 steps before it")
+
+    def test_a_spike_goes_back_to_the_last_checkpoint_and_on_with_later_data(self):
+        settings = {"train.steps": 50, "checkpoint.every": 10, "train.on_spike": "rewind",
+                    "checkpoint.keep": 9}
+        done = self.run_train("run", settings, "--chaos", "spike@34", ranks=2)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"the losses of steps 34 to 36 lie far above those before them "
+                         r"\([\d.]+\): goes back to step 30, and on with the data after step 36")
+        metrics = read_metrics(self.folder / "run")
+        self.assertEqual([m["step"] for m in metrics], list(range(1, 51)))
+        self.assertLess(max(m["loss"] for m in metrics[30:]), metrics[0]["loss"])
+        inspected = json.loads(self.rondo("inspect", self.checkpoint_file("run", 50), "--json"))
+        self.assertEqual(inspected["samples"], 8 * (50 + 6), "the data of the spike is read once")
+        again = self.run_train("often", settings | {"train.max_rewinds": 1},
+                               "--chaos", "spike@34,spike@45")
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("after 1 rewind", again.stderr)
+
+    def test_the_best_file_is_that_of_the_lowest_held_out_loss(self):
+        settings = {"data.validation": 0.1, "train.eval_every": 2, "checkpoint.every": 0,
+                    "checkpoint.keep_best": True, "train.steps": 8}
+        done = self.run_train("run", settings, "--chaos", "spike@6", ranks=2)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        metrics = read_metrics(self.folder / "run")
+        losses = {m["step"]: m["validation_loss"] for m in metrics if "validation_loss" in m}
+        best = min(losses, key=losses.get)
+        self.assertNotEqual(best, 8, "nothing is shown where the last step is the best")
+        found = json.loads(self.rondo("inspect", self.folder / "run/checkpoints/best.h5", "--json"))
+        self.assertEqual((found["step"], found["validation_loss"]), (best, losses[best]))
+
+    def test_every_validation_set_has_a_loss_of_its_own(self):
+        for seed in (5, 6):
+            write_corpus(self.folder / f"held{seed}", [random_tokens(400 * seed, 64, seed)])
+        metrics = self.train("run", BASE | {"data.validation_path": "[held5,held6]",
+                                            "train.eval_batches": 100})
+        each = metrics[-1]["validation_losses"]
+        for name, loss in each.items():
+            said = json.loads(self.rondo("eval", "--checkpoint", self.checkpoint_file("run", 12),
+                                         "--data", name, "--sequence", 16, "--precision", "float64"))
+            self.assertAlmostEqual(loss, said["loss"], delta=1e-10)
+        self.assertEqual(set(each), {"held5", "held6"})
+        self.assertAlmostEqual(metrics[-1]["validation_loss"], sum(each.values()) / 2, delta=1e-12)
+
+    def test_a_rank_that_lags_is_named_with_its_phase(self):
+        slow = self.run_train("slow", {"train.steps": 4, "train.global_batch": 6, "log.every": 2},
+                              "--chaos", "slow@2:1", ranks=3)
+        self.assertEqual(slow.returncode, 0, slow.stderr)
+        self.assertRegex(slow.stdout, r"rank 1 is slow: other takes it [\d.]+ s a step, and others [\d.e-]+ s")
+        phases = read_metrics(self.folder / "slow")[-1]["ranks"][1]["phases"]
+        self.assertEqual(set(phases), {"data", "forward", "backward", "messages", "sums", "optimizer",
+                                       "save", "other"})
+
+    def test_a_dated_folder_is_made_once_for_all_ranks(self):
+        settings = {key: value for key, value in BASE.items() if key != "log.dir"}
+        self.rondo("train", *words(settings), "run=dated", ranks=2)
+        found = [str(path.relative_to(self.folder)) for path in self.folder.glob("runs/*/*/metrics.jsonl")]
+        self.assertEqual(len(found), 1)
+        self.assertTrue(re.fullmatch(r"runs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d/metrics.jsonl", found[0]), found)
+
+
+THREE = {"train.global_batch": 6, "train.micro_batch": 2}  # what three ranks can share
+
+
+class Faults(RondoTest):
+    """What the kernel does to a rank costs one message that names it."""
+
+    def setUp(self):
+        super().setUp()
+        write_corpus(self.folder / "corpus", [random_tokens(9000, 64)])
+
+    def strike(self, fault):
+        done = self.run_rondo("train", *words(BASE | THREE | {"log.dir": "run", "distributed.deadline_s": 3}),
+                              "--chaos", fault, ranks=3)
+        self.assertNotEqual(done.returncode, 0)
+        lines = [line for line in done.stderr.splitlines() if line.startswith("rondo: ")]
+        self.assertEqual(len(lines), 1, done.stderr)
+        return lines[0]
+
+    def test_a_rank_that_is_killed_is_named(self):
+        line = self.strike("kill@5:1")
+        self.assertRegex(line, r"rank 1 \(process \d+\) is gone: killed by a signal, or by the kernel")
+        self.assertEqual(self.run_rondo("train", *words(BASE | THREE | {"log.dir": "run"}),
+                                        ranks=3).returncode, 0)
+
+    def test_a_rank_that_is_stopped_is_named_at_the_deadline(self):
+        line = self.strike("stop@5:2")
+        self.assertRegex(line, r"rank \d waited 3 s in \w+ on .*; rank 2 \(process \d+\) is stopped")
+
+    def test_a_rank_without_memory_is_named(self):
+        line = self.strike("memory@5:1")
+        self.assertRegex(line, r"rank 1.*memory")
+
+
+if __name__ == "__main__":
+    rondo_runs.main()

@@ -1,0 +1,124 @@
+#include "training/control/chaos.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <thread>
+
+#include "base/nearest.h"
+#include "base/user_error.h"
+
+namespace rondo {
+namespace {
+
+const std::vector<std::string>& kinds() {
+  static const std::vector<std::string> names = {"kill", "stop", "memory", "slow",
+                                                 "nan",  "inf",  "spike"};
+  return names;
+}
+
+bool alters_stream(const Fault& fault) { return fault.kind == "nan" || fault.kind == "inf"; }
+
+Fault parse_fault(const std::string& text) {
+  const size_t at = text.find('@');
+  const size_t colon = std::min(text.find(':'), text.size());
+  Fault fault{.kind = text.substr(0, at)};
+  const bool known = std::find(kinds().begin(), kinds().end(), fault.kind) != kinds().end();
+  if (at == std::string::npos || !known) {
+    throw UserError(fmt::format("--chaos {}: write KIND@STEP or KIND@STEP:WHAT; KIND {}", text,
+                                choice_among(fault.kind, kinds())));
+  }
+  const char* end = text.data() + colon;
+  const auto [stopped, error] = std::from_chars(text.data() + at + 1, end, fault.step);
+  if (error != std::errc() || stopped != end || fault.step < 1) {
+    throw UserError(fmt::format("--chaos {}: after '@' comes a step, from 1", text));
+  }
+  if (colon < text.size()) fault.what = text.substr(colon + 1);
+  return fault;
+}
+
+/// What this process has mapped, in bytes.
+rlim_t mapped_bytes() {
+  std::ifstream file("/proc/self/statm");
+  rlim_t pages = 0;
+  file >> pages;
+  return pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE));
+}
+
+void refuse_memory() {
+  const rlimit limit{mapped_bytes(), mapped_bytes()};
+  setrlimit(RLIMIT_AS, &limit);
+}
+
+/// Its weights under a factor that no run would come back from by itself.
+void scale_weights(LocalModel& model) {
+  const at::NoGradGuard no_grad;
+  model.optimizer().wait_for_values();
+  for (FlatBuffer& buffer : model.store().buffers()) buffer.values.mul_(3.0);
+  model.optimizer().adopt_values();
+}
+
+bool reads(const std::vector<View>& views, const std::string& component) {
+  return std::any_of(views.begin(), views.end(),
+                     [&](const View& view) { return to_string(view.component) == component; });
+}
+
+}  // namespace
+
+std::vector<Fault> parse_faults(const std::string& text) {
+  std::vector<Fault> faults;
+  std::istringstream list(text);
+  for (std::string part; std::getline(list, part, ',');) faults.push_back(parse_fault(part));
+  return faults;
+}
+
+bool Chaos::hits(const Fault& fault) const {
+  return fault.what.empty() || fault.what == std::to_string(rank_);
+}
+
+HalfBuilders Chaos::around(HalfBuilders builders) const {
+  for (auto& [name, builder] : builders) {
+    builder = [this, build = builder](HalfWeights& weights) -> HalfFunction {
+      HalfFunction run = build(weights);
+      for (const Fault& fault : faults_) {
+        if (!alters_stream(fault) || !reads(weights.views(), fault.what)) continue;
+        const double value = fault.kind == "nan" ? std::numeric_limits<double>::quiet_NaN()
+                                                 : std::numeric_limits<double>::infinity();
+        run = [this, run, value, step = fault.step](const Stream& stream,
+                                                    const HalfContext& context) {
+          Stream after = run(stream, context);
+          if (step == step_) after.x = after.x + value;
+          return after;
+        };
+      }
+      return run;
+    };
+  }
+  return builders;
+}
+
+void Chaos::strike(int64_t step, LocalModel& model) {
+  step_ = step;
+  for (Fault& fault : faults_) {
+    if (fault.kind == "slow" && step >= fault.step && hits(fault)) {
+      std::this_thread::sleep_for(std::chrono::seconds(1));
+    }
+    if (fault.step != step || fault.struck) continue;
+    fault.struck = true;  // a run that rewinds comes by again
+    if (fault.kind == "spike") scale_weights(model);
+    if (alters_stream(fault) || !hits(fault)) continue;
+    if (fault.kind == "kill") kill(getpid(), SIGKILL);
+    if (fault.kind == "stop") kill(getpid(), SIGSTOP);
+    if (fault.kind == "memory") refuse_memory();
+  }
+}
+
+}  // namespace rondo
