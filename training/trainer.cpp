@@ -384,14 +384,10 @@ void Trainer::trace(const RunReport& report) {
 
 void Trainer::compare_with_plan(const RunReport& report) const {
   constexpr size_t warm_up = 2;  // steps in which memory is touched for the first time
-  if (step_seconds_.size() <= 2 * warm_up || !steps_.always_whole()) return;
-  const std::string prices =
-      config_.cluster.measured
-          ? ""
-          : " (by the figures of a table; cluster=measured takes this machine's)";
+  const bool comparable = config_.cluster.measured && steps_.always_whole();
+  if (step_seconds_.size() <= 2 * warm_up || !comparable) return;
   report.line(compare_step_time(plan_.chosen.step_s,
-                                {step_seconds_.begin() + warm_up, step_seconds_.end()}) +
-              prices);
+                                {step_seconds_.begin() + warm_up, step_seconds_.end()}));
 }
 
 }  // namespace rondo

@@ -136,7 +136,7 @@ bool job_is_ending() {
   return notice != nullptr && *notice;
 }
 
-void end_job(const std::string& line) {
+void end_job(const std::string& line, int code) {
   Notice* notice = shared_notice();
   if (notice == nullptr || !notice->exchange(true)) {
     const std::string text = "rondo: " + line + "\n";
@@ -146,13 +146,13 @@ void end_job(const std::string& line) {
   if (mpi_is_running()) {
     // MPI_Abort reaches ranks that wait and ranks that compute, but it may itself wait for a
     // launcher that is gone.
-    std::thread([] {
+    std::thread([code] {
       std::this_thread::sleep_for(std::chrono::seconds(5));
-      std::_Exit(1);
+      std::_Exit(code);
     }).detach();
-    MPI_Abort(MPI_COMM_WORLD, 1);
+    MPI_Abort(MPI_COMM_WORLD, code);
   }
-  std::_Exit(1);
+  std::_Exit(code);
 }
 
 }  // namespace rondo

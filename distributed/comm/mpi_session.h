@@ -37,9 +37,9 @@ int rank_on_node();
 std::vector<LocalRank> ranks_on_node();
 
 /// Prints "rondo: <line>" to stderr, unless another rank of this node has ended the job already,
-/// and ends all ranks with exit code 1, whatever they are doing. From any thread, with or without
-/// MPI.
-[[noreturn]] void end_job(const std::string& line);
+/// and ends all ranks with exit code `code`, whatever they are doing. From any thread, with or
+/// without MPI.
+[[noreturn]] void end_job(const std::string& line, int code = 1);
 
 /// Whether a rank of this node has called it.
 bool job_is_ending();

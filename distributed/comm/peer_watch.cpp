@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 
 namespace rondo {
 namespace {
@@ -14,6 +15,9 @@ namespace {
 int open_process(int64_t process) {
   return static_cast<int>(syscall(SYS_pidfd_open, static_cast<pid_t>(process), 0));
 }
+
+/// What a shell says of a program that SIGKILL ended.
+constexpr int killed = 128 + SIGKILL;
 
 bool has_ended(int descriptor, std::chrono::milliseconds wait) {
   pollfd entry{.fd = descriptor, .events = POLLIN, .revents = 0};
@@ -45,10 +49,10 @@ void PeerWatch::watch(const std::stop_token& stop, LocalRank next, int descripto
   // A launcher that ends the whole job by force is through with it by then.
   std::this_thread::sleep_for(200ms);
   if (stop.stop_requested() || job_is_ending()) return;
-  end_job(
-      fmt::format("rank {} (process {}) is gone: killed by a signal, or by the kernel for want "
-                  "of memory; the same command goes on from the last checkpoint",
-                  next.rank, next.process));
+  end_job(fmt::format("rank {} (process {}) is gone: killed by a signal, or by the kernel for want "
+                      "of memory; the same command goes on from the last checkpoint",
+                      next.rank, next.process),
+          killed);
 }
 
 }  // namespace rondo

@@ -11,7 +11,8 @@ namespace rondo {
 
 /// Every rank of a node watches the next one there, the last one the first. Where that process ends
 /// without a farewell (killed by a signal, or by the kernel for want of memory), its watcher prints
-/// one line with its rank and ends the job. Lives between the start and the end of MPI.
+/// one line with its rank and ends the job, with the exit code of a killed program. Lives between
+/// the start and the end of MPI.
 class PeerWatch {
  public:
   /// Collective over the job.

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/counted.h"
 #include "base/partial_file.h"
@@ -17,6 +20,7 @@
 #include "launcher/config/stored.h"
 #include "launcher/reports/plan_report.h"
 #include "launcher/reports/timeline.h"
+#include "launcher/reports/worth_report.h"
 #include "training/models/teacher.h"
 #include "training/start/plan_request.h"
 
@@ -49,7 +53,8 @@ struct PlanWords {
 
 bool is_device(const std::string& file) { return file.starts_with("/dev/"); }
 
-void write_text(const std::string& file, const std::string& text) {
+/// Says so where nothing else goes to the terminal.
+void write_text(const std::string& file, const std::string& text, bool speaks) {
   if (is_device(file)) {
     if (!(std::ofstream(file) << text << std::flush)) {
       throw UserError(fmt::format("cannot write to {}", file));
@@ -57,6 +62,7 @@ void write_text(const std::string& file, const std::string& text) {
     return;
   }
   write_whole(file, text);
+  if (speaks) std::cout << "wrote " << file << "\n";
 }
 
 /// What the plan leaves out of what the config asks for; empty where that is nothing.
@@ -69,7 +75,8 @@ std::string left_out(const Config& config) {
 
 struct Asked {
   PlanRequest request;
-  std::string note;  ///< a line, or empty
+  std::string note;        ///< a line, or empty
+  bool truncated = false;  ///< whether gradients stop before the first pass
 };
 
 Asked asked(const PlanWords& words) {
@@ -83,7 +90,7 @@ Asked asked(const PlanWords& words) {
   }
   const auto with_teacher = [&](PlanRequest request) -> Asked {
     request.workload.teacher_flops = teacher_flops_per_token(config);
-    return {std::move(request), left_out(config)};
+    return {std::move(request), left_out(config), config.train.backprop_passes > 0};
   };
   if (config.train.init.empty()) return with_teacher(plan_request(config, words.world));
   // The model and the map of the checkpoint to start from then stand.
@@ -136,15 +143,23 @@ int plan_command(const Arguments& arguments) {
         {.path = true}}},
       plan_examples};
   if (!line.parse(arguments)) return 0;
-  const auto [request, note] = asked(words);
+  const Asked question = asked(words);
+  const PlanRequest& request = question.request;
   const Plan plan = make_plan(request);
-  if (!words.svg.empty()) write_text(words.svg, timeline_svg(timeline_of(plan)));
-  if (!words.trace.empty()) write_text(words.trace, timeline_trace(timeline_of(plan)));
-  if (!words.csv.empty()) write_text(words.csv, to_csv(computations_of(plan.step.program)));
-  if (!words.json.empty()) write_text(words.json, plan_json(plan));
-  const bool piped = is_device(words.json) || is_device(words.svg) || is_device(words.trace) ||
-                     is_device(words.csv);
-  if (!piped) std::cout << plan_report(request, plan) << note << std::flush;
+  const std::vector<std::pair<std::string, std::function<std::string()>>> files = {
+      {words.svg, [&] { return timeline_svg(timeline_of(plan)); }},
+      {words.trace, [&] { return timeline_trace(timeline_of(plan)); }},
+      {words.csv, [&] { return to_csv(computations_of(plan.step.program)); }},
+      {words.json, [&] { return plan_json(plan, request.workload, question.truncated); }}};
+  const bool piped = std::any_of(files.begin(), files.end(),
+                                 [](const auto& file) { return is_device(file.first); });
+  if (!piped)
+    std::cout << plan_report(request, plan) << worth_report(request.workload, question.truncated)
+              << question.note;
+  for (const auto& [file, text] : files) {
+    if (!file.empty()) write_text(file, text(), !piped);
+  }
+  std::cout << std::flush;
   return 0;
 }
 

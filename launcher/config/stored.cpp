@@ -176,9 +176,9 @@ std::string rate_jump(const Config& config, const std::string& stored, int64_t s
   const double before = rate_in(stored).at(step + 1);
   if (step >= config.train.steps || std::abs(now - before) <= 1e-9 * std::abs(before)) return "";
   return fmt::format(
-      "warning: the rate of step {} is {:.4g}; with the values of the run so far it would be "
-      "{:.4g} ({:.4g} at step {})\n",
-      step + 1, now, before, rate_in(stored).at(std::max<int64_t>(step, 1)), step);
+      "warning: the rate of step {} is {:.4g}; it was {:.4g} at step {}, and would be {:.4g} with "
+      "the keys that the checkpoint was written with\n",
+      step + 1, now, rate_in(stored).at(std::max<int64_t>(step, 1)), step, before);
 }
 
 std::string init_in(const std::string& stored) { return read_key(stored, "train.init").train.init; }

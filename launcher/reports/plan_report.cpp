@@ -10,6 +10,7 @@
 
 #include "base/counted.h"
 #include "distributed/plan/route.h"
+#include "launcher/reports/worth_report.h"
 
 namespace rondo {
 namespace {
@@ -244,7 +245,7 @@ std::string plan_report(const PlanRequest& request, const Plan& plan) {
   return text + ranks_table(plan);
 }
 
-std::string plan_json(const Plan& plan) {
+std::string plan_json(const Plan& plan, const Workload& work, bool truncated) {
   json report = candidate_json(plan.chosen);
   const std::vector<Holders> held = holders(plan.step.model, plan.step.groups);
   report["copies"] = names(copies(held));
@@ -257,6 +258,7 @@ std::string plan_json(const Plan& plan) {
   report["replica_groups"] = groups_json(plan);
   report["why"] = explain(plan);
   if (!plan.without_pipeline.empty()) report["without_pipeline_1"] = plan.without_pipeline;
+  report["worth"] = json::parse(worth_json(work, truncated));
   report["candidates"] = json::array();
   for (const Candidate* candidate : ranked(plan.candidates)) {
     report["candidates"].push_back(candidate_json(*candidate));

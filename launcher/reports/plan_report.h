@@ -15,7 +15,7 @@ std::string plan_report(const PlanRequest& request, const Plan& plan);
 /// The same for programs, one JSON object: `pipeline_ranks` (the layers of each chunk, the
 /// components held), `replica_groups` (`bytes`: sent by all members in a step's sum), `copies`,
 /// `bubble`, `step_s`, `memory_bytes` per pipeline rank, `bytes` that all ranks send in a step by
-/// kind, `candidates`.
-std::string plan_json(const Plan& plan);
+/// kind, `candidates`, `worth` (see worth_report.h).
+std::string plan_json(const Plan& plan, const Workload& work, bool truncated = false);
 
 }  // namespace rondo

@@ -33,11 +33,22 @@ constexpr std::array<Shade, 4> shades = {{{Op::forward, 74, "forward"},
                                           {Op::backward_input, 54, "input gradient"},
                                           {Op::backward_weight, 36, "weight gradient"}}};
 
+/// "#rrggbb" of hue [0, 360), saturation and lightness [0, 1] (CSS Color 4, section 7.1):
+/// converters of pictures do not all know hsl().
+std::string hex(double hue, double saturation, double lightness) {
+  const auto channel = [&](double n) {
+    const double k = std::fmod(n + hue / 30.0, 12.0);
+    const double a = saturation * std::min(lightness, 1.0 - lightness);
+    const double value = lightness - a * std::max(-1.0, std::min({k - 3.0, 9.0 - k, 1.0}));
+    return static_cast<int>(std::lround(255.0 * value));
+  };
+  return fmt::format("#{:02x}{:02x}{:02x}", channel(0.0), channel(8.0), channel(4.0));
+}
+
 std::string colour(int pass, Op op) {
   const auto shade =
       std::find_if(shades.begin(), shades.end(), [op](const Shade& s) { return s.op == op; });
-  return fmt::format("hsl({},62%,{}%)", hues[static_cast<size_t>(pass) % hues.size()],
-                     shade->lightness);
+  return hex(hues[static_cast<size_t>(pass) % hues.size()], 0.62, shade->lightness / 100.0);
 }
 
 std::string escaped(std::string_view words) {

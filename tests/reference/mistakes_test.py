@@ -249,7 +249,7 @@ class FirstSteps(WithCorpus):
         self.rondo("train", *words(trains | {"log.every": 1}))
         self.assertEqual((self.folder / "run" / "config.toml").read_text(), first)
         printed = self.rondo("train", *words(trains | {"train.steps": 4}))
-        self.assertRegex(printed, r"warning: the rate of step 3 is \S+; .* \S+ \(\S+ at step 2\)")
+        self.assertRegex(printed, r"warning: the rate of step 3 is \S+; it was \S+ at step 2, and would be \S+ with")
         self.assertEqual((self.folder / "run" / "config-until-00000002.toml").read_text(), first)
         self.assertIn("\nsteps = 4\n", (self.folder / "run" / "config.toml").read_text())
 

@@ -18,6 +18,7 @@ AuthInfo=cred_expire=10
 MpiDefault=pmix
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
+SlurmdParameters=config_overrides
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 AccountingStorageType=accounting_storage/none
@@ -75,7 +76,6 @@ class Cluster:
                        check=True)
         if subprocess.run(["pgrep", "-x", "munged"], capture_output=True).returncode != 0:
             subprocess.run(["runuser", "-u", "munge", "--", shutil.which("munged")], check=True)
-        # slurmd takes more CPUs than there are for granted under -b alone.
         subprocess.run(["slurmctld", "-c"], env=self.environment, check=True)
         subprocess.run(["slurmd"], env=self.environment, check=True)
         self.wait(lambda: "idle" in self.run("sinfo", "-h", "-o", "%T"), 30, "an idle node")

@@ -33,7 +33,7 @@ class Slurm(RondoTest):
 
     @classmethod
     def setUpClass(cls):
-        cls.slurm = cluster.Cluster(cores=os.cpu_count())
+        cls.slurm = cluster.Cluster(cores=8)
         cls.addClassCleanup(cls.slurm.stop)
 
     def setUp(self):
@@ -135,7 +135,7 @@ class Slurm(RondoTest):
         settings = {"train.steps": steps, "checkpoint.every": 1, "distributed.pipeline": 2,
                     "distributed.zero": 1}
         job = self.submit("train.sbatch", *words(SETTINGS | settings | {"log.dir": "run"}),
-                          options=["--ntasks-per-node=4", "--overcommit", "--oversubscribe"])
+                          options=["--ntasks-per-node=4"])
         chosen = random.Random(2)
         for kill in range(KILLS):
             self.wait_for_steps("run", self.steps("run") + chosen.randint(1, 4), job)

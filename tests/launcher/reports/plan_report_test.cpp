@@ -32,7 +32,9 @@ Planned planned(std::vector<std::string> overrides, int world) {
   return {request, make_plan(request)};
 }
 
-json json_of(const Planned& planned) { return json::parse(plan_json(planned.plan)); }
+json json_of(const Planned& planned) {
+  return json::parse(plan_json(planned.plan, planned.request.workload));
+}
 
 TEST(PlanJson, ListsTheLayersAndComponentsOfEveryPipelineRank) {
   const json plan = json_of(planned({}, 4));
