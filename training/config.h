@@ -70,9 +70,10 @@ struct OptimizerConfig {
 
 /// What is open is left to the planner.
 struct DistributedConfig {
-  int64_t pipeline = 1;           ///< ranks of one pipeline; 0 = open ("auto")
-  std::string route = "auto";     ///< auto, contiguous, loop, vee, mixed or one sign per pass
-  int64_t passes = 0;             ///< over the pipeline's ranks; 0 = open ("auto")
+  int64_t pipeline = 1;             ///< ranks of one pipeline; 0 = open ("auto")
+  std::string neighbours = "auto";  ///< auto, stages, replicas: whose ranks come in a row
+  std::string route = "auto";       ///< auto, contiguous, loop, vee, mixed or one sign per pass
+  int64_t passes = 0;               ///< over the pipeline's ranks; 0 = open ("auto")
   std::vector<int> cuts;          ///< chunk k is [cuts[k], cuts[k+1]), in half layers; empty = open
   std::string schedule = "auto";  ///< auto, 1f1b, interleaved, zero_bubble, gpipe, or FILE.csv
   int zero = 0;

@@ -12,11 +12,26 @@ namespace rondo {
 namespace {
 
 constexpr size_t max_ranks_in_a_message = 16;
+constexpr size_t max_nodes_in_a_message = 8;
 
 std::string listed(const std::vector<int>& ranks) {
   if (ranks.size() <= max_ranks_in_a_message) return fmt::format("{}", fmt::join(ranks, " "));
   const auto end = ranks.begin() + max_ranks_in_a_message - 1;
   return fmt::format("{} ... {}", fmt::join(ranks.begin(), end, " "), ranks.back());
+}
+
+/// What else it may be where the members are on several nodes.
+std::string link_clause(const Membership& members, const std::vector<std::string>& nodes) {
+  std::vector<std::string> own;
+  for (const int rank : members.group.ranks) {
+    const bool known = rank < static_cast<int>(nodes.size());
+    if (known && std::find(own.begin(), own.end(), nodes[rank]) == own.end()) {
+      own.push_back(nodes[rank]);
+    }
+  }
+  if (own.size() < 2) return "";
+  if (own.size() > max_nodes_in_a_message) own.resize(max_nodes_in_a_message);
+  return fmt::format(", or a link is down between the nodes {}", fmt::join(own, ", "));
 }
 
 }  // namespace
@@ -57,10 +72,12 @@ Membership member_of(const Membership& parent, const Group& group) {
   return members;
 }
 
-std::string overdue_line(const Membership& members, const std::string& operation, double waited_s) {
+std::string overdue_line(const Membership& members, const std::string& operation, double waited_s,
+                         const std::vector<std::string>& nodes) {
   return fmt::format(
-      "rank {} waited {:.4g} s in {} on {} (ranks {}); a peer has died or is out of step",
-      members.world_rank(), waited_s, operation, members.group.name, listed(members.group.ranks));
+      "rank {} waited {:.4g} s in {} on {} (ranks {}); a peer has died or is out of step{}",
+      members.world_rank(), waited_s, operation, members.group.name, listed(members.group.ranks),
+      link_clause(members, nodes));
 }
 
 std::string failure_line(const Membership& members, const std::string& operation,

@@ -25,8 +25,11 @@ Membership world_membership(int rank, int size);
 /// `parent` does not have them.
 Membership member_of(const Membership& parent, const Group& group);
 
-/// "rank 3 waited 600 s in all_reduce_sum on replica group 0 (ranks 0 1 2 3); a peer has …"
-std::string overdue_line(const Membership& members, const std::string& operation, double waited_s);
+/// "rank 3 waited 600 s in all_reduce_sum on replica group 0 (ranks 0 1 2 3); a peer has …".
+/// `nodes`, by world rank, are named where the members are on several: "… between the nodes a and
+/// b".
+std::string overdue_line(const Membership& members, const std::string& operation, double waited_s,
+                         const std::vector<std::string>& nodes = {});
 
 /// "all_reduce_sum on replica group 0 failed at rank 3: <reason>"
 std::string failure_line(const Membership& members, const std::string& operation,

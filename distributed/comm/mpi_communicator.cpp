@@ -379,7 +379,7 @@ std::unique_ptr<Communicator> make_mpi_world(double deadline_s) {
   int size = 1;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &size);
-  auto dog = std::make_shared<Watchdog>(deadline_s, ranks_on_node());
+  auto dog = std::make_shared<Watchdog>(deadline_s, WatchdogContext{ranks_on_node(), node_names()});
   const Membership members = world_membership(rank, size);
   MPI_Comm comm = MPI_COMM_NULL;
   const Watchdog::Watch watch(*dog, members, "make_mpi_world");

@@ -3,6 +3,7 @@
 #include <mpi.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -129,6 +130,19 @@ std::vector<LocalRank> ranks_on_node() {
   std::vector<LocalRank> all(size);
   MPI_Allgather(&own, sizeof own, MPI_BYTE, all.data(), sizeof own, MPI_BYTE, node.comm);
   return all;
+}
+
+std::vector<std::string> node_names() {
+  constexpr int longest = 64;  // bytes, as the system has it
+  int size = 1;
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  std::array<char, longest> own{};
+  gethostname(own.data(), own.size() - 1);
+  std::vector<char> all(static_cast<size_t>(size) * longest);
+  MPI_Allgather(own.data(), longest, MPI_CHAR, all.data(), longest, MPI_CHAR, MPI_COMM_WORLD);
+  std::vector<std::string> names;
+  for (int rank = 0; rank < size; ++rank) names.emplace_back(all.data() + rank * longest);
+  return names;
 }
 
 bool job_is_ending() {

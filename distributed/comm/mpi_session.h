@@ -33,6 +33,9 @@ bool mpi_is_running();
 /// This rank's number among those that share its node's memory. Collective over the job.
 int rank_on_node();
 
+/// The name of every rank's node, by rank. Collective over the job.
+std::vector<std::string> node_names();
+
 /// The ranks of this node, ascending, this one included. Collective over the job.
 std::vector<LocalRank> ranks_on_node();
 

@@ -19,8 +19,8 @@ Watchdog::Watch::~Watch() {
   std::erase(dog_.in_flight_, this);
 }
 
-Watchdog::Watchdog(double deadline_s, std::vector<LocalRank> local)
-    : deadline_(deadline_s), local_(std::move(local)), thread_([this] { run(); }) {}
+Watchdog::Watchdog(double deadline_s, WatchdogContext around)
+    : deadline_(deadline_s), around_(std::move(around)), thread_([this] { run(); }) {}
 
 Watchdog::~Watchdog() {
   {
@@ -43,8 +43,8 @@ void Watchdog::end_job_if_a_call_is_late(Clock::time_point now) const {
   for (const Watch* watch : in_flight_) {
     const std::chrono::duration<double> waited = now - watch->start_;
     if (waited > deadline_) {
-      end_job(overdue_line(watch->members_, watch->operation_, deadline_.count()) +
-              stopped_clause(local_));
+      end_job(overdue_line(watch->members_, watch->operation_, deadline_.count(), around_.nodes) +
+              stopped_clause(around_.local));
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -11,6 +12,12 @@
 #include "distributed/comm/mpi_session.h"
 
 namespace rondo {
+
+/// What the message of a late call tells beside the call.
+struct WatchdogContext {
+  std::vector<LocalRank> local = {};    ///< those that are stopped are named
+  std::vector<std::string> nodes = {};  ///< of every rank
+};
 
 /// One thread looks at the calls in flight a few times per deadline; a call that is late ends the
 /// job with `overdue_line`. Entering and leaving a call costs one uncontended lock and wakes
@@ -37,8 +44,7 @@ class Watchdog {
   };
 
   /// `deadline_s` in seconds, above 0.
-  /// A late call's message tells which of the ranks `local` are stopped.
-  explicit Watchdog(double deadline_s, std::vector<LocalRank> local = {});
+  explicit Watchdog(double deadline_s, WatchdogContext around = {});
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
@@ -48,7 +54,7 @@ class Watchdog {
   void end_job_if_a_call_is_late(Clock::time_point now) const;
 
   const std::chrono::duration<double> deadline_;
-  const std::vector<LocalRank> local_;
+  const WatchdogContext around_;
   std::mutex mutex_;
   std::condition_variable stopping_;
   bool stop_ = false;

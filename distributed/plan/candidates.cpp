@@ -226,6 +226,16 @@ std::vector<ScheduleKind> schedules(const PlanRequest& request, const Placement&
   return all;
 }
 
+/// Whose ranks may share a node, where that makes a difference.
+std::vector<Neighbours> neighbours(const PlanRequest& request, const WorldLayout& layout) {
+  if (request.neighbours == "stages") return {Neighbours::stages};
+  if (request.neighbours == "replicas") return {Neighbours::replicas};
+  const bool several = layout.pipeline > 1 && layout.replicas > 1;
+  const int node = request.machine.ranks_per_node;
+  if (!several || node == 1 || node >= request.world) return {Neighbours::stages};
+  return {Neighbours::stages, Neighbours::replicas};
+}
+
 int count_chunks(const Program& program) {
   int chunks = 0;
   for (const RankProgram& list : program) {
@@ -272,17 +282,20 @@ std::vector<Candidate> candidates(const PlanRequest& open, const CostModel& mode
   for (int pipeline : pipelines(request, model.uses())) {
     const int replicas = request.world / pipeline;
     for (const Placement& placement : placements(request, pipeline, model, attempts)) {
-      PlacementCosts costs = model.placement(placement, replicas, false);
-      for (ScheduleKind kind : schedules(request, placement)) {
-        const Choice choice{placement,
-                            kind,
-                            replicas,
-                            *microbatches(request, pipeline),
-                            request.workload.micro_batch,
-                            kind == ScheduleKind::given ? request.given : Program{}};
-        if (!possible(choice, costs, attempts)) continue;
-        costs.step.chunks = model.chunks(placement, splits_backward(choice));
-        list.push_back(price(choice, model, costs));
+      Choice choice{.placement = placement,
+                    .replicas = replicas,
+                    .microbatches = *microbatches(request, pipeline),
+                    .micro_batch = request.workload.micro_batch};
+      for (const Neighbours order : neighbours(request, {pipeline, replicas})) {
+        choice.neighbours = order;
+        PlacementCosts costs = model.placement(placement, choice.layout(), false);
+        for (ScheduleKind kind : schedules(request, placement)) {
+          choice.schedule = kind;
+          choice.given = kind == ScheduleKind::given ? request.given : Program{};
+          if (!possible(choice, costs, attempts)) continue;
+          costs.step.chunks = model.chunks(placement, splits_backward(choice));
+          list.push_back(price(choice, model, costs));
+        }
       }
     }
   }

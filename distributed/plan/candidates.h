@@ -18,7 +18,8 @@ struct PlanRequest {
   int64_t global_batch = 1;  ///< sequences per step over all replicas
   int pipeline = 1;          ///< 0: open
   std::string route = "auto";
-  int passes = 0;              ///< 0: open
+  int passes = 0;  ///< 0: open
+  std::string neighbours = "auto";
   std::vector<int> cuts = {};  ///< in half layers; empty: open
   std::string schedule = "auto";
   Program given = {};  ///< the order of schedule "given"; its messages and sums are made anew

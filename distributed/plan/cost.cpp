@@ -264,12 +264,13 @@ void CostModel::price_messages(const Placement& placement, const WorldLayout& la
   }
 }
 
-PlacementCosts CostModel::placement(const Placement& placement, int replicas, bool split) const {
-  PlacementCosts result{.groups = groups_of(uses_, placement, replicas)};
+PlacementCosts CostModel::placement(const Placement& placement, const WorldLayout& layout,
+                                    bool split) const {
+  PlacementCosts result{.groups = groups_of(uses_, placement, layout)};
   StepCosts& costs = result.step;
   price_groups(placement, result);
   costs.chunks = chunks(placement, split);
-  price_messages(placement, {placement.pipeline, replicas}, costs);
+  price_messages(placement, layout, costs);
   costs.reduces_overlap = machine_.reduces_overlap;
   if (!machine_.reduces_overlap) {
     for (int k = 0; k < placement.size(); ++k) {

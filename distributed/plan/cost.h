@@ -91,7 +91,7 @@ class CostModel {
   /// Of what enters half number `half`, micro_batch·sequence rows, or of its gradient.
   int64_t message_bytes(int half) const;
 
-  PlacementCosts placement(const Placement& placement, int replicas, bool split) const;
+  PlacementCosts placement(const Placement& placement, const WorldLayout& layout, bool split) const;
 
   /// Beyond `state_bytes`: what one layer needs while it is recomputed.
   int64_t workspace_bytes() const;

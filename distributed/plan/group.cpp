@@ -1,6 +1,7 @@
 #include "distributed/plan/group.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <map>
 #include <numeric>
@@ -11,9 +12,11 @@
 namespace rondo {
 
 bool WorldLayout::share_node(int a, int b, int ranks_per_node) const {
+  if (std::abs(world_rank(0, a) - world_rank(0, b)) >= ranks_per_node) return false;
   // Where a pipeline begins in its node repeats after so many replicas.
   const int different = ranks_per_node / std::gcd(pipeline, ranks_per_node);
-  for (int r = 0; r < std::min(replicas, different); ++r) {
+  const int looked_at = neighbours == Neighbours::stages ? std::min(replicas, different) : replicas;
+  for (int r = 0; r < looked_at; ++r) {
     if (world_rank(r, a) / ranks_per_node != world_rank(r, b) / ranks_per_node) return false;
   }
   return true;
@@ -28,6 +31,7 @@ std::vector<int> ComponentGroup::world_ranks() const {
   for (int replica = 0; replica < layout.replicas; ++replica) {
     for (int rank : pipeline_ranks) list.push_back(layout.world_rank(replica, rank));
   }
+  std::sort(list.begin(), list.end());
   return list;
 }
 
@@ -41,10 +45,10 @@ namespace {
 /// Finds the group of what the same chunks, or the same rank, hold.
 class Grouping {
  public:
-  Grouping(const Uses& uses, const Placement& placement, int replicas)
+  Grouping(const Uses& uses, const Placement& placement, const WorldLayout& layout)
       : uses_(uses),
         placement_(placement),
-        layout_{placement.pipeline, replicas},
+        layout_(layout),
         of_rank_(static_cast<size_t>(placement.pipeline), none),
         of_chunk_(placement.chunks.size(), none),
         kept_(of_chunk_.size(), false) {}
@@ -113,9 +117,10 @@ class Grouping {
 
 }  // namespace
 
-std::vector<ComponentGroup> groups_of(const Uses& uses, const Placement& placement, int replicas) {
+std::vector<ComponentGroup> groups_of(const Uses& uses, const Placement& placement,
+                                      const WorldLayout& layout) {
   const std::vector<int> chunk_of = chunks_of_halves(placement, uses.halves());
-  Grouping grouping(uses, placement, replicas);
+  Grouping grouping(uses, placement, layout);
   std::vector<int> chunks;
   for (const Uses::Bundle& bundle : uses.bundles) {
     chunks.clear();

@@ -9,18 +9,27 @@
 
 namespace rondo {
 
-/// World = P pipeline ranks × R data replicas; world rank = replica · P + pipeline rank. Launchers
-/// fill a node with consecutive ranks, so the neighbours of a pipeline, who exchange activations
-/// many times a step, share a node, and replicas, who reduce once a step, are spread over nodes.
+/// Whose ranks come one after the other. Launchers fill a node with consecutive ranks, so that
+/// these share one: the stages of a pipeline, who exchange activations, or the replicas of a stage,
+/// who sum gradients.
+enum class Neighbours : uint8_t { stages, replicas };
+
+/// World = P pipeline ranks × R data replicas.
 struct WorldLayout {
   int pipeline = 1;
   int replicas = 1;
+  Neighbours neighbours = Neighbours::stages;
 
   int world_rank(int replica, int pipeline_rank) const {
-    return replica * pipeline + pipeline_rank;
+    return neighbours == Neighbours::stages ? replica * pipeline + pipeline_rank
+                                            : pipeline_rank * replicas + replica;
   }
-  int pipeline_rank(int world_rank) const { return world_rank % pipeline; }
-  int replica(int world_rank) const { return world_rank / pipeline; }
+  int pipeline_rank(int world_rank) const {
+    return neighbours == Neighbours::stages ? world_rank % pipeline : world_rank / replicas;
+  }
+  int replica(int world_rank) const {
+    return neighbours == Neighbours::stages ? world_rank / pipeline : world_rank % replicas;
+  }
 
   /// Whether pipeline ranks a and b share a node in every replica.
   bool share_node(int a, int b, int ranks_per_node) const;
@@ -42,7 +51,7 @@ struct ComponentGroup {
   int64_t buffer_elements() const;
   /// How many world ranks hold them.
   int64_t members() const { return static_cast<int64_t>(pipeline_ranks.size()) * layout.replicas; }
-  /// The same ranks themselves, ascending by replica, then by pipeline rank. Worked out when asked
+  /// The same ranks themselves, ascending. Worked out when asked
   /// for: the planner prices placements of groups on thousands of ranks.
   std::vector<int> world_ranks() const;
   /// Whether a step that runs these chunks sums their gradients: some other rank has a part of it.
@@ -53,7 +62,8 @@ struct ComponentGroup {
 };
 
 /// All components, each in one group; ordered by first component.
-std::vector<ComponentGroup> groups_of(const Uses& uses, const Placement& placement, int replicas);
+std::vector<ComponentGroup> groups_of(const Uses& uses, const Placement& placement,
+                                      const WorldLayout& layout);
 
 /// The same groups as the chunks of another placement of `model`'s layers use them.
 std::vector<ComponentGroup> regrouped(std::vector<ComponentGroup> groups,

@@ -99,7 +99,7 @@ double Plan::gather_s() const {
 Plan make_plan(const CostModel& model, const Choice& choice) {
   const Placement& placement = choice.placement;
   Plan plan;
-  plan.costs = model.placement(placement, choice.replicas, splits_backward(choice));
+  plan.costs = model.placement(placement, choice.layout(), splits_backward(choice));
   plan.chosen = price(choice, model, plan.costs);
   const ScheduleOptions options = schedule_options(choice, plan.costs);
   plan.step = {.model = model.workload().model,
@@ -169,6 +169,7 @@ std::string explain(const Plan& plan) {
 
 uint64_t fingerprint(const Plan& plan) {
   std::string text = to_csv(plan.step.program);
+  text += plan.layout().neighbours == Neighbours::stages ? "stages\n" : "replicas\n";
   for (const ComponentGroup& group : plan.step.groups) {
     text += fmt::format("{}:", fmt::join(group.world_ranks(), ","));
     for (const Component& component : group.components) text += to_string(component) + ",";

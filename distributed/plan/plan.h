@@ -20,7 +20,7 @@ struct Plan {
   std::vector<Candidate> candidates = {};  ///< all that were considered, in order of enumeration
 
   const Placement& placement() const { return step.placement; }
-  WorldLayout layout() const { return {step.placement.pipeline, chosen.choice.replicas}; }
+  WorldLayout layout() const { return chosen.choice.layout(); }
   /// Return of the updated weights, within the next step.
   double gather_s() const;
 };

@@ -192,7 +192,7 @@ void set_simulated(double pipeline_s, const std::vector<int64_t>& live_bytes,
 void simulate_candidate(const CostModel& model, Candidate& candidate) {
   const Choice& choice = candidate.choice;
   const Placement& placement = choice.placement;
-  const PlacementCosts costs = model.placement(placement, choice.replicas, splits_backward(choice));
+  const PlacementCosts costs = model.placement(placement, choice.layout(), splits_backward(choice));
   // Whole rounds of the pipeline, at least two.
   const int round = placement.pipeline;
   const int rounds = std::max(2, most_computations / (3 * placement.size() * round));

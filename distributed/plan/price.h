@@ -20,6 +20,9 @@ struct Choice {
   int microbatches = 1;     ///< per replica and step
   int64_t micro_batch = 1;  ///< sequences of each
   Program given = {};       ///< computations of ScheduleKind::given
+  Neighbours neighbours = Neighbours::stages;
+
+  WorldLayout layout() const { return {placement.pipeline, replicas, neighbours}; }
   bool operator==(const Choice&) const = default;
 };
 

@@ -109,7 +109,7 @@ Start start_of(const Config& config, const OpenCheckpoint& newest) {
 }
 
 std::string describe_plan(const Plan& plan) {
-  const auto& [placement, schedule, replicas, microbatches, micro_batch, given] =
+  const auto& [placement, schedule, replicas, microbatches, micro_batch, given, neighbours] =
       plan.chosen.choice;
   if (placement.pipeline == 1) {
     return fmt::format("plan: {}, {} of {} each", counted(replicas, "replica"),
@@ -117,8 +117,9 @@ std::string describe_plan(const Plan& plan) {
                        counted(micro_batch, "sequence"));
   }
   return fmt::format(
-      "plan: pipelines of {} x {}, route {} with {}, {}, {} of {}, {} on several ranks",
-      counted(placement.pipeline, "rank"), counted(replicas, "replica"), plan.chosen.route,
+      "plan: pipelines of {} x {}{}, route {} with {}, {}, {} of {}, {} on several ranks",
+      counted(placement.pipeline, "rank"), counted(replicas, "replica"),
+      neighbours == Neighbours::replicas ? " side by side" : "", plan.chosen.route,
       counted(placement.passes(), "pass", "passes"), schedule_name(schedule),
       counted(microbatches, "microbatch", "microbatches"), counted(micro_batch, "sequence"),
       counted(int64_t{plan.chosen.copies}, "component"));

@@ -94,6 +94,7 @@ json candidate_json(const Candidate& candidate) {
   const Choice& choice = candidate.choice;
   return {{"pipeline", choice.placement.pipeline},
           {"replicas", choice.replicas},
+          {"neighbours", choice.neighbours == Neighbours::stages ? "stages" : "replicas"},
           {"route", candidate.route},
           {"signs", signs_of(choice.placement).value()},
           {"passes", choice.placement.passes()},
@@ -242,6 +243,9 @@ std::string plan_report(const PlanRequest& request, const Plan& plan) {
       1e3 * plan.chosen.step_s, 1e3 * plan.simulation.step_s, 1e3 * plan.costs.update_s,
       1e3 * plan.gather_s(), plan.chosen.choice.replicas,
       counted(plan.chosen.choice.microbatches, "microbatch", "microbatches"));
+  if (plan.chosen.choice.neighbours == Neighbours::replicas) {
+    text += "the replicas of a stage come in a row of ranks, and share nodes\n";
+  }
   return text + ranks_table(plan);
 }
 

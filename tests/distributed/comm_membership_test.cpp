@@ -20,6 +20,15 @@ TEST(Membership, SpeaksOfWorldRanksAlsoInASubgroupOfASubgroup) {
             "broadcast on replica group 4 failed at rank 5: no route to host");
 }
 
+TEST(Membership, NamesTheNodesBetweenWhichALinkMayBeDown) {
+  const Membership members = member_of(world_membership(1, 6), {"replica group 0", {1, 3, 5}});
+  const std::vector<std::string> nodes = {"a", "a", "b", "b", "c", "c"};
+  const std::string line = overdue_line(members, "all_gather", 6, nodes);
+  EXPECT_NE(line.find("or a link is down between the nodes a, b, c"), std::string::npos) << line;
+  const std::vector<std::string> one(6, "a");
+  EXPECT_EQ(overdue_line(members, "all_gather", 6, one).find("link"), std::string::npos);
+}
+
 TEST(Membership, ShortensALongListOfRanks) {
   EXPECT_NE(overdue_line(world_membership(0, 1024), "barrier", 1)
                 .find("(ranks 0 1 2 3 4 5 6 7 8 9 "

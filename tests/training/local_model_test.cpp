@@ -65,10 +65,12 @@ Plan plan_of(const Case& c, const ModelDefinition& model, const Placement& place
   work.compute_bytes = work.master_bytes = 8;
   work.recompute = c.recompute;
   work.zero = c.zero;
-  return make_plan(CostModel(work, {}), {.placement = placement,
-                                         .schedule = c.schedule,
-                                         .replicas = world / placement.pipeline,
-                                         .microbatches = microbatches});
+  return make_plan(CostModel(work, {}),
+                   {.placement = placement,
+                    .schedule = c.schedule,
+                    .replicas = world / placement.pipeline,
+                    .microbatches = microbatches,
+                    .neighbours = c.recompute ? Neighbours::replicas : Neighbours::stages});
 }
 
 /// Takes over the weights of a whole model.

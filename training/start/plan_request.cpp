@@ -69,6 +69,7 @@ PlanRequest plan_request(const Config& config, int world) {
   request.world = world;
   request.global_batch = config.train.global_batch;
   request.pipeline = static_cast<int>(distributed.pipeline);
+  request.neighbours = distributed.neighbours;
   request.route = distributed.route;
   request.passes = static_cast<int>(distributed.passes);
   request.cuts = distributed.cuts;

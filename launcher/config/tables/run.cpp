@@ -15,6 +15,10 @@ std::vector<ConfigField> distributed_table() {
           {"route", &DistributedConfig::route, route(), "",
            "In which direction each pass goes over the pipeline's ranks. auto: the planner "
            "chooses."},
+          {"neighbours", &DistributedConfig::neighbours, one_of({"auto", "stages", "replicas"}), "",
+           "Whose ranks come in a row, and so share a node: the stages of a pipeline or the "
+           "replicas "
+           "of a stage. auto: the planner chooses."},
           {"passes", open(&DistributedConfig::passes), at_least(0), "passes",
            "Passes of a microbatch over the pipeline's ranks. auto: the planner chooses."},
           {"cuts", &DistributedConfig::cuts, at_least(0), "half layers",

@@ -125,7 +125,8 @@ TEST(Cost, PricesAMessageByTheWidthOfTheStreamAtItsBoundary) {
   const CostModel model(work, counting());
   EXPECT_EQ(model.message_bytes(3), 2 * model.message_bytes(2));
   const Placement placement = place(2, {0, 3, 8}, {0, 1});
-  EXPECT_EQ(model.placement(placement, 1, false).step.messages[1].bytes, model.message_bytes(3));
+  EXPECT_EQ(model.placement(placement, {placement.pipeline, 1}, false).step.messages[1].bytes,
+            model.message_bytes(3));
 }
 
 TEST(Cost, KeepsWhatBackwardNeeds) {
@@ -142,7 +143,8 @@ TEST(Cost, CountsWhatTheMembersOfAGroupSendByHand) {
   const int64_t block = 192 + 384 + 32 + 32;  // attention, feed-forward, two norms
   const int64_t embedding = 832;              // 800, in 2 parts of whole 32
   const int64_t ends = 832;                   // final norm, at 32 the head: 832 = 2 · 13 · 32
-  const PlacementCosts plain = CostModel(work, counting()).placement(placement, 2, false);
+  const PlacementCosts plain =
+      CostModel(work, counting()).placement(placement, {placement.pipeline, 2}, false);
   ASSERT_EQ(plain.groups.size(), 3u);
   EXPECT_EQ(plain.groups[1].components.size(), 4u);
   // Twice around: all but the own part.
@@ -153,7 +155,8 @@ TEST(Cost, CountsWhatTheMembersOfAGroupSendByHand) {
 
   work.zero = 1;
   work.compute_bytes = 2;  // float32 gradients are scattered, bfloat16 weights gathered
-  const PlacementCosts sharded = CostModel(work, counting()).placement(placement, 2, false);
+  const PlacementCosts sharded =
+      CostModel(work, counting()).placement(placement, {placement.pipeline, 2}, false);
   EXPECT_EQ(sharded.group_bytes, (std::vector<GroupBytes>{{embedding * 4, embedding * 2},
                                                           {3 * block * 4, 3 * block * 2},
                                                           {ends * 4, ends * 2}}));
@@ -162,7 +165,8 @@ TEST(Cost, CountsWhatTheMembersOfAGroupSendByHand) {
 TEST(Cost, SendsNothingForAComponentWithOneHolder) {
   const Workload work = tiny({"cycle", 2}, 4);
   const Placement placement = make_placement({2, "loop", 2}, work.model);
-  const PlacementCosts costs = CostModel(work, counting()).placement(placement, 1, false);
+  const PlacementCosts costs =
+      CostModel(work, counting()).placement(placement, {placement.pipeline, 1}, false);
   for (size_t g = 0; g < costs.groups.size(); ++g) {
     EXPECT_FALSE(costs.groups[g].summed(placement));
     EXPECT_EQ(costs.group_bytes[g], GroupBytes{});
@@ -174,7 +178,9 @@ TEST(Cost, HoldsWeightsGradientsAndOptimizerState) {
   Workload work = tiny({"universal"}, 4);
   const Placement placement = make_placement({1, "contiguous"}, work.model);
   const auto state = [&](int replicas) {
-    return CostModel(work, counting()).placement(placement, replicas, false).state_bytes[0];
+    return CostModel(work, counting())
+        .placement(placement, {placement.pipeline, replicas}, false)
+        .state_bytes[0];
   };
   const int64_t all = 800 + 192 + 384 + 3 * 32 + 800;
   EXPECT_EQ(state(1), all * 16) << "weights, gradients, two moments";
@@ -193,13 +199,17 @@ TEST(Cost, TakesTheSlowLinkWhereARingLeavesTheNode) {
   const Workload work = tiny({"universal"}, 4);
   const Placement placement = make_placement({2, "contiguous"}, work.model);
   const auto block_s = [&](int replicas) {
-    return CostModel(work, machine).placement(placement, replicas, false).step.reduces[1].seconds;
+    return CostModel(work, machine)
+        .placement(placement, {placement.pipeline, replicas}, false)
+        .step.reduces[1]
+        .seconds;
   };
   const double bytes = (192 + 384 + 32 + 32) * 4;
   EXPECT_DOUBLE_EQ(block_s(1), 2 * 1.0 + 2 * bytes / 2 / 100.0);
   machine.ranks_per_node = 1;
   EXPECT_DOUBLE_EQ(block_s(1), 2 * 2.0 + 2 * bytes / 2 / 10.0);
-  const PlacementCosts far = CostModel(work, machine).placement(placement, 1, false);
+  const PlacementCosts far =
+      CostModel(work, machine).placement(placement, {placement.pipeline, 1}, false);
   EXPECT_EQ(far.step.links[1].latency_s, 2.0);
 }
 

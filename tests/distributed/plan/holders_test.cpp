@@ -60,6 +60,14 @@ TEST(Holders, NumberTheWorldSoThatNeighboursOfAPipelineShareANode) {
   EXPECT_TRUE(layout.share_node(0, 1, 2));
   EXPECT_FALSE(layout.share_node(1, 2, 2));
   EXPECT_FALSE((WorldLayout{3, 3}.share_node(0, 2, 8)));
+  const WorldLayout rows{4, 8, Neighbours::replicas};
+  for (int world = 0; world < 32; ++world) {
+    EXPECT_EQ(rows.world_rank(rows.replica(world), rows.pipeline_rank(world)), world);
+  }
+  EXPECT_EQ(rows.world_rank(3, 1), 11) << "the replicas of a stage come in a row";
+  EXPECT_FALSE(rows.share_node(0, 1, 8));
+  EXPECT_TRUE(rows.share_node(0, 1, 16));
+  EXPECT_FALSE(rows.share_node(1, 2, 16));
 }
 
 }  // namespace

@@ -101,6 +101,36 @@ TEST(Plan, IsTheBestOfAllCandidates) {
   EXPECT_EQ(cases, 20);
 }
 
+/// Two replicas of two stages on two nodes: which two ranks of a node cost less to keep apart?
+TEST(Plan, PutsThoseOnANodeWhoSendMore) {
+  const auto chosen = [](const SharingOptions& sharing, int64_t batch) {
+    PlanRequest request = billion(sharing);
+    request.pipeline = 2;
+    request.route = "contiguous";
+    request.machine.ranks_per_node = 2;
+    request.machine.inter = {1e-4, 1e8};
+    request.workload.model.spec.vocab = 256;
+    request.global_batch = batch;
+    return make_plan(request);
+  };
+  const Plan sums = chosen({"none"}, 4);
+  EXPECT_EQ(sums.chosen.choice.neighbours, Neighbours::replicas)
+      << "gigabytes of gradients against one microbatch each way";
+  const Plan messages = chosen({"sequence", 2}, 1024);
+  EXPECT_EQ(messages.chosen.choice.neighbours, Neighbours::stages)
+      << "two blocks' gradients against 512 microbatches";
+  for (const Plan* plan : {&sums, &messages}) {
+    Choice other = plan->chosen.choice;
+    other.neighbours =
+        other.neighbours == Neighbours::stages ? Neighbours::replicas : Neighbours::stages;
+    const auto same =
+        std::find_if(plan->candidates.begin(), plan->candidates.end(),
+                     [&](const Candidate& candidate) { return candidate.choice == other; });
+    ASSERT_NE(same, plan->candidates.end());
+    EXPECT_GT(same->step_s, plan->chosen.step_s);
+  }
+}
+
 /// The defaults of `rondo train sharing=cycle distributed.pipeline=4`.
 TEST(Plan, TakesTheFewestCopiesOfWhatIsAsFast) {
   PlanRequest request;

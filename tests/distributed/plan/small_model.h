@@ -25,7 +25,7 @@ inline ModelDefinition small_model(const SharingMap& map, bool tied = false,
 
 inline std::vector<ComponentGroup> groups_of(const ModelDefinition& model,
                                              const Placement& placement, int replicas) {
-  return groups_of(uses_of(model), placement, replicas);
+  return groups_of(uses_of(model), placement, {placement.pipeline, replicas});
 }
 
 /// The groups that several world ranks hold, numbered alone.
