@@ -2,7 +2,7 @@
 # rondo against PyTorch; see README.md beside this file.
 #
 #   run.sh ARGUMENT…                  one and two ranks, then a pipeline of two
-#   run.sh compare|pipeline|hosts|checkpoint|device|gradients …   one script; the arguments are its own
+#   run.sh compare|pipeline|hosts|checkpoint|device|gradients|scaling …   one script; the arguments are its own
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,6 +15,6 @@ bench() { # bench NAME ARGUMENT…
 }
 
 case ${1:-} in
-  compare | pipeline | hosts | checkpoint | device | gradients) bench "$@" ;;
+  compare | pipeline | hosts | checkpoint | device | gradients | scaling) bench "$@" ;;
   *) bench compare "$@" && echo && bench pipeline "$@" ;;
 esac

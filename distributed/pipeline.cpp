@@ -113,6 +113,11 @@ Pipeline::Pipeline(const StepPlan& step, const ComponentStore& store, const Stag
   }
 }
 
+const Stage* Pipeline::head_stage() const {
+  const auto last = stages_.find(placement_.size() - 1);
+  return last == stages_.end() ? nullptr : &last->second;
+}
+
 std::vector<Half> Pipeline::halves() const {
   std::vector<Half> list;
   for (const auto& [chunk, stage] : stages_) {

@@ -49,6 +49,9 @@ class Pipeline {
   Run run(const RankProgram& program, const MicrobatchSource& source, double gradient_scale,
           bool timed = false);
 
+  /// The stage with the head; null on the other ranks.
+  const Stage* head_stage() const;
+
   /// Every half that this rank runs, of all its chunks.
   std::vector<Half> halves() const;
 

@@ -1,6 +1,7 @@
 // rondo: trains language models whose layers share weights.
 #include <fmt/format.h>
 
+#include <csignal>
 #include <exception>
 #include <iostream>
 #include <map>
@@ -27,6 +28,7 @@ const std::map<std::string, Command>& commands() {
       {"plan", {plan_command, "choose placement and schedule for any world, and price a step"}},
       {"prepare", {prepare_command, "turn text into tokens"}},
       {"convert", {convert_command, "share, relax, untie; from and to Hugging Face folders"}},
+      {"doctor", {doctor_command, "check a machine before a run", true}},
       {"eval", {eval_command, "measure a checkpoint on held-out tokens", true}},
       {"generate", {generate_command, "go on with a text"}},
       {"bench", {bench_command, "measure rondo beside its peers on this machine"}},
@@ -81,6 +83,7 @@ int run(const Arguments& arguments) {
 }  // namespace rondo
 
 int main(int count, char** words) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error with words
   try {
     return rondo::run({words + 1, words + count});
   } catch (const rondo::UserError& error) {

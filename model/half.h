@@ -59,6 +59,7 @@ class HalfWeights {
   const ModelSpec& spec() const { return model_.spec; }
   /// Of the sharing map.
   int layer() const { return place_.layer; }
+  HalfLayer place() const { return place_; }
 
   /// The norm before the branch.
   Norm norm();

@@ -195,6 +195,12 @@ StageResult Stage::evaluate(const Microbatch& batch, const Stream& stream) const
   return result;
 }
 
+double Stage::loss_of(const Tensor& x, const Tensor& targets) const {
+  const at::NoGradGuard no_grad;
+  const Tensor features = normalise(x.to(head_->value.scalar_type()), *final_norm_);
+  return head_loss(features, *head_, {.tokens = targets}, 0.0).losses[0].item<double>();
+}
+
 Tensor Stage::features(const Microbatch& batch) const {
   const at::NoGradGuard no_grad;
   LossTerms losses;

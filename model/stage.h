@@ -85,6 +85,10 @@ class Stage {
   /// forward without gradients, memory of them, or a teacher.
   StageResult evaluate(const Microbatch& batch, const Stream& stream) const;
 
+  /// Sum over the tokens of the loss that final norm and head make of `x`, [tokens, hidden],
+  /// against `targets`, [tokens] int64. Of a stage with the head.
+  double loss_of(const at::Tensor& x, const at::Tensor& targets) const;
+
   /// What the head would read, [batch·sequence, hidden], of a stage that holds the whole model.
   at::Tensor features(const Microbatch& batch) const;
 

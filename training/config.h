@@ -98,7 +98,9 @@ struct LogConfig {
   std::string dir = "runs/default";  ///< run folder
   int64_t every = 10;                ///< steps between progress lines
   bool tensorboard = true;
-  int64_t trace_step = 0;  ///< step whose timeline is kept, measured and simulated; 0: none
+  int64_t pass_every = 100;     ///< steps between looks at the passes; 0: never
+  int64_t pass_loss_every = 0;  ///< the same with the loss after each pass
+  int64_t trace_step = 0;       ///< step whose timeline is kept, measured and simulated; 0: none
 };
 
 /// What one rank's device and its links can do. The defaults are one core of a desktop.

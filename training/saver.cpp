@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <filesystem>
+#include <thread>
 #include <utility>
 
+#include "base/seconds_since.h"
 #include "base/user_error.h"
 #include "checkpoint/format/checkpoint_reader.h"
 #include "distributed/comm/agree.h"
@@ -51,9 +54,26 @@ void Saver::clear_up(int64_t step) {
   prune_checkpoints(folder_, step, config_.keep, config_.keep_every);
 }
 
+/// A disk may take as long as it does, but no rank may wait for one that is gone: while the save is
+/// written the ranks ask each other, and those calls have a deadline. Nothing where none is under
+/// way.
+std::optional<Saved> Saver::finish_together() {
+  if (!saves_.under_way()) return std::nullopt;  // on every rank
+  const auto begin = std::chrono::steady_clock::now();
+  double writing = 1.0;
+  while (writing > 0.0) {
+    writing = saves_.ended() ? 0.0 : 1.0;
+    world_.host.all_reduce_sum({&writing, 1, ElementType::float64});
+    if (writing > 0.0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  std::optional<Saved> saved = saves_.finish();
+  saved->stall_s += seconds_since(begin);
+  return saved;
+}
+
 void Saver::finish() {
   try {
-    if (const std::optional<Saved> saved = saves_.finish()) tell_saved(*saved);
+    if (const std::optional<Saved> saved = finish_together()) tell_saved(*saved);
   } catch (const UserError& error) {  // the same on every rank
     tell_failed(error, /*last=*/false);
   }
@@ -69,7 +89,8 @@ void Saver::save(const Save& save, bool stopping) {
   const bool last = stopping || save.header.step == occasion_.last;
   if (config_.async && !last) return saves_.start(save);
   try {
-    tell_saved(saves_.run(save));
+    saves_.start_in_place(save);
+    tell_saved(*finish_together());
   } catch (const UserError& error) {
     tell_failed(error, last);
   }

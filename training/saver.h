@@ -46,6 +46,7 @@ class Saver {
   void give_up(const std::string& what);
 
  private:
+  std::optional<Saved> finish_together();
   bool is_best(std::optional<double> validation_loss) const;
   void clear_up(int64_t step);
   void tell_saved(const Saved& saved) const;

@@ -27,6 +27,14 @@ inline PhaseSeconds mean_phases(const std::vector<RankMetrics>& ranks) {
   return mean;
 }
 
+/// What one pass over the recurring layers does to the stream: over some tokens of the step.
+struct PassMetrics {
+  double norm = 0.0;                  ///< of a token's state after it
+  double adds = 0.0;                  ///< ‖after − before‖ / ‖before‖
+  std::optional<double> cosine = {};  ///< between what it and the pass before it add
+  std::optional<double> loss = {};    ///< that the head would give of the state after it
+};
+
 struct StepMetrics {
   int64_t step = 0;                       ///< from 1
   double loss = 0.0;                      ///< mean nats per target token of the global batch
@@ -40,6 +48,7 @@ struct StepMetrics {
   bool skipped = false;                        ///< nothing was updated: a number was not finite
   std::optional<int64_t> batch = {};           ///< sequences, where they vary
   std::optional<int> passes = {};              ///< over the recurring layers, where they vary
+  std::vector<PassMetrics> per_pass = {};      ///< only now and then
   std::vector<RankMetrics> ranks = {};         ///< by world rank; only now and then
   std::optional<double> validation_loss = {};  ///< only after a step that was evaluated
   /// Of each corpus of a blend, by name, in its order.

@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
-#include <type_traits>
 #include <utility>
 
 #include "base/counted.h"
@@ -20,34 +19,14 @@
 #include "training/held_out.h"
 #include "training/models/local_model_files.h"
 #include "training/models/teacher.h"
+#include "training/pass_stats.h"
 #include "training/start/plan_request.h"
+#include "training/step_sums.h"
 
 namespace rondo {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-/// What the ranks add up after each step, in one sum.
-struct StepSums {
-  double stop_signals = 0.0;
-  double time_over = 0.0;
-  double ended_saves = 0.0;
-  double activation_bytes = 0.0;
-  double reduce_bytes = 0.0;
-  double gather_bytes = 0.0;
-
-  /// What a rank asks for.
-  StopReason asked() const {
-    if (stop_signals > 0.0) return StopReason::signal;
-    return time_over > 0.0 ? StopReason::time : StopReason::none;
-  }
-};
-
-StepSums sum_over_ranks(StepSums sums, Communicator& host) {
-  static_assert(std::is_standard_layout_v<StepSums> && sizeof(StepSums) % sizeof(double) == 0);
-  host.all_reduce_sum({&sums, sizeof(StepSums) / sizeof(double), ElementType::float64});
-  return sums;
-}
 
 /// " (corpora/a 3.1200, corpora/b 4.0100)", where there are several.
 std::string each_held_out(const StepMetrics& metrics) {
@@ -224,6 +203,7 @@ StepMetrics Trainer::measured_step(int64_t step, Saver& saver, const RunReport& 
     metrics.ranks = report_ranks(sent, report);
   }
   metrics.step_s = seconds_since(start);
+  metrics.per_pass = look_at_passes(step);
   metrics.tokens_per_s = static_cast<double>(batch * config_.data.sequence) / metrics.step_s;
   if (batch == config_.train.global_batch) step_seconds_.push_back(metrics.step_s);
   return metrics;
@@ -240,6 +220,18 @@ std::vector<RankMetrics> Trainer::report_ranks(const SentBytes& sent, const RunR
   const std::optional<Straggler> slow = find_straggler(ranks, model_.layout());
   if (slow) report.line(describe(*slow));
   return ranks;
+}
+
+/// Of this step's data under the new weights. Empty where it is not time, or nothing recurs.
+/// Collective.
+std::vector<PassMetrics> Trainer::look_at_passes(int64_t step) {
+  const LogConfig& log = config_.log;
+  const bool losses = log.pass_loss_every > 0 && step % log.pass_loss_every == 0;
+  const bool due = losses || (log.pass_every > 0 && step % log.pass_every == 0);
+  const std::optional<Recurrence> loop = recurrence(model_.model().sharing);
+  if (!due || !loop) return {};
+  const int64_t position = samples_ - steps_.batches().at(step);
+  return rondo::look_at_passes(model_, probe_, steps_.batch_at(step, position), *loop, losses);
 }
 
 /// Of a step that updated nothing: the end of the run, or one of a few in a row. Collective.

@@ -13,7 +13,7 @@
 #include "training/machine/ranks.h"
 #include "training/machine/stop_signals.h"
 #include "training/models/local_model.h"
-#include "training/models/probe.h"
+#include "training/models/stream_probe.h"
 #include "training/run_report.h"
 #include "training/saver.h"
 #include "training/start/corpora.h"
@@ -71,6 +71,7 @@ class Trainer {
   void save(const StepMetrics& metrics, Saver& saver);
   void check_loss(int64_t step, Saver& saver);
   int64_t rewind(int64_t step, Saver& saver, const RunReport& report);
+  std::vector<PassMetrics> look_at_passes(int64_t step);
   std::vector<RankMetrics> report_ranks(const SentBytes& sent, const RunReport& report);
   TimeLeft time_left();
   double mfu(const StepMetrics& metrics);
@@ -85,7 +86,7 @@ class Trainer {
   std::map<std::string, std::string> hf_files_;
   World world_;
   Corpora corpora_;
-  Probe probe_ = {};
+  StreamProbe probe_ = {};
   Chaos chaos_;
   LocalModel model_;
   StepRunner steps_;

@@ -54,13 +54,22 @@ void BackgroundSave::start(const Save& save) {
   });
 }
 
-Saved BackgroundSave::run(const Save& save) {
+void BackgroundSave::start_in_place(const Save& save) {
   const Clock::time_point begin = Clock::now();
   finish();
   Save on_host = save;
   for (DatasetSlice& slice : on_host.mine) slice.values = slice.values.cpu().contiguous();
-  const double seconds = write(on_host, begin);
-  return {save.file, seconds, seconds_since(begin)};
+  under_way_ = std::async(std::launch::async, [this, begin, job = std::move(on_host)] {
+    return Saved{job.file, write(job, begin)};
+  });
+}
+
+Saved BackgroundSave::run(const Save& save) {
+  const Clock::time_point begin = Clock::now();
+  start_in_place(save);
+  Saved saved = *finish();
+  saved.stall_s = seconds_since(begin);
+  return saved;
 }
 
 bool BackgroundSave::ended() const {

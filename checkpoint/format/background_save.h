@@ -48,8 +48,13 @@ class BackgroundSave {
   /// that one first where its result is wanted.
   void start(const Save& save);
 
-  /// The same without a copy: returns when the file stands under its name.
+  /// The same without a copy: the values must stay as they are until `finish` is back.
+  void start_in_place(const Save& save);
+
+  /// That, and `finish`: returns when the file stands under its name.
   Saved run(const Save& save);
+
+  bool under_way() const { return under_way_.valid(); }
 
   /// Whether `finish` would return at once with a result. Local: ranks see it at different times.
   bool ended() const;

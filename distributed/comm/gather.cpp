@@ -1,5 +1,6 @@
 #include "distributed/comm/gather.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -18,6 +19,25 @@ void gather_on_first(Communicator& ranks, Buffer mine, void* all) {
     under_way.push_back(ranks.start_receive({to, mine.count, mine.type}, rank));
   }
   for (const auto& message : under_way) message->wait();
+}
+
+std::vector<std::string> gather_texts(Communicator& ranks, const std::string& mine) {
+  std::vector<int64_t> sizes(static_cast<size_t>(ranks.size()), 0);
+  sizes[ranks.rank()] = static_cast<int64_t>(mine.size());
+  ranks.all_reduce_sum({sizes.data(), ranks.size(), ElementType::int64});
+  const int64_t longest = *std::max_element(sizes.begin(), sizes.end());
+  // Messages are made of whole elements.
+  const int64_t words = longest / static_cast<int64_t>(sizeof(int64_t)) + 1;
+  std::vector<int64_t> own(static_cast<size_t>(words), 0);
+  std::memcpy(own.data(), mine.data(), mine.size());
+  std::vector<int64_t> all(ranks.rank() == 0 ? own.size() * sizes.size() : 0);
+  gather_on_first(ranks, {own.data(), words, ElementType::int64}, all.data());
+  std::vector<std::string> texts;
+  for (size_t rank = 0; rank < sizes.size() && !all.empty(); ++rank) {
+    const auto* begin = reinterpret_cast<const char*>(all.data() + rank * own.size());
+    texts.emplace_back(begin, static_cast<size_t>(sizes[rank]));
+  }
+  return texts;
 }
 
 }  // namespace rondo

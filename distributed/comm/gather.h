@@ -1,6 +1,9 @@
 // Reports of all ranks in one place.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "distributed/comm/communicator.h"
 
 namespace rondo {
@@ -9,5 +12,9 @@ namespace rondo {
 /// order of the ranks; `all` is not touched elsewhere. One small message a member, which counts as
 /// an activation of `ranks`. Collective.
 void gather_on_first(Communicator& ranks, Buffer mine, void* all);
+
+/// The text of every member on the first of them, in the order of the ranks; nothing on the others.
+/// Collective.
+std::vector<std::string> gather_texts(Communicator& ranks, const std::string& mine);
 
 }  // namespace rondo

@@ -20,25 +20,28 @@ Without a word: compare, then pipeline. What follows a word is that benchmark's 
   checkpoint   saving and loading a gigabyte, beside PyTorch's ways and dd
   device       one CUDA device, beside PyTorch with transformers (a build with RONDO_CUDA=ON)
   hosts        two hosts behind a slow link, beside DistributedDataParallel (root)
+  scaling      tokens a second by ranks, on one machine or over hosts, beside the plan's and DDP's
   gradients    a weight that one stage uses several times, beside PyTorch's split backward
 
 Examples:
   rondo bench
   rondo bench checkpoint --rounds 5
+  rondo bench scaling --ranks 1,2,4 --maps cycle,none
+  rondo bench scaling --hosts 2 --rate 100mbit
 )";
 
 }  // namespace
 
 int bench_command(const Arguments& arguments) {
   std::string benchmark;
-  const CommandLine line{
-      "bench",
-      "Measures rondo beside its peers on this machine.",
-      {{"benchmark",
-        &benchmark,
-        "which one; its own options follow",
-        {.words = {"compare", "pipeline", "checkpoint", "device", "hosts", "gradients"}}}},
-      bench_examples};
+  const CommandLine line{"bench",
+                         "Measures rondo beside its peers on this machine.",
+                         {{"benchmark",
+                           &benchmark,
+                           "which one; its own options follow",
+                           {.words = {"compare", "pipeline", "checkpoint", "device", "hosts",
+                                      "gradients", "scaling"}}}},
+                         bench_examples};
   const bool names_it = !arguments.empty() && !arguments[0].starts_with("--");
   const bool asks_for_help = !arguments.empty() && arguments[0] == "--help";
   if (names_it || asks_for_help) {

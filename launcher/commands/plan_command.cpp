@@ -5,7 +5,6 @@
 #include <functional>
 #include <iostream>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "base/counted.h"
@@ -16,9 +15,12 @@
 #include "distributed/plan/schedule/schedule_text.h"
 #include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"
+#include "launcher/commands/plan_sweep.h"
 #include "launcher/config/compose.h"
 #include "launcher/config/stored.h"
 #include "launcher/reports/plan_report.h"
+#include "launcher/reports/progress.h"
+#include "launcher/reports/sweep_report.h"
 #include "launcher/reports/timeline.h"
 #include "launcher/reports/worth_report.h"
 #include "training/models/teacher.h"
@@ -38,6 +40,8 @@ Examples:
       data.sequence=4096
   rondo plan --world 4 distributed.pipeline=4 distributed.route=loop --svg step.svg --trace step.json
   rondo plan --world 8 distributed.pipeline=8 --json /dev/stdout
+  rondo plan --sweep --world 4096 cluster=h100 model=gemma_2b sharing=cycle sharing.unique=6
+      distributed=auto distributed.backend=nccl train.precision=bfloat16 --svg sweep.svg
 )";
 
 struct PlanWords {
@@ -49,6 +53,8 @@ struct PlanWords {
   std::string svg;
   std::string trace;
   std::string csv;
+  bool sweep = false;
+  int sequences = 8;
 };
 
 bool is_device(const std::string& file) { return file.starts_with("/dev/"); }
@@ -101,6 +107,11 @@ Asked asked(const PlanWords& words) {
   return with_teacher(plan_request(config, model, words.world));
 }
 
+struct TextFile {
+  std::string name;  ///< empty: nobody asked for it
+  std::function<std::string()> text;
+};
+
 Timeline timeline_of(const Plan& plan) {
   const Choice& choice = plan.chosen.choice;
   return {choice.placement, plan.simulation.timeline, plan.costs.update_s,
@@ -110,6 +121,42 @@ Timeline timeline_of(const Plan& plan) {
                       schedule_name(choice.schedule),
                       counted(choice.microbatches, "microbatch", "microbatches"),
                       1e3 * plan.chosen.step_s, std::max(0.0, 100.0 * plan.chosen.bubble))};
+}
+
+/// Writes each text that has a file; `report` goes to the terminal unless a text does.
+void print(const std::vector<TextFile>& files, const std::function<std::string()>& report) {
+  const bool piped = std::any_of(files.begin(), files.end(),
+                                 [](const TextFile& file) { return is_device(file.name); });
+  if (!piped) std::cout << report();
+  for (const auto& [file, text] : files) {
+    if (!file.empty()) write_text(file, text(), !piped);
+  }
+  std::cout << std::flush;
+}
+
+void print_plan(const PlanWords& words) {
+  const Asked question = asked(words);
+  const PlanRequest& request = question.request;
+  const Plan plan = make_plan(request);
+  print({{words.svg, [&] { return timeline_svg(timeline_of(plan)); }},
+         {words.trace, [&] { return timeline_trace(timeline_of(plan)); }},
+         {words.csv, [&] { return to_csv(computations_of(plan.step.program)); }},
+         {words.json, [&] { return plan_json(plan, request.workload, question.truncated); }}},
+        [&] {
+          return plan_report(request, plan) + worth_report(request.workload, question.truncated) +
+                 question.note;
+        });
+}
+
+void print_sweep(const PlanWords& words) {
+  if (!words.trace.empty() || !words.csv.empty()) {
+    throw UserError(
+        "--trace and --csv are those of one plan; leave them out, or leave --sweep out");
+  }
+  const Sweep sweep = sweep_plans(asked(words).request, words.sequences, status_of_first(0));
+  print({{words.svg, [&] { return sweep_svg(sweep); }},
+         {words.json, [&] { return sweep_json(sweep); }}},
+        [&] { return sweep_report(sweep); });
 }
 
 }  // namespace
@@ -125,6 +172,14 @@ int plan_command(const Arguments& arguments) {
         &words.world,
         "number of ranks",
         {.required = true, .least = 1, .most = 1 << 20}},
+       {"--sweep", &words.sweep,
+        "plan every power of two of ranks up to --world, shared and unshared, and find the links "
+        "on "
+        "which a pipeline wins"},
+       {"--sequences",
+        &words.sequences,
+        "with --sweep: sequences of a rank in a step",
+        {.shows_default = true, .least = 1, .most = 1 << 16}},
        {"--gpus-per-node",
         &words.gpus_per_node,
         "ranks of a node (cluster.gpus_per_node)",
@@ -142,24 +197,12 @@ int plan_command(const Arguments& arguments) {
         "theirs; distributed.schedule=FILE.csv runs it, or another",
         {.path = true}}},
       plan_examples};
-  if (!line.parse(arguments)) return 0;
-  const Asked question = asked(words);
-  const PlanRequest& request = question.request;
-  const Plan plan = make_plan(request);
-  const std::vector<std::pair<std::string, std::function<std::string()>>> files = {
-      {words.svg, [&] { return timeline_svg(timeline_of(plan)); }},
-      {words.trace, [&] { return timeline_trace(timeline_of(plan)); }},
-      {words.csv, [&] { return to_csv(computations_of(plan.step.program)); }},
-      {words.json, [&] { return plan_json(plan, request.workload, question.truncated); }}};
-  const bool piped = std::any_of(files.begin(), files.end(),
-                                 [](const auto& file) { return is_device(file.first); });
-  if (!piped)
-    std::cout << plan_report(request, plan) << worth_report(request.workload, question.truncated)
-              << question.note;
-  for (const auto& [file, text] : files) {
-    if (!file.empty()) write_text(file, text(), !piped);
+  const std::optional<GivenOptions> given = line.parse(arguments);
+  if (!given) return 0;
+  if (given->contains("--sequences") && !words.sweep) {
+    throw UserError("--sequences counts those of --sweep; a plan's are train.global_batch");
   }
-  std::cout << std::flush;
+  words.sweep ? print_sweep(words) : print_plan(words);
   return 0;
 }
 

@@ -76,6 +76,13 @@ nlohmann::ordered_json json_of(const PhaseSeconds& phases) {
   return object;
 }
 
+nlohmann::ordered_json json_of(const PassMetrics& pass) {
+  nlohmann::ordered_json object = {{"norm", pass.norm}, {"adds", pass.adds}};
+  if (pass.cosine) object["cosine"] = *pass.cosine;
+  if (pass.loss) object["loss"] = *pass.loss;
+  return object;
+}
+
 nlohmann::ordered_json json_of(const SentBytes& bytes) {
   return {{"activation", bytes.activation}, {"reduce", bytes.reduce}, {"gather", bytes.gather}};
 }
@@ -93,6 +100,7 @@ std::string to_json(const StepMetrics& metrics) {
   if (metrics.batch) object["batch"] = *metrics.batch;
   if (metrics.divergence) object["divergence"] = *metrics.divergence;
   if (metrics.passes) object["passes"] = *metrics.passes;
+  for (const PassMetrics& pass : metrics.per_pass) object["per_pass"].push_back(json_of(pass));
   if (!metrics.ranks.empty()) object["phases"] = json_of(mean_phases(metrics.ranks));
   for (const RankMetrics& rank : metrics.ranks) {
     object["ranks"].push_back({{"sent_bytes", json_of(rank.sent_bytes)},

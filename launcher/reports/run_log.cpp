@@ -10,6 +10,44 @@
 #include "launcher/reports/step_trace.h"
 
 namespace rondo {
+namespace {
+
+/// What TensorBoard shows of a step.
+std::vector<Scalar> scalars_of(const StepReport& report) {
+  const StepMetrics& metrics = report.metrics;
+  std::vector<Scalar> scalars = {
+      {"train/loss", metrics.loss},
+      {"train/grad_norm", metrics.grad_norm},
+      {"train/lr", metrics.lr},
+      {"speed/tokens_per_s", metrics.tokens_per_s},
+      {"speed/mfu", report.mfu},
+      {"sent_bytes/activation", static_cast<double>(metrics.sent_bytes.activation)},
+      {"sent_bytes/reduce", static_cast<double>(metrics.sent_bytes.reduce)},
+      {"sent_bytes/gather", static_cast<double>(metrics.sent_bytes.gather)}};
+  for (size_t i = 0; !metrics.ranks.empty() && i < phase_names.size(); ++i) {
+    scalars.push_back({fmt::format("phases/{}", phase_names[i]), mean_phases(metrics.ranks).of[i]});
+  }
+  if (metrics.divergence) scalars.push_back({"train/divergence", *metrics.divergence});
+  if (metrics.batch) scalars.push_back({"train/batch", static_cast<double>(*metrics.batch)});
+  if (metrics.passes) scalars.push_back({"train/passes", static_cast<double>(*metrics.passes)});
+  if (metrics.validation_loss) scalars.push_back({"validation/loss", *metrics.validation_loss});
+  for (const auto& [name, loss] : metrics.validation_losses) {
+    scalars.push_back({"validation/loss/" + name, loss});
+  }
+  for (size_t pass = 0; pass < metrics.per_pass.size(); ++pass) {
+    const PassMetrics& own = metrics.per_pass[pass];
+    const auto add = [&](const char* name, std::optional<double> value) {
+      if (value) scalars.push_back({fmt::format("pass_{}/{}", pass + 1, name), *value});
+    };
+    add("norm", own.norm);
+    add("adds", own.adds);
+    add("cosine", own.cosine);
+    add("loss", own.loss);
+  }
+  return scalars;
+}
+
+}  // namespace
 
 RunLog::RunLog(const Config& config, int64_t last_step)
     : folder_(config.log.dir),
@@ -55,29 +93,7 @@ void RunLog::add(const StepReport& report) {
   const StepMetrics& metrics = report.metrics;
   bool written = metrics_->append(metrics);
   progress_.show(report);
-  if (events_) {
-    std::vector<Scalar> scalars = {
-        {"train/loss", metrics.loss},
-        {"train/grad_norm", metrics.grad_norm},
-        {"train/lr", metrics.lr},
-        {"speed/tokens_per_s", metrics.tokens_per_s},
-        {"speed/mfu", report.mfu},
-        {"sent_bytes/activation", static_cast<double>(metrics.sent_bytes.activation)},
-        {"sent_bytes/reduce", static_cast<double>(metrics.sent_bytes.reduce)},
-        {"sent_bytes/gather", static_cast<double>(metrics.sent_bytes.gather)}};
-    for (size_t i = 0; !metrics.ranks.empty() && i < phase_names.size(); ++i) {
-      scalars.push_back(
-          {fmt::format("phases/{}", phase_names[i]), mean_phases(metrics.ranks).of[i]});
-    }
-    if (metrics.divergence) scalars.push_back({"train/divergence", *metrics.divergence});
-    if (metrics.batch) scalars.push_back({"train/batch", static_cast<double>(*metrics.batch)});
-    if (metrics.passes) scalars.push_back({"train/passes", static_cast<double>(*metrics.passes)});
-    if (metrics.validation_loss) scalars.push_back({"validation/loss", *metrics.validation_loss});
-    for (const auto& [name, loss] : metrics.validation_losses) {
-      scalars.push_back({"validation/loss/" + name, loss});
-    }
-    written = events_->add(metrics.step, scalars) && written;
-  }
+  if (events_) written = events_->add(metrics.step, scalars_of(report)) && written;
   if (written != written_) print(written ? "the log is written again, without a gap" : warning());
   written_ = written;
 }

@@ -34,8 +34,10 @@ ModelDefinition unshared(const ModelDefinition& model, int depth) {
   ModelSpec spec = model.spec;
   spec.depth = depth;
   spec.pass_norm = "none";
-  spec.window = 0;
-  spec.window_layers = "all";
+  if (depth != model.spec.depth) {  // which layers have a window goes by their number
+    spec.window = 0;
+    spec.window_layers = "all";
+  }
   spec.pass_encoding = false;
   spec.branch_scales = false;
   return {spec, make_sharing_map({.strategy = "none"}, depth)};

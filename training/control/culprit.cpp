@@ -29,14 +29,15 @@ std::string weights_of(const HalfSeen& seen) {
 }
 
 /// On this rank.
-Found first_in_forward(LocalModel& model, Probe& probe, const MicrobatchSource& source, int count) {
+Found first_in_forward(LocalModel& model, StreamProbe& probe, const MicrobatchSource& source,
+                       int count) {
   Found found;
   const auto look = [&](const HalfSeen& seen) {
-    if (seen.layer >= found.layer || all_finite(seen.after.x)) return;
+    if (seen.place.layer >= found.layer || all_finite(seen.after.x)) return;
     if (all_finite(seen.before.x)) {
-      found = {seen.layer, weights_of(seen)};
-    } else if (seen.layer == 0) {
-      found = {seen.layer, "embedding"};
+      found = {seen.place.layer, weights_of(seen)};
+    } else if (seen.place.layer == 0) {
+      found = {seen.place.layer, "embedding"};
     }
   };
   probe.during([&] { model.evaluate(source, count); }, look);
@@ -52,7 +53,7 @@ int lowest(int value, Communicator& host) {
 
 }  // namespace
 
-std::string first_culprit(LocalModel& model, Probe& probe, const MicrobatchSource& source,
+std::string first_culprit(LocalModel& model, StreamProbe& probe, const MicrobatchSource& source,
                           int count, World world) {
   const std::optional<Component> gradient = model.optimizer().not_finite();
   const Found found = first_in_forward(model, probe, source, count);

@@ -5,7 +5,7 @@
 
 #include "distributed/comm/world.h"
 #include "training/models/local_model.h"
-#include "training/models/probe.h"
+#include "training/models/stream_probe.h"
 
 namespace rondo {
 
@@ -13,7 +13,7 @@ namespace rondo {
 /// updated nothing: "attention/1 in layer 5, on rank 2", of what runs forward first; else
 /// "the gradient of attention/1", of what runs backward first. Empty where all of it is finite now.
 /// Runs the microbatches forward again. Collective; the same on every rank.
-std::string first_culprit(LocalModel& model, Probe& probe, const MicrobatchSource& source,
+std::string first_culprit(LocalModel& model, StreamProbe& probe, const MicrobatchSource& source,
                           int count, World world);
 
 }  // namespace rondo

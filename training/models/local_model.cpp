@@ -7,6 +7,7 @@
 
 #include "distributed/plan/schedule/lower.h"
 #include "distributed/plan/schedule/schedule.h"
+#include "distributed/tensor_buffer.h"
 #include "model/initial_values.h"
 #include "model/tie_check.h"
 
@@ -91,6 +92,10 @@ const RankProgram& LocalModel::forward_program(int microbatches) {
 double LocalModel::evaluate(const MicrobatchSource& source, int count) {
   if (count == 0) return 0.0;
   return engine({}).pipeline->run(forward_program(count), source, 0.0).losses[cross_entropy];
+}
+
+void LocalModel::sum_over_pipeline(const at::Tensor& values) {
+  pipeline_ranks_->all_reduce_sum(buffer_of(values));
 }
 
 SentBytes LocalModel::traffic() const {

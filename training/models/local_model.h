@@ -63,6 +63,12 @@ class LocalModel {
   /// on the others. Collective over this replica's ranks.
   double evaluate(const MicrobatchSource& source, int count);
 
+  /// The stage with the head; null on the other ranks.
+  const Stage* head_stage() { return engine({}).pipeline->head_stage(); }
+
+  /// In place: the sum over this replica's ranks. `values` lie on the model's device. Collective.
+  void sum_over_pipeline(const at::Tensor& values);
+
   /// Bytes that this rank has sent so far.
   SentBytes traffic() const;
 

@@ -72,6 +72,12 @@ std::vector<ConfigField> log_table() {
           {"every", &LogConfig::every, at_least(1), "steps", "Steps between progress lines."},
           {"tensorboard", &LogConfig::tensorboard, anything(), "",
            "Write TensorBoard events beside metrics.jsonl."},
+          {"pass_every", &LogConfig::pass_every, at_least(0), "steps",
+           "Steps between looks at the recurring layers: how much of the stream each pass adds, "
+           "and in "
+           "which direction. 0: never."},
+          {"pass_loss_every", &LogConfig::pass_loss_every, at_least(0), "steps",
+           "Steps between looks at the loss that the head would give after each pass. 0: never."},
           {"trace_step", &LogConfig::trace_step, at_least(0), "",
            "Step whose timeline is kept, measured and simulated. 0: none."},
       });

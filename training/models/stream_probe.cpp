@@ -1,17 +1,17 @@
-#include "training/models/probe.h"
+#include "training/models/stream_probe.h"
 
 #include <utility>
 
 namespace rondo {
 
-HalfBuilders Probe::around(HalfBuilders builders) const {
+HalfBuilders StreamProbe::around(HalfBuilders builders) const {
   for (auto& [name, builder] : builders) {
     builder = [this, build = builder](HalfWeights& weights) -> HalfFunction {
       HalfFunction run = build(weights);
-      return [this, run, views = weights.views(), layer = weights.layer()](
+      return [this, run, views = weights.views(), place = weights.place()](
                  const Stream& stream, const HalfContext& context) {
         Stream after = run(stream, context);
-        if (look_) look_({layer, views, stream, after});
+        if (look_) look_({place, views, stream, after});
         return after;
       };
     };
@@ -19,7 +19,7 @@ HalfBuilders Probe::around(HalfBuilders builders) const {
   return builders;
 }
 
-void Probe::during(const std::function<void()>& work, Look look) {
+void StreamProbe::during(const std::function<void()>& work, Look look) {
   look_ = std::move(look);
   work();
   look_ = nullptr;

@@ -9,14 +9,14 @@ namespace rondo {
 
 /// What a half did to the stream.
 struct HalfSeen {
-  int layer = 0;  ///< of the sharing map
+  HalfLayer place;  ///< layer of the sharing map, and branch
   const std::vector<View>& views;
   const Stream& before;
   const Stream& after;
 };
 
 /// Shows each half of a model while somebody looks; else it costs a test a half.
-class Probe {
+class StreamProbe {
  public:
   using Look = std::function<void(const HalfSeen&)>;
 
