@@ -32,12 +32,12 @@ maps = {
     "sequence": Case("sequence", unique=4, steps=8, **size),
     "none": Case("none", unique=16, steps=8, **size),
 }
-columns = {  # of the table: heading and format
-    "mode": ("mode", "{:6}"), "map": ("map", "{:8}"), "side": ("side", "{:12}"), "ranks": ("ranks", "{:>5}"),
-    "plan": ("plan", "{:32}"), "tokens_per_s": ("tokens/s", "{:>9.0f}"), "efficiency": ("effic.", "{:>6.2f}"),
-    "step_ms": ("step ms", "{:>8.1f}"), "predicted_ms": ("predicted", "{:>9.1f}"), "error": ("error", "{:>+6.0%}"),
-    "waits": ("waits", "{:>6.0%}"), "bubble": ("bubble", "{:>6.0%}"), "sent_mb": ("MB sent", "{:>8.1f}"),
-    "predicted_mb": ("predicted", "{:>9.1f}"),
+columns = {  # of the table: heading, width (below 0: to the left) and format
+    "mode": ("mode", -6, ""), "map": ("map", -8, ""), "side": ("side", -11, ""), "ranks": ("ranks", 5, "d"),
+    "plan": ("plan", -30, ""), "tokens_per_s": ("tokens/s", 9, ".0f"), "efficiency": ("effic.", 6, ".2f"),
+    "step_ms": ("step ms", 8, ".1f"), "predicted_ms": ("predicted", 9, ".1f"), "error": ("error", 6, "+.0%"),
+    "waits": ("waits", 6, ".0%"), "bubble": ("bubble", 6, ".0%"), "sent_mb": ("MB sent", 8, ".1f"),
+    "predicted_mb": ("predicted", 9, ".1f"),
 }
 measured_columns = "tokens/s, effic., step ms, waits (for messages and sums) and MB sent are measured"
 predicted_columns = "predicted, error and bubble are the planner's, made before the run"
@@ -140,17 +140,17 @@ def measure(name, mode, ranks, chosen, folder, launcher):
     return rows
 
 
+def aligned(text, width):
+    return f"{text:<{-width}}" if width < 0 else f"{text:>{width}}"
+
+
 def line(row):
-    words = []
-    for key, (heading, form) in columns.items():
-        width = len(form.format(0)) if form != "{:6}" else 6
-        words.append(form.format(row[key]) if row.get(key) is not None else " " * width)
-    return " ".join(words)
+    return " ".join(aligned(format(row[key], form) if row.get(key) is not None else "", width)
+                    for key, (_, width, form) in columns.items())
 
 
 def heading():
-    return " ".join(("{:" + form.split(":")[1].rstrip("}").split(".")[0].rstrip("%+") + "}").format(name)
-                    if form.startswith("{:>") else form.format(name) for name, form in columns.values())
+    return " ".join(aligned(name, width) for name, width, _ in columns.values())
 
 
 def add_efficiency(rows, row):
