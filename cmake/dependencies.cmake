@@ -1,6 +1,7 @@
 # Third-party libraries as imported targets. Each is linked by the one or two folders that use it.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
+find_package(PNG REQUIRED)
 find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)

@@ -145,6 +145,27 @@ double ShardedOptimizer::gradient_norm(std::span<double> beside) {
   return std::sqrt(sums[0]);
 }
 
+std::vector<std::pair<Component, double>> ShardedOptimizer::component_norms(
+    const std::vector<Component>& all) const {
+  std::map<Component, size_t> index_of;
+  for (const Component& component : all) index_of.emplace(component, index_of.size());
+  std::vector<double> squares(all.size(), 0.0);
+  for (const Member& member : members_) {
+    for (const TensorPart& part : parts_in(*member.buffer, member.own.shard)) {
+      const Tensor values = member.buffer->gradients.narrow(0, part.in_buffer().begin, part.count);
+      squares[index_of.at(part.entry->spec.component)] +=
+          at::linalg_vector_norm(values, 2, std::nullopt, false, at::kDouble)
+              .square()
+              .item<double>();
+    }
+  }
+  world_.host.all_reduce_sum(
+      {squares.data(), static_cast<int64_t>(squares.size()), ElementType::float64});
+  std::vector<std::pair<Component, double>> norms;
+  for (size_t i = 0; i < all.size(); ++i) norms.emplace_back(all[i], std::sqrt(squares[i]));
+  return norms;
+}
+
 std::optional<Component> ShardedOptimizer::not_finite() const {
   std::optional<Component> last;
   for (const Member& member : members_) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "distributed/comm/world.h"
@@ -62,6 +63,10 @@ class ShardedOptimizer {
   /// as many on every rank, are summed over the ranks in the same message. Collective; the same
   /// bits on every rank.
   double gradient_norm(std::span<double> beside = {});
+
+  /// The norm of every component's part of the reduced gradient, in the model's order. Collective.
+  std::vector<std::pair<Component, double>> component_norms(
+      const std::vector<Component>& all) const;
 
   /// Of this rank's shards, the component whose reduced gradient is not finite and that comes last
   /// in the model's order: backward reaches it first.

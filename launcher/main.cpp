@@ -32,6 +32,8 @@ const std::map<std::string, Command>& commands() {
       {"eval", {eval_command, "measure a checkpoint on held-out tokens", true}},
       {"generate", {generate_command, "go on with a text"}},
       {"bench", {bench_command, "measure rondo beside its peers on this machine"}},
+      {"watch", {watch_command, "show how runs go, live"}},
+      {"report", {report_command, "make a page of one or several runs"}},
       {"inspect", {inspect_command, "show a checkpoint's sharing map and sizes"}},
   };
   return table;

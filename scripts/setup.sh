@@ -21,13 +21,14 @@ build_packages=(
   g++ cmake ninja-build ccache pkg-config
   openmpi-bin libopenmpi-dev libhdf5-openmpi-dev
   libtomlplusplus-dev libcli11-dev libfmt-dev nlohmann-json3-dev
-  libsentencepiece-dev libpcre2-dev libonig-dev libutf8proc-dev libgtest-dev libdnnl-dev
+  libsentencepiece-dev libpcre2-dev libonig-dev libutf8proc-dev libgtest-dev libdnnl-dev libpng-dev
   python3-venv gnuplot-nox
 )
 # shellcheck disable=SC2034 # read by name in set_up
 build_wheels=('torch==2.11.0' 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==13.0.*')
 # shellcheck disable=SC2034 # read by name in set_up
-reference_packages=(clang-format clang-tidy valgrind iproute2 strace slurm-wlm munge)
+reference_packages=(clang-format clang-tidy valgrind iproute2 strace slurm-wlm munge
+  chromium)
 # shellcheck disable=SC2034 # read by name in set_up
 reference_wheels=('torch==2.11.0' 'transformers==5.17.0' 'megatron-core==0.16.1'
   tokenizers peft safetensors numpy h5py tensorboard)

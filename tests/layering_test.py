@@ -53,6 +53,7 @@ MAY_INCLUDE = {
     ],
     "launcher/reports/": [
         "launcher/reports/",
+        "launcher/config/",
         "training/config.h",
         "training/run_report.h",
         "training/step_metrics.h",
@@ -94,6 +95,7 @@ CONFINED = {
     "SentencePiece": re.compile(r"sentencepiece"),
     "Oniguruma": re.compile(r"oniguruma\.h$"),
     "PCRE2": re.compile(r"pcre2\.h$"),
+    "libpng": re.compile(r"png\.h$"),
     "utf8proc": re.compile(r"utf8proc\.h$"),
 }
 MOST_SOURCES = 2

@@ -44,6 +44,9 @@ StepResult StepRunner::run(int64_t step, int64_t position) {
   result.loss = losses[0];
   result.divergence = losses[1];
   result.updated = std::isfinite(result.norm + result.loss + result.divergence);
+  if (reports(step)) {
+    result.component_norms = optimizer.component_norms(components(model_.model()));
+  }
   if (result.updated) {
     const PhaseClock::In updating(clock, Phase::optimizer);
     result.lr = config_.optimizer.rate.at(step);

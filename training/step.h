@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "data/dataset/batches.h"
@@ -21,7 +22,9 @@ struct StepResult {
   double divergence = 0.0;  ///< from the teacher, in the same mean
   double norm = 0.0;        ///< of the gradient, before clipping
   double lr = 0.0;          ///< 0 where nothing was updated
-  bool updated = false;     ///< not where loss or norm is not finite: the weights stay as they are
+  /// Of the gradient, by component; only now and then.
+  std::vector<std::pair<Component, double>> component_norms = {};
+  bool updated = false;  ///< not where loss or norm is not finite: the weights stay as they are
 
   // Of this rank alone.
   std::vector<TimedAction> timeline = {};  ///< of log.trace_step
@@ -45,6 +48,11 @@ class StepRunner {
 
   /// Of each replica.
   int microbatches(int64_t step) const;
+
+  /// Whether the step tells more of itself than others do.
+  bool reports(int64_t step) const {
+    return step == 1 || step == config_.train.steps || step % config_.log.every == 0;
+  }
 
   /// What the step leaves out of the whole one: passes, microbatches.
   StepShape shape_of(int64_t step) const;

@@ -45,9 +45,11 @@ struct StepMetrics {
   double tokens_per_s = 0.0;
   double step_s = 0.0;
   SentBytes sent_bytes = {};
-  bool skipped = false;                        ///< nothing was updated: a number was not finite
-  std::optional<int64_t> batch = {};           ///< sequences, where they vary
-  std::optional<int> passes = {};              ///< over the recurring layers, where they vary
+  bool skipped = false;               ///< nothing was updated: a number was not finite
+  std::optional<int64_t> batch = {};  ///< sequences, where they vary
+  std::optional<int> passes = {};     ///< over the recurring layers, where they vary
+  /// Of the gradient before clipping, by component; only now and then.
+  std::vector<std::pair<std::string, double>> component_norms = {};
   std::vector<PassMetrics> per_pass = {};      ///< only now and then
   std::vector<RankMetrics> ranks = {};         ///< by world rank; only now and then
   std::optional<double> validation_loss = {};  ///< only after a step that was evaluated

@@ -199,7 +199,10 @@ StepMetrics Trainer::measured_step(int64_t step, Saver& saver, const RunReport& 
   if (const StepShape shape = steps_.shape_of(step); shape.passes > 0)
     metrics.passes = shape.passes;
   if (steps_.batches().ramp_steps > 0) metrics.batch = batch;
-  if (step % config_.log.every == 0 || step == 1 || step == config_.train.steps) {
+  if (steps_.reports(step)) {
+    for (const auto& [component, norm] : last_.component_norms) {
+      metrics.component_norms.emplace_back(to_string(component), norm);
+    }
     metrics.ranks = report_ranks(sent, report);
   }
   metrics.step_s = seconds_since(start);

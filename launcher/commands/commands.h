@@ -18,5 +18,7 @@ int doctor_command(const Arguments& arguments);
 int eval_command(const Arguments& arguments);
 int generate_command(const Arguments& arguments);
 int inspect_command(const Arguments& arguments);
+int report_command(const Arguments& arguments);
+int watch_command(const Arguments& arguments);
 
 }  // namespace rondo

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 #include <set>
 
 #include "base/counted.h"
@@ -147,6 +148,29 @@ int exit_code(Ending ending) {
   return 1;
 }
 
+/// Keeps text for people from stdout while it lives.
+class Silence {
+ public:
+  Silence() : stdout_(std::cout.rdbuf(nullptr)) {}
+  ~Silence() { std::cout.rdbuf(stdout_); }
+  Silence(const Silence&) = delete;
+  Silence& operator=(const Silence&) = delete;
+
+  std::streambuf* stdout_buffer() const { return stdout_; }
+
+ private:
+  std::streambuf* stdout_;
+};
+
+/// Trains as the words say, with stdout for people, for programs or for nobody.
+Ending train_all(TrainWords words, Communicator& host, const StopSignals& signals) {
+  std::optional<Silence> silence;
+  std::optional<std::ostream> json;
+  if (words.quiet || words.json) silence.emplace();
+  if (words.json) words.json_out = &json.emplace(silence->stdout_buffer());
+  return words.multirun ? train_many(words, host, signals) : train_one(words, host, signals);
+}
+
 }  // namespace
 
 int train_command(const Arguments& arguments) {
@@ -154,10 +178,7 @@ int train_command(const Arguments& arguments) {
   StopSignals signals;
   Ending ending = Ending::done;
   run_job([&](bool speaks) { return read_train_words(arguments, speaks, words); },
-          [&](Communicator& host) {
-            ending =
-                words.multirun ? train_many(words, host, signals) : train_one(words, host, signals);
-          });
+          [&](Communicator& host) { ending = train_all(words, host, signals); });
   return exit_code(ending);
 }
 

@@ -179,6 +179,7 @@ PlannedRun plan_run(const TrainWords& words, const std::vector<std::string>& ove
                     int world_size, std::time_t now) {
   PlannedRun run{overrides, compose(words.config_dir, overrides, now), {}, {}};
   run.faults = parse_faults(words.faults);
+  run.json = words.json_out;
   run.config = parse_config(run.resolved);
   check_for_world(run.config, world_size);
   return run;
@@ -227,8 +228,8 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
     const auto planned = static_cast<double>(plan.chosen.most_memory());
     if (on_host) check_plan_fits(planned, physical_memory(), ranks_here);
   });
-  return {config,          std::move(resumable), start,
-          std::move(plan), std::move(*corpora),  planned.faults};
+  return {config,         std::move(resumable), start, std::move(plan), std::move(*corpora),
+          planned.faults, planned.json};
 }
 
 TrainResult train(Run run, Communicator& host, const StopSignals& signals) {
@@ -245,18 +246,19 @@ TrainResult train(Run run, Communicator& host, const StopSignals& signals) {
     if (host.rank() != 0) return;
     check_metrics(config.log.dir + "/metrics.jsonl");
     folder.emplace(config, to_toml(config), start_step(run.start));
-    std::cout << describe_run(config, run.start, run.plan, host.size()) << std::flush;
-    log.emplace(config, trainer.done_steps());
+    log.emplace(config, run.start.model, trainer.done_steps(), run.json);
+    log->tell(describe_run(config, run.start, run.plan, host.size()));
   });
   TrainResult result = trainer.run(log ? log->report() : RunReport{});
   agree(host, [&] {
     if (log) log->close();
   });
   if (host.rank() == 0) {
-    std::cout << "checkpoint   " << result.checkpoint << "\nmetrics      " << config.log.dir
-              << "/metrics.jsonl\n";
-    if (config.log.tensorboard) std::cout << "tensorboard  " << config.log.dir << "/tensorboard\n";
-    std::cout << std::flush;
+    std::string files = fmt::format("checkpoint   {}\nmetrics      {}/metrics.jsonl\n",
+                                    result.checkpoint, config.log.dir);
+    if (config.log.tensorboard)
+      files += fmt::format("tensorboard  {}/tensorboard\n", config.log.dir);
+    std::cout << files << std::flush;
   }
   return result;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ctime>
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct PlannedRun {
   Resolved resolved;
   Config config;
   std::vector<Fault> faults = {};  ///< of --chaos
+  std::ostream* json = nullptr;    ///< of --json
 };
 
 /// `now` is the time that all ranks take for the start. Throws UserError.
@@ -36,6 +38,7 @@ struct Run {
   Plan plan;
   Corpora corpora;
   std::vector<Fault> faults = {};
+  std::ostream* json = nullptr;
 };
 
 /// Collective. Throws AgreedError.

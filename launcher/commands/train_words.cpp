@@ -81,6 +81,8 @@ bool read_train_words(const Arguments& arguments, bool speaks, TrainWords& words
       {{"overrides", &words.overrides, "group=option, key=value, +key=value, ~key"},
        {"--config-dir", &own, "folder(s) of config groups, joined by ':', before rondo's"},
        {"--cfg", &words.print_config, "print the resolved config as TOML and stop"},
+       {"--quiet", &words.quiet, "print errors alone; console.log in log.dir has the rest"},
+       {"--json", &words.json, "print the lines of metrics.jsonl instead of text for people"},
        {"--where", &words.print_folder, "print the folder of the run's checkpoints and stop"},
        {"--help-config",
         &words.help_prefix,

@@ -1,6 +1,7 @@
 // The words of `rondo train`.
 #pragma once
 
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct TrainWords {
   Launcher launcher = {};
   std::string help_prefix;
   std::string faults;  ///< of --chaos
+  bool quiet = false;
+  bool json = false;
+  std::ostream* json_out = nullptr;  ///< where --json goes
 };
 
 /// Fills `words`, and does what needs no run: help, --help-config, --cfg, whose text is printed

@@ -100,6 +100,9 @@ std::string to_json(const StepMetrics& metrics) {
   if (metrics.batch) object["batch"] = *metrics.batch;
   if (metrics.divergence) object["divergence"] = *metrics.divergence;
   if (metrics.passes) object["passes"] = *metrics.passes;
+  for (const auto& [component, norm] : metrics.component_norms) {
+    object["component_norms"][component] = norm;
+  }
   for (const PassMetrics& pass : metrics.per_pass) object["per_pass"].push_back(json_of(pass));
   if (!metrics.ranks.empty()) object["phases"] = json_of(mean_phases(metrics.ranks));
   for (const RankMetrics& rank : metrics.ranks) {

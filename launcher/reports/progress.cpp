@@ -57,21 +57,25 @@ std::function<void(const std::string&)> status_of_first(int rank) {
 Progress::Progress(StatusLine line, int64_t steps, int64_t every)
     : line_(line), steps_(steps), every_(std::max<int64_t>(every, 1)) {}
 
-void Progress::show(const StepReport& report) {
+std::string Progress::line(const StepReport& report) const {
   const StepMetrics& metrics = report.metrics;
-  const std::string text = progress_line({.step = metrics.step,
-                                          .steps = steps_,
-                                          .loss = metrics.loss,
-                                          .tokens_per_s = metrics.tokens_per_s,
-                                          .mfu = report.mfu,
-                                          .grad_norm = metrics.grad_norm,
-                                          .lr = metrics.lr,
-                                          .eta_s = report.eta_s});
-  const bool last = metrics.step == steps_;
-  if (last || (!line_.on_terminal() && (metrics.step == 1 || metrics.step % every_ == 0))) {
-    line_.print(text);
+  return progress_line({.step = metrics.step,
+                        .steps = steps_,
+                        .loss = metrics.loss,
+                        .tokens_per_s = metrics.tokens_per_s,
+                        .mfu = report.mfu,
+                        .grad_norm = metrics.grad_norm,
+                        .lr = metrics.lr,
+                        .eta_s = report.eta_s});
+}
+
+void Progress::show(const StepReport& report) {
+  const int64_t step = report.metrics.step;
+  const bool in_log = !line_.on_terminal() && (step == 1 || step % every_ == 0);
+  if (step == steps_ || in_log) {
+    line_.print(line(report));
   } else {
-    line_.rewrite(text);
+    line_.rewrite(line(report));
   }
 }
 

@@ -63,6 +63,9 @@ class Progress {
   /// Shows a finished step.
   void show(const StepReport& report);
 
+  /// What it shows.
+  std::string line(const StepReport& report) const;
+
  private:
   StatusLine line_;
   int64_t steps_;

@@ -7,6 +7,8 @@
 
 #include "base/run_error.h"
 #include "base/user_error.h"
+#include "launcher/config/config.h"
+#include "launcher/reports/map_picture.h"
 #include "launcher/reports/step_trace.h"
 
 namespace rondo {
@@ -34,6 +36,9 @@ std::vector<Scalar> scalars_of(const StepReport& report) {
   for (const auto& [name, loss] : metrics.validation_losses) {
     scalars.push_back({"validation/loss/" + name, loss});
   }
+  for (const auto& [component, norm] : metrics.component_norms) {
+    scalars.push_back({"grad_norm/" + component, norm});
+  }
   for (size_t pass = 0; pass < metrics.per_pass.size(); ++pass) {
     const PassMetrics& own = metrics.per_pass[pass];
     const auto add = [&](const char* name, std::optional<double> value) {
@@ -49,12 +54,18 @@ std::vector<Scalar> scalars_of(const StepReport& report) {
 
 }  // namespace
 
-RunLog::RunLog(const Config& config, int64_t last_step)
+RunLog::RunLog(const Config& config, const ModelDefinition& model, int64_t last_step,
+               std::ostream* json)
     : folder_(config.log.dir),
       tensorboard_(config.log.tensorboard),
+      console_(config.log.dir + "/console.log"),
+      json_(json),
+      every_(config.log.every),
+      steps_(config.train.steps),
       line_(std::cout, terminal_width(STDOUT_FILENO)),
       progress_(line_, config.train.steps, config.log.every) {
   open_after(last_step);
+  if (events_) describe(config, model);
   const int64_t warmup = config.optimizer.rate.warmup;
   if (warmup >= config.train.steps) {
     print(fmt::format(
@@ -62,6 +73,24 @@ RunLog::RunLog(const Config& config, int64_t last_step)
         "and never follows optimizer.schedule; lower it",
         warmup, config.train.steps));
   }
+}
+
+/// For TensorBoard: the config, and the map in letters and colours.
+void RunLog::describe(const Config& config, const ModelDefinition& model) {
+  events_->add_text(0, "config", fmt::format("```toml\n{}```", to_toml(config)));
+  events_->add_text(0, "sharing map", fmt::format("```\n{}```", draw(model.sharing)));
+  const auto [width, height] = map_png_size(model.sharing);
+  events_->add_image(0, "sharing map", {map_png(model.sharing), width, height});
+}
+
+void RunLog::print(const std::string& line) {
+  line_.print(line);
+  console_.append(line + "\n");
+}
+
+void RunLog::tell(const std::string& lines) {
+  std::cout << lines << std::flush;
+  console_.append(lines);
 }
 
 void RunLog::open_after(int64_t last_step) {
@@ -93,6 +122,10 @@ void RunLog::add(const StepReport& report) {
   const StepMetrics& metrics = report.metrics;
   bool written = metrics_->append(metrics);
   progress_.show(report);
+  if (metrics.step == 1 || metrics.step % every_ == 0 || metrics.step == steps_) {
+    console_.append(progress_.line(report) + "\n");
+  }
+  if (json_ != nullptr) *json_ << to_json(metrics) << "\n" << std::flush;
   if (events_) written = events_->add(metrics.step, scalars_of(report)) && written;
   if (written != written_) print(written ? "the log is written again, without a gap" : warning());
   written_ = written;

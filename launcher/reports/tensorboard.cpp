@@ -121,4 +121,26 @@ bool EventFile::add(int64_t step, const std::vector<Scalar>& scalars) {
   return out_.append(tf_record(event_of(step, bytes_field(5, summary))));
 }
 
+bool EventFile::add_text(int64_t step, const std::string& tag, const std::string& text) {
+  // Summary.Value: tag = 1, tensor = 8, metadata = 9 with the plugin's name. TensorProto: dtype = 1
+  // (7: strings), tensor_shape = 2 of one dimension of size 1, string_val = 8.
+  const std::string dimension = key(1, Wire::varint) + varint(1);
+  const std::string tensor = key(1, Wire::varint) + varint(7) +
+                             bytes_field(2, bytes_field(2, dimension)) + bytes_field(8, text);
+  const std::string metadata = bytes_field(1, bytes_field(1, "text"));
+  const std::string value = bytes_field(1, tag) + bytes_field(8, tensor) + bytes_field(9, metadata);
+  return out_.append(tf_record(event_of(step, bytes_field(5, bytes_field(1, value)))));
+}
+
+bool EventFile::add_image(int64_t step, const std::string& tag, const Picture& picture) {
+  // Summary.Image: height = 1, width = 2, colorspace = 3 (3: RGB), encoded_image_string = 4.
+  const auto number = [](uint64_t field, int value) {
+    return key(field, Wire::varint) + varint(static_cast<uint64_t>(value));
+  };
+  const std::string image = number(1, picture.height) + number(2, picture.width) + number(3, 3) +
+                            bytes_field(4, picture.png);
+  const std::string value = bytes_field(1, tag) + bytes_field(4, image);
+  return out_.append(tf_record(event_of(step, bytes_field(5, bytes_field(1, value)))));
+}
+
 }  // namespace rondo

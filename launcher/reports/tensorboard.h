@@ -24,6 +24,13 @@ struct Scalar {
   double value = 0;  ///< stored as float32
 };
 
+/// The bytes of a PNG.
+struct Picture {
+  std::string png;
+  int width = 0;
+  int height = 0;
+};
+
 /// One file `events.out.tfevents.<unix time>.<host>.<pid>` in a run's folder.
 class EventFile {
  public:
@@ -35,6 +42,10 @@ class EventFile {
   /// Adds one event with all `scalars`. Returns whether all events so far are with the system; see
   /// AppendFile.
   bool add(int64_t step, const std::vector<Scalar>& scalars);
+
+  /// Text that TensorBoard shows as Markdown, and a PNG. Likewise.
+  bool add_text(int64_t step, const std::string& tag, const std::string& text);
+  bool add_image(int64_t step, const std::string& tag, const Picture& picture);
 
   std::filesystem::path path() const { return out_.path(); }
   AppendFile& file() { return out_; }

@@ -1,0 +1,110 @@
+#include "launcher/reports/report_page.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "launcher/config/compose.h"
+#include "launcher/config/config.h"
+#include "launcher/reports/report_template.h"
+#include "model/definition/sharing_map.h"
+
+namespace rondo {
+namespace {
+
+namespace fs = std::filesystem;
+using json = nlohmann::ordered_json;
+
+/// Points of a run, at most: a curve has no more columns.
+constexpr size_t most_points = 2000;
+
+json of_optional(const std::optional<double>& value) { return value ? json(*value) : json(); }
+
+json point_json(const StepPoint& point) {
+  json out = {{"step", point.step},
+              {"loss", of_optional(point.loss)},
+              {"grad_norm", of_optional(point.grad_norm)},
+              {"lr", point.lr},
+              {"tokens_per_s", point.tokens_per_s}};
+  if (point.validation_loss) out["validation_loss"] = *point.validation_loss;
+  if (!point.sent_bytes.empty()) out["sent_bytes"] = point.sent_bytes;
+  if (!point.phases.empty()) out["phases"] = point.phases;
+  if (!point.component_norms.empty()) out["component_norms"] = point.component_norms;
+  if (!point.per_pass.empty()) out["per_pass"] = point.per_pass;
+  return out;
+}
+
+/// Every so many steps, and those that tell more than others.
+json points_json(const std::vector<StepPoint>& points) {
+  const size_t stride = points.size() / most_points + 1;
+  json list = json::array();
+  for (size_t i = 0; i < points.size(); ++i) {
+    const bool tells_more = points[i].validation_loss || !points[i].per_pass.empty();
+    if (i % stride == 0 || i + 1 == points.size() || tells_more)
+      list.push_back(point_json(points[i]));
+  }
+  return list;
+}
+
+std::string contents(const fs::path& file) {
+  std::ifstream in(file);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// By slot, with its components; none where the config is not there.
+json map_json(const RunHistory& run) {
+  json rows = json::array();
+  const std::string file = run.folder() + "/config.toml";
+  if (!fs::exists(file)) return rows;
+  const Config config = parse_config(resolved_from_toml(contents(file), file));
+  const SharingMap map = make_sharing_map(config.sharing, static_cast<int>(config.model.depth));
+  for (const Slot slot : map.slots()) rows.push_back({{"slot", slot.name}, {"ids", map.of(slot)}});
+  return rows;
+}
+
+/// The pictures of log.trace_step.
+json timelines_json(const std::string& folder) {
+  std::vector<fs::path> files;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("trace-") && name.ends_with(".svg")) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  json list = json::array();
+  for (const fs::path& file : files) {
+    list.push_back({{"name", "Timeline " + file.stem().string()}, {"svg", contents(file)}});
+  }
+  return list;
+}
+
+/// JSON within a script element may not end it.
+std::string embedded(std::string text) {
+  for (size_t at = text.find("</"); at != std::string::npos; at = text.find("</", at)) {
+    text.replace(at, 2, "<\\/");
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string report_page(const std::vector<ReportedRun>& runs) {
+  json list = json::array();
+  for (const auto& [name, run] : runs) {
+    list.push_back({{"name", name},
+                    {"steps", run.steps()},
+                    {"points", points_json(run.points())},
+                    {"config", run.config()},
+                    {"map", map_json(run)},
+                    {"timelines", timelines_json(run.folder())}});
+  }
+  std::string page = report_template();
+  const std::string mark = "{{DATA}}";
+  const std::string data =
+      json{{"runs", list}}.dump(-1, ' ', false, json::error_handler_t::replace);
+  page.replace(page.find(mark), mark.size(), embedded(data));
+  return page;
+}
+
+}  // namespace rondo

@@ -1,0 +1,9 @@
+// The page that a report is put into: report_page.html, which is a part of the program.
+#pragma once
+
+namespace rondo {
+
+/// With {{DATA}} where the runs go, as JSON.
+const char* report_template();
+
+}  // namespace rondo
