@@ -40,8 +40,9 @@ target_include_directories(libtorch SYSTEM INTERFACE
 target_compile_definitions(libtorch INTERFACE AT_PER_OPERATOR_HEADERS)
 target_link_libraries(libtorch INTERFACE "${RONDO_LIBTORCH}/lib/libtorch_cpu.so"
   "${RONDO_LIBTORCH}/lib/libc10.so")
-target_link_options(libtorch INTERFACE "-Wl,-rpath,${RONDO_LIBTORCH}/lib"
-  "-Wl,-rpath-link,${RONDO_LIBTORCH}/lib" "-Wl,-rpath-link,${RONDO_WHEELS}/nvidia/cu13/lib"
+# An installed program finds them elsewhere: see install.cmake.
+list(APPEND CMAKE_BUILD_RPATH "${RONDO_LIBTORCH}/lib")
+target_link_options(libtorch INTERFACE "-Wl,-rpath-link,${RONDO_LIBTORCH}/lib" "-Wl,-rpath-link,${RONDO_WHEELS}/nvidia/cu13/lib"
   "-Wl,--allow-shlib-undefined")
 
 # The CUDA half: LibTorch's, and NCCL with the CUDA runtime below it, from the wheels beside
@@ -72,5 +73,5 @@ if(RONDO_CUDA)
   add_library(nccl INTERFACE)
   target_include_directories(nccl SYSTEM INTERFACE "${RONDO_NCCL_INCLUDE}" "${RONDO_CUDA_INCLUDE}")
   target_link_libraries(nccl INTERFACE "${RONDO_NCCL_LIBRARY}" "${RONDO_CUDART_LIBRARY}")
-  target_link_options(nccl INTERFACE "-Wl,-rpath,${nccl_folder}" "-Wl,-rpath,${cudart_folder}")
+  list(APPEND CMAKE_BUILD_RPATH "${nccl_folder}" "${cudart_folder}")
 endif()

@@ -9,8 +9,10 @@
 
 #include "base/nearest.h"
 #include "base/user_error.h"
+#include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"
 #include "launcher/commands/job.h"
+#include "launcher/commands/manual.h"
 #include "launcher/version.h"
 
 namespace rondo {
@@ -49,10 +51,33 @@ void print_help() {
                "was built with.\n";
 }
 
+std::string command_words() {
+  std::string words;
+  for (const auto& [name, command] : commands()) words += name + "\n";
+  return words;
+}
+
+std::string manual() {
+  ManualSection list{.name = "commands"};
+  for (const auto& [name, command] : commands()) {
+    list.list.emplace_back(name, command.about + "; see rondo-" + name + "(1)");
+  }
+  return manual_page("rondo", 1, "trains language models whose layers share weights",
+                     {{.name = "synopsis", .text = "rondo COMMAND [OPTION...]"},
+                      list,
+                      {.name = "exit status",
+                       .text = "0 done; 75 a run that has saved and is not finished; 2 the user's "
+                               "mistake; 1 anything else."}});
+}
+
 /// What is no command is answered here, once for all ranks.
 void answer(const Arguments& arguments, bool speaks) {
   if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") {
     if (speaks) print_help();
+    return;
+  }
+  if (arguments[0] == completion_word || arguments[0] == manual_word) {
+    if (speaks) std::cout << (arguments[0] == manual_word ? manual() : command_words());
     return;
   }
   if (arguments[0] == "--version") {

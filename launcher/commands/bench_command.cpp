@@ -43,7 +43,7 @@ int bench_command(const Arguments& arguments) {
                                       "gradients", "scaling"}}}},
                          bench_examples};
   const bool names_it = !arguments.empty() && !arguments[0].starts_with("--");
-  const bool asks_for_help = !arguments.empty() && arguments[0] == "--help";
+  const bool asks_for_help = !arguments.empty() && arguments[0].starts_with("--help");
   if (names_it || asks_for_help) {
     if (!line.parse({arguments[0]})) return 0;
   }

@@ -1,6 +1,7 @@
 #include "launcher/commands/command_line.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "base/nearest.h"
 #include "base/user_error.h"
 #include "base/user_path.h"
+#include "launcher/commands/manual.h"
 
 namespace rondo {
 namespace {
@@ -84,6 +86,35 @@ void check_names(const std::vector<std::string>& arguments, const std::vector<Op
   }
 }
 
+std::string manual_of(const CommandLine& line) {
+  ManualSection options{.name = "options"};
+  for (const Option& option : line.options) {
+    const bool has_value = !std::holds_alternative<bool*>(option.target);
+    const bool named = option.name.starts_with("--");
+    std::string term = option.name + (has_value && named ? " VALUE" : "");
+    std::string meaning = option.help;
+    if (!option.rule.words.empty()) {
+      meaning += fmt::format(" One of: {}.", fmt::join(option.rule.words, ", "));
+    }
+    options.list.emplace_back(std::move(term), std::move(meaning));
+  }
+  return manual_page("rondo-" + line.name, 1, line.about,
+                     {{.name = "synopsis", .text = fmt::format("rondo {} [OPTION...]", line.name)},
+                      options,
+                      {.name = "notes", .text = line.footer, .verbatim = true},
+                      {.name = "see also", .text = "rondo(1), rondo-config(5)"}});
+}
+
+std::string words_of(const CommandLine& line) {
+  std::string words;
+  for (const Option& option : line.options) {
+    if (option.name.starts_with("--")) words += option.name + "\n";
+    for (const std::string& word : option.rule.words) words += word + "\n";
+  }
+  for (const std::string& word : line.completed) words += word + "\n";
+  return words;
+}
+
 CLI::Option* add_to(CLI::App& app, const Option& option, bool& value) {
   return app.add_flag(option.name, value, option.help);
 }
@@ -92,6 +123,10 @@ CLI::Option* add_to(CLI::App& app, const Option& option, bool& value) {
 
 std::optional<GivenOptions> CommandLine::parse(std::vector<std::string> arguments,
                                                bool speaks) const {
+  if (arguments.size() == 1 && (arguments[0] == manual_word || arguments[0] == completion_word)) {
+    if (speaks) std::cout << (arguments[0] == manual_word ? manual_of(*this) : words_of(*this));
+    return std::nullopt;
+  }
   CLI::App app(about, "rondo " + name);
   app.footer(footer);
   std::vector<std::pair<std::string, CLI::Option*>> added;

@@ -38,11 +38,17 @@ struct Option {
 /// The names of the options that the user gave.
 using GivenOptions = std::set<std::string>;
 
+/// Hidden words that print what the tables of options hold: a manual page, and the words that a
+/// shell may complete.
+inline constexpr const char* manual_word = "--help-manual";
+inline constexpr const char* completion_word = "--help-words";
+
 struct CommandLine {
   std::string name;   ///< of the subcommand
   std::string about;  ///< one sentence
   std::vector<Option> options;
-  std::string footer;  ///< examples
+  std::string footer;                       ///< examples
+  std::vector<std::string> completed = {};  ///< words beside the options that a shell may complete
 
   /// Fills the options' variables. Nothing when help was asked for, which is printed where this
   /// process `speaks`. Throws UserError for words that do not fit.

@@ -10,11 +10,13 @@
 
 #include "base/user_error.h"
 #include "launcher/commands/command_line.h"
+#include "launcher/commands/manual.h"
 #include "launcher/commands/slurm_sweep.h"
 #include "launcher/commands/sweep.h"
 #include "launcher/config/compose.h"
 #include "launcher/config/config.h"
 #include "launcher/config/reference.h"
+#include "launcher/config/schema.h"
 #include "launcher/reports/progress.h"
 #include "training/start/start.h"
 
@@ -65,7 +67,35 @@ std::string printed_folder(const TrainWords& words) {
   return checkpoint_dir(config) + "\n";
 }
 
+/// Keys and groups, as a shell completes them.
+std::vector<std::string> completed_words(const std::string& config_dir) {
+  std::vector<std::string> words = {"launcher=", "launcher.sbatch="};
+  for (const ConfigGroup& group : config_groups(config_dir)) {
+    for (const GroupOption& option : group.options) words.push_back(group.name + "=" + option.name);
+  }
+  for (const std::string& key : config_keys()) words.push_back(key + "=");
+  return words;
+}
+
+/// rondo-config(5).
+std::string config_manual() {
+  ManualSection keys{.name = "keys"};
+  const Config standard;
+  for (const ConfigField& field : config_schema()) {
+    keys.list.emplace_back(fmt::format("{} = {}", field.key, toml_literal(field.write(standard))),
+                           field.about);
+  }
+  return manual_page(
+      "rondo-config", 5, "keys of rondo's configuration, with their own defaults",
+      {{.name = "description",
+        .text = "Set in TOML files or on the command line: table.key=value. A group of "
+                "files is chosen with group=option. Groups' files may set other "
+                "defaults; rondo train --help-config shows them."},
+       keys});
+}
+
 std::string printed_help(const TrainWords& words) {
+  if (words.help_prefix == "manual") return config_manual();
   if (words.help_prefix == "markdown") return config_page(words.config_dir);
   const int terminal = terminal_width(STDOUT_FILENO);
   return config_reference(words.config_dir, words.help_prefix, terminal > 40 ? terminal : 100);
@@ -75,6 +105,7 @@ std::string printed_help(const TrainWords& words) {
 
 bool read_train_words(const Arguments& arguments, bool speaks, TrainWords& words) {
   std::string own;
+  const bool completes = arguments == Arguments{completion_word};
   const CommandLine line{
       "train",
       "Trains a model; alone, under mpirun or under srun --mpi=pmix.",
@@ -92,7 +123,8 @@ bool read_train_words(const Arguments& arguments, bool speaks, TrainWords& words
        {"--chaos", &words.faults,
         "faults on purpose, for tests: nan@4:attention/1,kill@9:1 (training/control/chaos.h)"},
        {"--run", &words.only_run, "of a sweep only run number N, from 0", {.least = 0}}},
-      train_examples};
+      train_examples,
+      completes ? completed_words(default_config_dir()) : std::vector<std::string>()};
   const std::optional<GivenOptions> given = line.parse(arguments, speaks);
   if (!given) return false;
   words.launcher = take_launcher(words.overrides, words.multirun);

@@ -119,8 +119,20 @@ Resolved resolved_from_toml(const std::string& text, const std::string& origin) 
 
 std::string to_toml(const Resolved& resolved) { return to_toml(parse_config(resolved)); }
 
+namespace {
+
+/// Those beside an installed program, or those of the sources that it was built from.
+std::string built_in_configs() {
+  std::error_code unknown;
+  const fs::path program = fs::read_symlink("/proc/self/exe", unknown);
+  const fs::path installed = program.parent_path().parent_path() / "share" / "rondo" / "configs";
+  return fs::is_directory(installed) ? installed.string() : RONDO_SOURCE_CONFIGS;
+}
+
+}  // namespace
+
 std::string before_built_in_configs(const std::string& folders) {
-  const std::string built_in = RONDO_SOURCE_CONFIGS;
+  const std::string built_in = built_in_configs();
   if (!fs::is_directory(built_in)) return folders;
   if (ConfigLibrary(folders).has_folder(built_in)) return folders;
   return folders.empty() ? built_in : folders + ":" + built_in;
