@@ -50,8 +50,7 @@ std::string grid(const Axes& axes, const Sweep& sweep) {
   }
   out += fmt::format("<path d=\"M{} {:.1f} H{}\" stroke=\"#555\" stroke-dasharray=\"5 4\"/>\n",
                      left, Axes::y(sweep.inter_gbs), width - right);
-  out += text(width - right - 4, Axes::y(sweep.inter_gbs) - 5, "this cluster",
-              "text-anchor=\"end\" fill=\"#555\"");
+  out += text(left + 66, Axes::y(sweep.inter_gbs) + 14, "this cluster", "fill=\"#555\"");
   out += text((left + width - right) / 2, height - 26, "ranks", "text-anchor=\"middle\"");
   out += text(0, 0, "link between nodes, GB/s a rank",
               fmt::format("transform=\"translate(24 {:.0f}) rotate(-90)\" text-anchor=\"middle\"",
