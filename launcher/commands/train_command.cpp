@@ -13,9 +13,9 @@
 #include "distributed/comm/agree.h"
 #include "launcher/commands/commands.h"
 #include "launcher/commands/job.h"
-#include "launcher/commands/sweep.h"
-#include "launcher/commands/train_run.h"
-#include "launcher/commands/train_words.h"
+#include "launcher/commands/train/sweep.h"
+#include "launcher/commands/train/train_run.h"
+#include "launcher/commands/train/train_words.h"
 
 namespace rondo {
 namespace {

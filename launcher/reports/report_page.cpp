@@ -15,19 +15,21 @@ namespace rondo {
 namespace {
 
 namespace fs = std::filesystem;
-using json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 /// Points of a run, at most: a curve has no more columns.
 constexpr size_t most_points = 2000;
 
-json of_optional(const std::optional<double>& value) { return value ? json(*value) : json(); }
+OrderedJson of_optional(const std::optional<double>& value) {
+  return value ? OrderedJson(*value) : OrderedJson();
+}
 
-json point_json(const StepPoint& point) {
-  json out = {{"step", point.step},
-              {"loss", of_optional(point.loss)},
-              {"grad_norm", of_optional(point.grad_norm)},
-              {"lr", point.lr},
-              {"tokens_per_s", point.tokens_per_s}};
+OrderedJson point_json(const StepPoint& point) {
+  OrderedJson out = {{"step", point.step},
+                     {"loss", of_optional(point.loss)},
+                     {"grad_norm", of_optional(point.grad_norm)},
+                     {"lr", point.lr},
+                     {"tokens_per_s", point.tokens_per_s}};
   if (point.validation_loss) out["validation_loss"] = *point.validation_loss;
   if (!point.sent_bytes.empty()) out["sent_bytes"] = point.sent_bytes;
   if (!point.phases.empty()) out["phases"] = point.phases;
@@ -37,9 +39,9 @@ json point_json(const StepPoint& point) {
 }
 
 /// Every so many steps, and those that tell more than others.
-json points_json(const std::vector<StepPoint>& points) {
+OrderedJson points_json(const std::vector<StepPoint>& points) {
   const size_t stride = points.size() / most_points + 1;
-  json list = json::array();
+  OrderedJson list = OrderedJson::array();
   for (size_t i = 0; i < points.size(); ++i) {
     const bool tells_more = points[i].validation_loss || !points[i].per_pass.empty();
     if (i % stride == 0 || i + 1 == points.size() || tells_more)
@@ -54,8 +56,8 @@ std::string contents(const fs::path& file) {
 }
 
 /// By slot, with its components; none where the config is not there.
-json map_json(const RunHistory& run) {
-  json rows = json::array();
+OrderedJson map_json(const RunHistory& run) {
+  OrderedJson rows = OrderedJson::array();
   const std::string file = run.folder() + "/config.toml";
   if (!fs::exists(file)) return rows;
   const Config config = parse_config(resolved_from_toml(contents(file), file));
@@ -65,14 +67,14 @@ json map_json(const RunHistory& run) {
 }
 
 /// The pictures of log.trace_step.
-json timelines_json(const std::string& folder) {
+OrderedJson timelines_json(const std::string& folder) {
   std::vector<fs::path> files;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with("trace-") && name.ends_with(".svg")) files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
-  json list = json::array();
+  OrderedJson list = OrderedJson::array();
   for (const fs::path& file : files) {
     list.push_back({{"name", "Timeline " + file.stem().string()}, {"svg", contents(file)}});
   }
@@ -90,7 +92,7 @@ std::string embedded(std::string text) {
 }  // namespace
 
 std::string report_page(const std::vector<ReportedRun>& runs) {
-  json list = json::array();
+  OrderedJson list = OrderedJson::array();
   for (const auto& [name, run] : runs) {
     list.push_back({{"name", name},
                     {"steps", run.steps()},
@@ -102,7 +104,7 @@ std::string report_page(const std::vector<ReportedRun>& runs) {
   std::string page = report_template();
   const std::string mark = "{{DATA}}";
   const std::string data =
-      json{{"runs", list}}.dump(-1, ' ', false, json::error_handler_t::replace);
+      OrderedJson{{"runs", list}}.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
   page.replace(page.find(mark), mark.size(), embedded(data));
   return page;
 }

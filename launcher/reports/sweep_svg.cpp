@@ -9,7 +9,8 @@
 namespace rondo {
 namespace {
 
-constexpr double width = 860, height = 470, left = 80, right = 300, top = 60, bottom = 70;
+constexpr double frame_width = 860, frame_height = 470, frame_left = 80, frame_right = 300,
+                 frame_top = 60, frame_bottom = 70;
 constexpr double slowest = 0.1, fastest = 1000.0;  // GB/s, of the axis
 constexpr std::array shared_colours = {"#0b5fa5", "#3f8fd0", "#93c4ee"};
 constexpr std::array unshared_colours = {"#a5480b", "#d07f3f", "#eebc93"};
@@ -22,44 +23,47 @@ struct Axes {
   double x(int world) const {
     const double share = std::log2(static_cast<double>(world) / first) /
                          std::max(1.0, std::log2(static_cast<double>(last) / first));
-    return left + share * (width - left - right);
+    return frame_left + share * (frame_width - frame_left - frame_right);
   }
   static double y(double gbs) {
     const double held = std::clamp(gbs, slowest, fastest);
     const double share = std::log10(held / slowest) / std::log10(fastest / slowest);
-    return height - bottom - share * (height - top - bottom);
+    return frame_height - frame_bottom - share * (frame_height - frame_top - frame_bottom);
   }
 };
 
-std::string text(double x, double y, const std::string& words, const char* more = "") {
+std::string words_at(double x, double y, const std::string& words, const char* more = "") {
   return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" {}>{}</text>\n", x, y, more, words);
 }
 
-std::string grid(const Axes& axes, const Sweep& sweep) {
+std::string frame_grid(const Axes& axes, const Sweep& sweep) {
   std::string out;
   for (int world = axes.first; world <= axes.last; world *= 2) {
-    out += fmt::format("<path d=\"M{0:.1f} {1} V{2}\" stroke=\"#ddd\"/>\n", axes.x(world), top,
-                       height - bottom);
-    out += text(axes.x(world), height - bottom + 18, fmt::format("{}", world),
-                "text-anchor=\"middle\"");
+    out += fmt::format("<path d=\"M{0:.1f} {1} V{2}\" stroke=\"#ddd\"/>\n", axes.x(world),
+                       frame_top, frame_height - frame_bottom);
+    out += words_at(axes.x(world), frame_height - frame_bottom + 18, fmt::format("{}", world),
+                    "text-anchor=\"middle\"");
   }
   for (double gbs = slowest; gbs <= fastest; gbs *= 10) {
-    out += fmt::format("<path d=\"M{} {:.1f} H{}\" stroke=\"#ddd\"/>\n", left, Axes::y(gbs),
-                       width - right);
-    out += text(left - 8, Axes::y(gbs) + 4, fmt::format("{:g}", gbs), "text-anchor=\"end\"");
+    out += fmt::format("<path d=\"M{} {:.1f} H{}\" stroke=\"#ddd\"/>\n", frame_left, Axes::y(gbs),
+                       frame_width - frame_right);
+    out +=
+        words_at(frame_left - 8, Axes::y(gbs) + 4, fmt::format("{:g}", gbs), "text-anchor=\"end\"");
   }
   out += fmt::format("<path d=\"M{} {:.1f} H{}\" stroke=\"#555\" stroke-dasharray=\"5 4\"/>\n",
-                     left, Axes::y(sweep.inter_gbs), width - right);
-  out += text(left + 66, Axes::y(sweep.inter_gbs) + 14, "this cluster", "fill=\"#555\"");
-  out += text((left + width - right) / 2, height - 26, "ranks", "text-anchor=\"middle\"");
-  out += text(0, 0, "link between nodes, GB/s a rank",
-              fmt::format("transform=\"translate(24 {:.0f}) rotate(-90)\" text-anchor=\"middle\"",
-                          (top + height - bottom) / 2)
-                  .c_str());
+                     frame_left, Axes::y(sweep.inter_gbs), frame_width - frame_right);
+  out += words_at(frame_left + 66, Axes::y(sweep.inter_gbs) + 14, "this cluster", "fill=\"#555\"");
+  out += words_at((frame_left + frame_width - frame_right) / 2, frame_height - 26, "ranks",
+                  "text-anchor=\"middle\"");
+  out +=
+      words_at(0, 0, "link between nodes, GB/s a rank",
+               fmt::format("transform=\"translate(24 {:.0f}) rotate(-90)\" text-anchor=\"middle\"",
+                           (frame_top + frame_height - frame_bottom) / 2)
+                   .c_str());
   return out;
 }
 
-std::string line(const Frontier& frontier, const Axes& axes, const char* colour) {
+std::string curve(const Frontier& frontier, const Axes& axes, const char* colour) {
   std::string path;
   for (size_t i = 0; i < frontier.worlds.size(); ++i) {
     const double gbs = std::isinf(frontier.inter_gbs[i]) ? fastest : frontier.inter_gbs[i];
@@ -82,20 +86,20 @@ std::string sweep_svg(const Sweep& sweep) {
       "height=\"{1}\" font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\" "
       "fill=\"#222\">\n"
       "<rect width=\"{0}\" height=\"{1}\" fill=\"#fff\"/>\n",
-      width, height);
-  out += text(left, 24, "Below a line a pipeline beats plain replicas with sharded state",
-              "font-size=\"15\" font-weight=\"bold\"");
-  out += text(left, 44, sweep.title + "; predicted by the planner", "fill=\"#555\"");
-  out += grid(axes, sweep);
+      frame_width, frame_height);
+  out += words_at(frame_left, 24, "Below a line a pipeline beats plain replicas with sharded state",
+                  "font-size=\"15\" font-weight=\"bold\"");
+  out += words_at(frame_left, 44, sweep.title + "; predicted by the planner", "fill=\"#555\"");
+  out += frame_grid(axes, sweep);
   std::array<size_t, 2> drawn = {};
-  double place = top + 10;
+  double place = frame_top + 10;
   for (const Frontier& frontier : sweep.frontiers) {
     const auto& colours = frontier.shared ? shared_colours : unshared_colours;
     const char* colour = colours[drawn[frontier.shared ? 0 : 1]++ % colours.size()];
-    out += line(frontier, axes, colour);
+    out += curve(frontier, axes, colour);
     out += fmt::format("<path d=\"M{} {:.1f} h24\" stroke=\"{}\" stroke-width=\"2.5\"/>\n",
-                       width - right + 16, place, colour);
-    out += text(width - right + 46, place + 4, frontier.name);
+                       frame_width - frame_right + 16, place, colour);
+    out += words_at(frame_width - frame_right + 46, place + 4, frontier.name);
     place += 22;
   }
   return out + "</svg>\n";

@@ -150,7 +150,8 @@ TEST(RateJump, ALongerCosineIsToldWithBothRates) {
   EXPECT_EQ(rate_jump(run.of({"train.steps=4", "train.seed=2"}), run.stored(), 2), "");
   const std::string line = rate_jump(run.of({"train.steps=40"}), run.stored(), 4);
   EXPECT_EQ(line.rfind("warning: the rate of step 5 is 0.0009", 0), 0u) << line;
-  EXPECT_NE(line.find("it was 0.0001 at step 4, and would be 0.0001 with"), std::string::npos) << line;
+  EXPECT_NE(line.find("it was 0.0001 at step 4, and would be 0.0001 with"), std::string::npos)
+      << line;
 }
 
 }  // namespace

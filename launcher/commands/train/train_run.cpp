@@ -1,4 +1,4 @@
-#include "launcher/commands/train_run.h"
+#include "launcher/commands/train/train_run.h"
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>

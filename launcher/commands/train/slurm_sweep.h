@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "launcher/commands/train_words.h"
+#include "launcher/commands/train/train_words.h"
 
 namespace rondo {
 

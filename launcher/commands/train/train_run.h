@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "distributed/comm/communicator.h"
-#include "launcher/commands/train_words.h"
+#include "launcher/commands/train/train_words.h"
 #include "launcher/config/compose.h"
 #include "training/config.h"
 #include "training/machine/stop_signals.h"

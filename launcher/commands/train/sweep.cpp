@@ -1,4 +1,4 @@
-#include "launcher/commands/sweep.h"
+#include "launcher/commands/train/sweep.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,4 +1,4 @@
-#include "launcher/commands/train_words.h"
+#include "launcher/commands/train/train_words.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -11,8 +11,8 @@
 #include "base/user_error.h"
 #include "launcher/commands/command_line.h"
 #include "launcher/commands/manual.h"
-#include "launcher/commands/slurm_sweep.h"
-#include "launcher/commands/sweep.h"
+#include "launcher/commands/train/slurm_sweep.h"
+#include "launcher/commands/train/sweep.h"
 #include "launcher/config/compose.h"
 #include "launcher/config/config.h"
 #include "launcher/config/reference.h"

@@ -1,4 +1,4 @@
-#include "launcher/commands/slurm_sweep.h"
+#include "launcher/commands/train/slurm_sweep.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -17,7 +17,7 @@
 #include "base/run_error.h"
 #include "base/user_error.h"
 #include "launcher/commands/source_files.h"
-#include "launcher/commands/sweep.h"
+#include "launcher/commands/train/sweep.h"
 #include "launcher/config/compose.h"
 #include "launcher/config/config.h"
 #include "launcher/config/override.h"
