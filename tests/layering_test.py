@@ -197,6 +197,21 @@ def whole_torch_faults(root, paths):
                 yield f"{path}:{line}: includes all of LibTorch; name the headers of ATen/ops"
 
 
+TYPE = re.compile(r"^(?:struct|class|enum class) (\w+)(?: final)?(?: : [^{;]+)? ?\{", re.MULTILINE)
+
+
+def twin_faults(root, paths):
+    """Two types of one name are one to the linker, which keeps the functions of either."""
+    found = {}
+    for path in paths:
+        if not path.endswith(".h"):
+            continue
+        for name in TYPE.findall((root / path).read_text()):
+            if name in found:
+                yield f"{path}: {name} is a type of {found[name]}, too; give one another name"
+            found[name] = path
+
+
 def faults(root):
     ours = sources(root, FOLDERS)
     found = [fault for path in ours for fault in layer_faults(root, path)]
@@ -206,6 +221,7 @@ def faults(root):
     found += size_faults(root, ours + tests + scripts)
     found += crowd_faults(ours + tests)
     found += whole_torch_faults(root, ours)
+    found += twin_faults(root, ours)
     return found
 
 
@@ -234,6 +250,11 @@ class PlantedFaults(unittest.TestCase):
             "launcher/main.cpp": '#include "distributed/plan/plan.h"\n#include <ATen/ops/mm.h>\n',
         }
         self.assertEqual(self.faults_of(files), [])
+
+    def test_no_two_headers_define_types_of_one_name(self):
+        files = {"base/a.h": "struct Choice {\n};\n", "data/b.h": "class Choice : public Base {\n};\n"}
+        self.assertEqual(self.faults_of(files),
+                         ["data/b.h: Choice is a type of base/a.h, too; give one another name"])
 
     def test_a_lower_layer_may_not_look_up(self):
         files = {"launcher/config.h": "", "model/stage.cpp": '\n#include "launcher/config.h"\n'}

@@ -55,7 +55,7 @@ void check_corpus(const Corpus& corpus, const SampleOptions& options) {
                     data.prefix(), data.tokens(), options.sequence));
   }
   const int64_t held = held_out(all, options.validation);
-  const bool training = options.split == Split::train;
+  const bool training = options.split == DataSplit::train;
   if ((training ? all - held : held) < 1) {
     throw UserError(
         fmt::format("{}: data.validation = {} of {} samples leaves none for {}; change "
@@ -90,7 +90,7 @@ WindowRule SampleSource::rule(size_t corpus, const DataPhase& phase) const {
   const int64_t all = samples_in(tokens, phase.sequence, stride);
   const int64_t trained = all - held_out(all, phase.validation);
   const int64_t border = phase.validation > 0 ? trained * stride : tokens - 1;
-  const bool training = options_.split == Split::train;
+  const bool training = options_.split == DataSplit::train;
   return {.inputs = training ? TokenRange{0, border} : TokenRange{trained * stride, tokens - 1},
           .sequence = phase.sequence,
           .stride = stride,

@@ -18,7 +18,7 @@ struct Corpus {
   double weight = 1;  ///< relative to the other corpora, > 0
 };
 
-enum class Split { train, validation };
+enum class DataSplit { train, validation };
 
 struct SampleOptions {
   int64_t sequence = 0;  ///< S, tokens per sample
@@ -26,7 +26,7 @@ struct SampleOptions {
   bool shuffle = true;
   uint64_t seed = 0;
   double validation = 0;  ///< fraction at the end of each corpus' samples that is held out
-  Split split = Split::train;
+  DataSplit split = DataSplit::train;
   int64_t vocab = std::numeric_limits<int64_t>::max();  ///< ids of a batch lie below it
 };
 

@@ -66,7 +66,7 @@ void check_keys(const ConfigEntries& entries) {
 }
 
 /// Group choices of the command line go into `choices`; the other overrides are returned in order.
-std::vector<Override> apply_choices(const ConfigLibrary& library, std::vector<Choice>& choices,
+std::vector<Override> apply_choices(const ConfigLibrary& library, std::vector<GroupChoice>& choices,
                                     const std::vector<std::string>& texts) {
   std::vector<Override> rest;
   for (const std::string& text : texts) {
@@ -78,7 +78,7 @@ std::vector<Override> apply_choices(const ConfigLibrary& library, std::vector<Ch
                        override.where, /*by_default=*/false});
       continue;
     }
-    std::erase_if(choices, [&](const Choice& choice) {
+    std::erase_if(choices, [&](const GroupChoice& choice) {
       return override.deletes && choice.group == override.key;
     });
     rest.push_back(std::move(override));
@@ -147,14 +147,15 @@ std::string default_config_dir() {
 
 std::vector<ConfigGroup> config_groups(const std::string& config_dir) {
   const ConfigLibrary library(config_dir);
-  const std::vector<Choice> chosen = read_config_file(library.main_file()).defaults;
+  const std::vector<GroupChoice> chosen = read_config_file(library.main_file()).defaults;
   std::vector<ConfigGroup> groups;
   for (const std::string& name : library.groups()) {
     ConfigGroup group{name, {}};
     for (const std::string& option : library.options(name)) {
-      const bool is_default = std::any_of(chosen.begin(), chosen.end(), [&](const Choice& choice) {
-        return choice.group == name && choice.option == option;
-      });
+      const bool is_default =
+          std::any_of(chosen.begin(), chosen.end(), [&](const GroupChoice& choice) {
+            return choice.group == name && choice.option == option;
+          });
       group.options.push_back(
           {option, first_comment(library.find(name + "/" + option + ".toml")), is_default});
     }

@@ -11,7 +11,7 @@ namespace rondo {
 
 /// The option that is chosen for a group, and who chose it. `_self_` in a defaults list, which says
 /// where the file's own keys come, has no option.
-struct Choice {
+struct GroupChoice {
   std::string group;
   std::string option;
   std::string where;
@@ -24,7 +24,7 @@ struct Choice {
 /// otherwise.
 struct ConfigFile {
   ConfigEntries entries;
-  std::vector<Choice> defaults;
+  std::vector<GroupChoice> defaults;
 };
 
 /// Throws UserError as parse_toml, and for a defaults list that is none.
@@ -32,7 +32,7 @@ ConfigFile read_config_file(const std::string& path);
 
 /// Replaces the choice for the group in its place, or adds it after the others; a `_self_` at the
 /// end stays there.
-void choose(std::vector<Choice>& choices, const Choice& choice);
+void choose(std::vector<GroupChoice>& choices, const GroupChoice& choice);
 
 /// Lays what `choices` stand for over `entries`, in order; `own` are the keys for `_self_`. The
 /// file of an option may have defaults of its own: one of a group in `choices` replaces that
@@ -40,7 +40,7 @@ void choose(std::vector<Choice>& choices, const Choice& choice);
 /// added. All come before the file's keys, or after them where `_self_` says so. Returns the number
 /// of layers. Throws UserError: unknown groups and options, circles, two files that choose for one
 /// group.
-int lay_over(ConfigEntries& entries, const ConfigLibrary& library, std::vector<Choice> choices,
+int lay_over(ConfigEntries& entries, const ConfigLibrary& library, std::vector<GroupChoice> choices,
              const ConfigEntries& own);
 
 }  // namespace rondo

@@ -172,7 +172,7 @@ TEST_F(Batches, KeepTheTailOfEachCorpusForValidation) {
     chosen.validation = 0.1;
     const std::vector<Corpus> corpora = {corpus("a", 401), corpus("b", 41)};
     const SampleSource train(corpora, chosen);
-    chosen.split = Split::validation;
+    chosen.split = DataSplit::validation;
     const SampleSource held_out(corpora, chosen);
     EXPECT_EQ(train.samples(), 90 + 9);
     EXPECT_EQ(held_out.samples(), 10 + 1);
@@ -201,7 +201,7 @@ TEST_F(Batches, RefuseWhatHoldsNoSample) {
   chosen.validation = 1.0;
   EXPECT_TRUE(contains(error({a}, chosen), "data.validation = 1"));
   chosen.validation = 0;
-  chosen.split = Split::validation;
+  chosen.split = DataSplit::validation;
   EXPECT_TRUE(contains(error({a}, chosen), "none for validation"));
 }
 

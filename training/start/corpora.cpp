@@ -71,12 +71,12 @@ Corpora open_corpora(const Config& config) {
                         .shuffle = data.shuffle,
                         .seed = config.train.seed,
                         .validation = data.validation,
-                        .split = Split::train,
+                        .split = DataSplit::train,
                         .vocab = config.model.vocab};
   Corpora result{SampleSource(corpora, options), {}, {}};
   for (const Corpus& corpus : corpora) result.all.push_back(corpus.data);
   if (data.validation > 0.0) {
-    options.split = Split::validation;
+    options.split = DataSplit::validation;
     result.validation = open_held_out(corpora, options);
   } else {
     std::vector<Corpus> sets;
