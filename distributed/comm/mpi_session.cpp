@@ -141,7 +141,9 @@ std::vector<std::string> node_names() {
   std::vector<char> all(static_cast<size_t>(size) * longest);
   MPI_Allgather(own.data(), longest, MPI_CHAR, all.data(), longest, MPI_CHAR, MPI_COMM_WORLD);
   std::vector<std::string> names;
-  for (int rank = 0; rank < size; ++rank) names.emplace_back(all.data() + rank * longest);
+  for (size_t begin = 0; begin < all.size(); begin += longest) {
+    names.emplace_back(all.data() + begin);
+  }
   return names;
 }
 

@@ -38,7 +38,7 @@ PictureSize map_png_size(const SharingMap& map) {
 std::string map_png(const SharingMap& map) {
   const auto [width, height] = map_png_size(map);
   std::vector<Pixel> pixels(static_cast<size_t>(width) * height, Pixel{255, 255, 255});
-  const std::vector<Slot> slots = map.slots();
+  const std::vector<Slot>& slots = map.slots();
   for (size_t row = 0; row < slots.size(); ++row) {
     for (int layer = 0; layer < map.depth(); ++layer) {
       const Pixel colour = colour_of(map.id(slots[row], layer));

@@ -101,7 +101,7 @@ std::string report_page(const std::vector<ReportedRun>& runs) {
                     {"map", map_json(run)},
                     {"timelines", timelines_json(run.folder())}});
   }
-  std::string page = report_template();
+  std::string page = report_template;
   const std::string mark = "{{DATA}}";
   const std::string data =
       OrderedJson{{"runs", list}}.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);

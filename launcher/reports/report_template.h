@@ -4,6 +4,6 @@
 namespace rondo {
 
 /// With {{DATA}} where the runs go, as JSON.
-const char* report_template();
+extern const char* const report_template;
 
 }  // namespace rondo
