@@ -132,6 +132,8 @@ std::vector<LocalRank> ranks_on_node() {
   return all;
 }
 
+void wait_for_all_ranks() { MPI_Barrier(MPI_COMM_WORLD); }
+
 std::vector<std::string> node_names() {
   constexpr int longest = 64;  // bytes, as the system has it
   int size = 1;

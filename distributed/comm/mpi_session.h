@@ -33,6 +33,9 @@ bool mpi_is_running();
 /// This rank's number among those that share its node's memory. Collective over the job.
 int rank_on_node();
 
+/// Returns when every rank of the job has called it. Collective over the job.
+void wait_for_all_ranks();
+
 /// The name of every rank's node, by rank. Collective over the job.
 std::vector<std::string> node_names();
 

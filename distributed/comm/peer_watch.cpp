@@ -38,7 +38,11 @@ PeerWatch::PeerWatch() {
       [next, descriptor](const std::stop_token& stop) { watch(stop, next, descriptor); });
 }
 
-PeerWatch::~PeerWatch() = default;
+PeerWatch::~PeerWatch() {
+  watcher_.request_stop();
+  if (watcher_.joinable()) watcher_.join();
+  wait_for_all_ranks();  // none may end while another still watches it
+}
 
 void PeerWatch::watch(const std::stop_token& stop, LocalRank next, int descriptor) {
   using namespace std::chrono_literals;

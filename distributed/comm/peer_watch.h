@@ -17,7 +17,7 @@ class PeerWatch {
  public:
   /// Collective over the job.
   PeerWatch();
-  /// No rank of this node is missed from now on.
+  /// No rank is missed from now on. Collective over the job.
   ~PeerWatch();
   PeerWatch(const PeerWatch&) = delete;
   PeerWatch& operator=(const PeerWatch&) = delete;

@@ -59,7 +59,7 @@ class Slurm(RondoTest):
     def wait_for_state(self, job, state, seconds=120):
         def reached():
             now = self.slurm.state(job)
-            self.assertIn(now, (state, "PENDING", "RUNNING", "COMPLETING", "REQUEUED"), self.log(job))
+            self.assertIn(now, (state, "PENDING", "RUNNING", "COMPLETING", "REQUEUED", "SIGNALING"), self.log(job))
             return now == state
         self.slurm.wait(reached, seconds, f"{job} to be {state}\n{self.log(job)}")
 
@@ -69,9 +69,13 @@ class Slurm(RondoTest):
 
     def wait_for_steps(self, run, count, job):
         def far_enough():
-            self.assertIn(self.slurm.state(job), ("PENDING", "RUNNING", "COMPLETING"), self.log(job))
+            self.assertIn(self.slurm.state(job), ("PENDING", "RUNNING", "COMPLETING", "SIGNALING"), self.log(job))
             return self.steps(run) >= count
         self.slurm.wait(far_enough, 120, f"step {count} of {run}")
+
+    def ranks(self):
+        """Processes that train; the job script also asks one where checkpoints lie."""
+        return running(f"^{self.program} train [a-z]")
 
     def assert_same_as_straight(self, run, settings=None, ranks=2):
         settings = SETTINGS | (settings or {})
@@ -140,8 +144,8 @@ class Slurm(RondoTest):
         for kill in range(KILLS):
             self.wait_for_steps("run", self.steps("run") + chosen.randint(1, 4), job)
             time.sleep(0.3 * chosen.random())
-            ranks = running(f"^{self.program} train")
-            os.kill(int(chosen.choice(ranks)), signal.SIGKILL)
+            self.slurm.wait(self.ranks, 60, "ranks to kill")
+            os.kill(int(chosen.choice(self.ranks())), signal.SIGKILL)
             self.slurm.wait(lambda: int(self.slurm.field(job, "Restarts")) == kill + 1, 60, "a requeue")
         self.wait_for_state(job, "COMPLETED", 300)
         self.assert_same_as_straight("run", settings, ranks=4)
