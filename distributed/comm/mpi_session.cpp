@@ -132,7 +132,16 @@ std::vector<LocalRank> ranks_on_node() {
   return all;
 }
 
-void wait_for_all_ranks() { MPI_Barrier(MPI_COMM_WORLD); }
+void wait_for_all_ranks() {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point end = Clock::now() + std::chrono::seconds(10);
+  MPI_Request all = MPI_REQUEST_NULL;
+  int done = MPI_Ibarrier(MPI_COMM_WORLD, &all) == MPI_SUCCESS ? 0 : 1;
+  while (done == 0 && Clock::now() < end) {
+    MPI_Test(&all, &done, MPI_STATUS_IGNORE);
+    if (done == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
 
 std::vector<std::string> node_names() {
   constexpr int longest = 64;  // bytes, as the system has it

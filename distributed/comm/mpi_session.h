@@ -33,7 +33,8 @@ bool mpi_is_running();
 /// This rank's number among those that share its node's memory. Collective over the job.
 int rank_on_node();
 
-/// Returns when every rank of the job has called it. Collective over the job.
+/// Returns when every rank of the job has called it, or after a few seconds: some may never come.
+/// Collective over the job.
 void wait_for_all_ranks();
 
 /// The name of every rank's node, by rank. Collective over the job.
