@@ -42,7 +42,8 @@ target_link_libraries(libtorch INTERFACE "${RONDO_LIBTORCH}/lib/libtorch_cpu.so"
   "${RONDO_LIBTORCH}/lib/libc10.so")
 # An installed program finds them elsewhere: see install.cmake.
 list(APPEND CMAKE_BUILD_RPATH "${RONDO_LIBTORCH}/lib")
-target_link_options(libtorch INTERFACE "-Wl,-rpath-link,${RONDO_LIBTORCH}/lib" "-Wl,-rpath-link,${RONDO_WHEELS}/nvidia/cu13/lib"
+target_link_options(libtorch INTERFACE "-Wl,-rpath-link,${RONDO_LIBTORCH}/lib"
+                                       "-Wl,-rpath-link,${RONDO_WHEELS}/nvidia/cu13/lib"
   "-Wl,--allow-shlib-undefined")
 
 # The CUDA half: LibTorch's, and NCCL with the CUDA runtime below it, from the wheels beside

@@ -196,8 +196,9 @@ StepMetrics Trainer::measured_step(int64_t step, Saver& saver, const RunReport& 
                                      static_cast<int64_t>(sums.gather_bytes)},
                       .skipped = !last_.updated};
   if (!config_.train.distill.empty()) metrics.divergence = last_.divergence;
-  if (const StepShape shape = steps_.shape_of(step); shape.passes > 0)
+  if (const StepShape shape = steps_.shape_of(step); shape.passes > 0) {
     metrics.passes = shape.passes;
+  }
   if (steps_.batches().ramp_steps > 0) metrics.batch = batch;
   if (steps_.reports(step)) {
     for (const auto& [component, norm] : last_.component_norms) {
@@ -231,8 +232,9 @@ std::vector<PassMetrics> Trainer::look_at_passes(int64_t step) {
   const LogConfig& log = config_.log;
   const bool losses = log.pass_loss_every > 0 && step % log.pass_loss_every == 0;
   const bool due = losses || (log.pass_every > 0 && step % log.pass_every == 0);
+  if (!due) return {};
   const std::optional<Recurrence> loop = recurrence(model_.model().sharing);
-  if (!due || !loop) return {};
+  if (!loop) return {};
   const int64_t position = samples_ - steps_.batches().at(step);
   return rondo::look_at_passes(model_, probe_, steps_.batch_at(step, position), *loop, losses);
 }
