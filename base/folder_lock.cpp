@@ -8,14 +8,19 @@
 #include <utility>
 
 namespace rondo {
+namespace {
+
+bool refuses(int descriptor, int kind) {
+  return descriptor >= 0 && flock(descriptor, kind | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+}  // namespace
 
 FolderLock::FolderLock(const std::string& file)
     : descriptor_(open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666)),
       made_(descriptor_ >= 0) {
   if (!made_) descriptor_ = open(file.c_str(), O_RDWR | O_CLOEXEC);
-  const bool refused =
-      descriptor_ >= 0 && flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  held_ = !refused;
+  held_ = !refuses(descriptor_, LOCK_EX);
 }
 
 FolderLock::FolderLock(FolderLock&& other) noexcept
@@ -23,6 +28,13 @@ FolderLock::FolderLock(FolderLock&& other) noexcept
 
 FolderLock::~FolderLock() {
   if (descriptor_ >= 0) close(descriptor_);
+}
+
+bool is_locked(const std::string& file) {
+  const int descriptor = open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool locked = refuses(descriptor, LOCK_SH);
+  if (descriptor >= 0) close(descriptor);
+  return locked;
 }
 
 }  // namespace rondo

@@ -26,4 +26,7 @@ class FolderLock {
   bool held_;
 };
 
+/// Whether a process, this one or another, has the lock on `file`. Makes no file.
+bool is_locked(const std::string& file);
+
 }  // namespace rondo

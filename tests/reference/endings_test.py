@@ -119,16 +119,18 @@ class Endings(RondoTest):
         self.assertEqual(again.returncode, 0, again.stderr)
 
     def test_two_runs_at_once_never_share_a_folder_of_checkpoints(self):
-        long = words(TRAINS | {"checkpoint.dir": "shared", "train.steps": 100000, "log.dir": "p0"})
+        long = words(TRAINS | {"checkpoint.dir": "shared", "checkpoint.every": 20,
+                               "train.steps": 100000, "log.dir": "p0"})
         first = subprocess.Popen(self.command("train", *long), cwd=self.folder,
                                  env=rondo_runs.ENVIRONMENT, stdout=subprocess.DEVNULL)
         try:
-            while not (self.folder / "p0" / "metrics.jsonl").exists():
-                self.assertIsNone(first.poll())
-                time.sleep(0.01)
-            done = self.run_train({"checkpoint.dir": "shared", "log.dir": "p1"})
-            self.assertEqual(done.returncode, 2, done.stdout)
-            self.assertIn("another run is writing into shared", done.stderr)
+            for written in ("p0/metrics.jsonl", "shared/step-*.h5"):
+                while not list(self.folder.glob(written)):
+                    self.assertIsNone(first.poll())
+                    time.sleep(0.01)
+                done = self.run_train({"checkpoint.dir": "shared", "log.dir": "p1"})
+                self.assertEqual(done.returncode, 2, done.stdout)
+                self.assertIn("another run is writing into shared", done.stderr)
         finally:
             first.terminate()
             first.wait(timeout=60)

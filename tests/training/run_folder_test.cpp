@@ -51,7 +51,10 @@ TEST_F(RunFolderTest, IsOneRunsAtATimeWhicheverOfItsFoldersAnotherNames) {
                               config("c", "a"), config("a", "shared")}) {
     EXPECT_NE(refusal(other).find("another run is writing into"), std::string::npos)
         << other.log.dir << " " << other.checkpoint.dir;
+    const std::string before = error_of<UserError>([&] { check_free(other); });
+    EXPECT_EQ(before, refusal(other)) << "the same line before anything is made";
   }
+  EXPECT_NO_THROW(check_free(config("b")));
   EXPECT_FALSE(fs::exists(folder_.file("b"))) << "a refused run leaves nothing";
   EXPECT_FALSE(fs::exists(folder_.file("c")));
   EXPECT_FALSE(fs::exists(folder_.file("a/checkpoints")));

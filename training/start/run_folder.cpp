@@ -33,13 +33,19 @@ void make_folder(const std::string& folder, const std::string& key, NewFolders& 
                               obstacle(folder), key));
 }
 
-FolderLock lock_folder(const std::string& folder, const std::string& key, NewFolders& made) {
-  const std::string file = folder + "/.lock";
-  FolderLock lock(file);
-  if (lock.made()) made.add_file(file);
-  if (lock.held()) return lock;
+std::string lock_file(const std::string& folder) { return folder + "/.lock"; }
+
+[[noreturn]] void refuse_held(const std::string& folder, const std::string& key) {
   throw UserError(fmt::format(
       "another run is writing into {}; wait for it, or choose another with {}", folder, key));
+}
+
+FolderLock lock_folder(const std::string& folder, const std::string& key, NewFolders& made) {
+  const std::string file = lock_file(folder);
+  FolderLock lock(file);
+  if (lock.made()) made.add_file(file);
+  if (!lock.held()) refuse_held(folder, key);
+  return lock;
 }
 
 /// Who writes into a folder: a number that a run draws once, and the folder of its log.
@@ -105,14 +111,26 @@ void claim(const std::string& log_dir, const std::string& checkpoints) {
   write_owner(owner_file(checkpoints), own);
 }
 
+/// The key that chooses the folder of checkpoints.
+std::string checkpoint_key(const Config& config) {
+  return config.checkpoint.dir.empty() ? "log.dir" : "checkpoint.dir";
+}
+
 }  // namespace
+
+void check_free(const Config& config) {
+  const std::string checkpoints = checkpoint_dir(config);
+  if (is_locked(lock_file(checkpoints))) refuse_held(checkpoints, checkpoint_key(config));
+  if (is_locked(lock_file(config.log.dir))) refuse_held(config.log.dir, "log.dir");
+  check_owner(config.log.dir, checkpoints);
+}
 
 RunFolder::RunFolder(const Config& config, const std::string& config_text,
                      std::optional<int64_t> resumed) {
   const std::string& dir = config.log.dir;
   const std::string checkpoints = checkpoint_dir(config);
-  const std::string key = config.checkpoint.dir.empty() ? "log.dir" : "checkpoint.dir";
-  check_owner(dir, checkpoints);
+  const std::string key = checkpoint_key(config);
+  check_free(config);
   NewFolders made;
   make_folder(dir, "log.dir", made);
   make_folder(checkpoints, key, made);

@@ -11,6 +11,11 @@
 
 namespace rondo {
 
+/// Throws UserError where another run holds a folder that this one would write into, or the
+/// checkpoints there are another run's: before anything is read there, since what another run
+/// writes changes meanwhile. Makes nothing. On one rank of a job.
+void check_free(const Config& config);
+
 /// Makes the run's folders, keeps the resolved config there and holds a lock on each, so that two
 /// runs never write into one, neither at once nor, into a folder of checkpoints, after each other.
 /// On one rank of a job.

@@ -189,6 +189,9 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
   const bool is_first = host.rank() == 0;
   Config config = planned.config;
   check_same_text(host, "config", to_toml(config));
+  agree(host, [&] {
+    if (is_first) check_free(config);
+  });
   std::vector<std::string> resumable = files_to_resume(config, host);
   const OpenCheckpoint newest =
       resumable.empty() ? nullptr : open_first_usable(resumable, config, host);
