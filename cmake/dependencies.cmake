@@ -19,8 +19,7 @@ foreach(package MPI HDF5)
   target_compile_definitions(PkgConfig::${package} INTERFACE OMPI_SKIP_MPICXX)
 endforeach()
 
-# LibTorch comes as the pinned Python wheel. Its own CMake package insists on the CUDA toolkit, so
-# the two CPU libraries are imported directly.
+# LibTorch comes as the pinned Python wheel.
 set(RONDO_WHEELS "${CMAKE_SOURCE_DIR}/.deps/python/lib/python3.11/site-packages")
 if(NOT RONDO_LIBTORCH)
   set(RONDO_LIBTORCH "$ENV{RONDO_LIBTORCH}")
@@ -31,29 +30,13 @@ endif()
 if(NOT EXISTS "${RONDO_LIBTORCH}/include/torch/csrc/api/include/torch/torch.h")
   message(FATAL_ERROR "no LibTorch in ${RONDO_LIBTORCH}: run scripts/setup.sh, or set RONDO_LIBTORCH")
 endif()
-
-add_library(libtorch INTERFACE)
-target_include_directories(libtorch SYSTEM INTERFACE
-  "${RONDO_LIBTORCH}/include" "${RONDO_LIBTORCH}/include/torch/csrc/api/include")
-# torch_global_deps is not linked; its CUDA libraries are found through these folders at run time.
-# ATen's headers then include the operators that they call and not all of them.
-target_compile_definitions(libtorch INTERFACE AT_PER_OPERATOR_HEADERS)
-target_link_libraries(libtorch INTERFACE "${RONDO_LIBTORCH}/lib/libtorch_cpu.so"
-  "${RONDO_LIBTORCH}/lib/libc10.so")
+include(cmake/libtorch.cmake)
 # An installed program finds them elsewhere: see install.cmake.
 list(APPEND CMAKE_BUILD_RPATH "${RONDO_LIBTORCH}/lib")
-target_link_options(libtorch INTERFACE "-Wl,-rpath-link,${RONDO_LIBTORCH}/lib"
-                                       "-Wl,-rpath-link,${RONDO_WHEELS}/nvidia/cu13/lib"
-  "-Wl,--allow-shlib-undefined")
 
-# The CUDA half: LibTorch's, and NCCL with the CUDA runtime below it, from the wheels beside
-# LibTorch or from the toolkit. Nothing here needs nvcc or a device.
+# NCCL with the CUDA runtime below it, from the wheels beside LibTorch or from the toolkit. Nothing
+# here needs nvcc or a device.
 if(RONDO_CUDA)
-  target_link_libraries(libtorch INTERFACE "${RONDO_LIBTORCH}/lib/libtorch_cuda.so"
-    "${RONDO_LIBTORCH}/lib/libc10_cuda.so")
-  # Nothing refers to libtorch_cuda: its kernels register themselves when it is loaded.
-  target_link_options(libtorch INTERFACE "-Wl,--no-as-needed")
-
   set(wheels "${RONDO_LIBTORCH}/../nvidia" "${RONDO_WHEELS}/nvidia")
   list(TRANSFORM wheels APPEND /nccl OUTPUT_VARIABLE nccl_hints)
   list(TRANSFORM wheels APPEND /cu13 OUTPUT_VARIABLE cuda_hints)

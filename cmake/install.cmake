@@ -1,5 +1,6 @@
-# `cmake --install build --prefix DIR`, and `cpack --config build/CPackConfig.cmake` for a .deb: the
-# program with LibTorch beside it, the configs, the job scripts, manual pages and completion.
+# `cmake --install build --prefix DIR --component rondo`, and `cpack --config build/CPackConfig.cmake`
+# for .deb packages. The component rondo: the program with LibTorch beside it, the configs, the job
+# scripts, manual pages and completion. The component development: see package.cmake.
 include(GNUInstallDirs)
 
 install(TARGETS rondo RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT rondo)
@@ -37,13 +38,18 @@ set(CPACK_PACKAGE_CONTACT "the developers of rondo")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "trains language models whose layers share weights")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
-set(CPACK_COMPONENTS_ALL rondo)
-set(CPACK_COMPONENTS_GROUPING ALL_COMPONENTS_IN_ONE)
+set(CPACK_COMPONENTS_ALL rondo development)
+set(CPACK_COMPONENTS_GROUPING IGNORE)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS "${RONDO_LIBTORCH}/lib"
   "${RONDO_WHEELS}/nvidia/cu13/lib")
-set(CPACK_DEBIAN_PACKAGE_DEPENDS openmpi-bin)
+set(CPACK_DEBIAN_RONDO_PACKAGE_NAME rondo)
+set(CPACK_DEBIAN_RONDO_PACKAGE_DEPENDS openmpi-bin)
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME rondo-dev)
+set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION "libraries and headers of rondo, for programs of others")
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "cmake, pkg-config, libfmt-dev, libdnnl-dev, \
+libhdf5-openmpi-dev, libopenmpi-dev, nlohmann-json3-dev")
 set(CPACK_DEBIAN_COMPRESSION_TYPE zstd)
 include(CPack)
