@@ -19,6 +19,8 @@ import numpy as np
 # No rank may ask for more than a core, and no user's settings may reach a run.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("RONDO_")}
 ENVIRONMENT["OMP_NUM_THREADS"] = "1"
+# Open MPI asks a munged that has died for two seconds at each start.
+ENVIRONMENT["PMIX_MCA_psec"] = "^munge"
 
 MPIRUN = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--mca", "mpi_yield_when_idle", "1"]
 

@@ -74,11 +74,16 @@ class Cluster:
     def start(self):
         subprocess.run(["install", "-d", "-o", "munge", "-g", "munge", "-m", "755", "/run/munge"],
                        check=True)
-        if subprocess.run(["pgrep", "-x", "munged"], capture_output=True).returncode != 0:
-            subprocess.run(["runuser", "-u", "munge", "--", shutil.which("munged")], check=True)
+        self.own_munged = subprocess.run(["pgrep", "-x", "munged"], capture_output=True).returncode != 0
+        if self.own_munged:
+            self.munged("--force")  # also past the socket of one that was killed
         subprocess.run(["slurmctld", "-c"], env=self.environment, check=True)
         subprocess.run(["slurmd"], env=self.environment, check=True)
         self.wait(lambda: "idle" in self.run("sinfo", "-h", "-o", "%T"), 30, "an idle node")
+
+    @staticmethod
+    def munged(option):
+        subprocess.run(["runuser", "-u", "munge", "--", shutil.which("munged"), option], check=True)
 
     def stop(self):
         subprocess.run(["scancel", "--full", "-u", "root"], env=self.environment, check=False)
@@ -86,6 +91,8 @@ class Cluster:
             file = self.folder / f"{name}.pid"
             if file.exists():
                 subprocess.run(["kill", file.read_text().strip()], check=False)
+        if self.own_munged:
+            self.munged("--stop")
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, *command, folder=None, environment=None):
