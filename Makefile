@@ -1,6 +1,6 @@
 # The front door. Each target is enough by itself on a bare Debian 12 machine with git and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo build test format tidy bench bench-hosts clean
+.PHONY: help demo build test format tidy fuzz bench bench-hosts clean
 
 # Lets ccache work together with the precompiled header of LibTorch.
 export CCACHE_SLOPPINESS := pch_defines,time_macros
@@ -35,6 +35,11 @@ tidy: ## clang-tidy over the sources (minutes)
 	@run-clang-tidy -quiet -p build-tidy -j "$$(nproc)" '^$(CURDIR)/(build-tidy/)?(base|model|data|distributed|checkpoint|training|launcher)/(?!config/schema)' \
 	  > build-tidy/tidy.log 2>&1 || { grep -A 4 -E '(warning|error):' build-tidy/tidy.log; exit 1; }
 
+fuzz: ## fuzzers of the parsers of others' files, SECONDS=10 each
+	@scripts/setup.sh build reference
+	@cmake --preset fuzz > /dev/null && cmake --build build-fuzz -j "$$(nproc)" --target fuzzers
+	@scripts/fuzz.sh $(or $(SECONDS),10)
+
 bench: ## scaling and peer benchmarks
 	@scripts/setup.sh build reference
 	@$(compile)
@@ -46,4 +51,4 @@ bench-hosts: ## two hosts behind a slow link, made of network namespaces (root)
 	@benchmarks/run.sh hosts
 
 clean: ## removes the build folders; what was set up in .deps stays
-	@rm -rf build build-asan build-cuda build-tidy
+	@rm -rf build build-asan build-cuda build-tidy build-fuzz

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_integer.h"
 #include "base/user_error.h"
 #include "checkpoint/format/json_fault.h"
 #include "model/definition/attention_window.h"
@@ -51,7 +52,7 @@ Json parse_object(const std::string& text, const std::string& what) {
 }
 
 bool has_type(const Json& value, const std::string&) { return value.is_string(); }
-bool has_type(const Json& value, int64_t) { return value.is_number_integer(); }
+bool has_type(const Json& value, int64_t) { return is_json_integer(value); }
 bool has_type(const Json& value, double) { return value.is_number(); }
 bool has_type(const Json& value, bool) { return value.is_boolean(); }
 
@@ -143,7 +144,7 @@ std::string tokens_to_json(const std::vector<int64_t>& tokens) { return Json(tok
 
 std::vector<int64_t> tokens_from_json(const std::string& text) {
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  const auto is_token = [](const Json& id) { return id.is_number_integer() && id >= 0; };
+  const auto is_token = [](const Json& id) { return is_json_integer(id) && id >= 0; };
   if (!json.is_array() || !std::all_of(json.begin(), json.end(), is_token)) {
     throw UserError(fmt::format("{} is no list of token ids", text));
   }

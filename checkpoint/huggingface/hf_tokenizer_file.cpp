@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/json_integer.h"
 #include "base/mapped_file.h"
 #include "base/user_error.h"
 #include "checkpoint/format/json_fault.h"
@@ -48,7 +49,7 @@ std::vector<int64_t> end_tokens(const std::string& dir) {
   for (const char* name : {"config.json", "generation_config.json"}) {
     const json found = object_in(dir, name).value("eos_token_id", json());
     for (const json& end : found.is_array() ? found : json::array({found})) {
-      const bool is_token = end.is_number_integer() && end.get<int64_t>() >= 0;
+      const bool is_token = is_json_integer(end) && end.get<int64_t>() >= 0;
       if (!is_token) continue;
       const auto id = end.get<int64_t>();
       if (std::find(ends.begin(), ends.end(), id) == ends.end()) ends.push_back(id);

@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/json_integer.h"
 #include "base/proto_fields.h"
 #include "base/user_error.h"
 
@@ -51,11 +52,11 @@ std::map<int64_t, json> named_tokens(const TokenizerSettings& settings, const js
     for (const std::string& content : special_contents(*from)) {
       const auto found = vocab.find(content);
       if (content.empty() || found == vocab.end()) continue;
-      tokens[found->get<int64_t>()] = plain_token(content, found->get<int64_t>());
+      tokens[json_integer(*found)] = plain_token(content, json_integer(*found));
     }
   }
   for (const auto& [content, id] : settings.added_tokens.items()) {
-    tokens[id.get<int64_t>()] = plain_token(content, id.get<int64_t>());
+    tokens[json_integer(id)] = plain_token(content, json_integer(id));
   }
   const json decoder = settings.config.value("added_tokens_decoder", json::object());
   for (const auto& [id, token] : decoder.items()) {
@@ -94,9 +95,8 @@ std::string naming(const std::string& where, Make make) {
     const std::string_view message = error.what();
     throw UserError(fmt::format("{}, or a file of settings beside it, is damaged: {}", where,
                                 message.substr(message.find("] ") + 2)));
-  } catch (const std::logic_error&) {  // of std::stoll
-    throw UserError(where +
-                    ": the tokenizer_config.json beside it has a token id that is no number");
+  } catch (const std::logic_error&) {  // of std::stoll and json_integer
+    throw UserError(where + ", or a file of settings beside it, has a token id that is none");
   }
 }
 
@@ -113,7 +113,7 @@ std::string with_added_tokens(std::string text, const TokenizerSettings& setting
         named_tokens(settings, vocab.is_object() ? vocab : json::object());
     json& added = root["added_tokens"];
     if (!added.is_array()) added = json::array();
-    for (const json& token : added) missing.erase(token.at("id").get<int64_t>());
+    for (const json& token : added) missing.erase(json_integer(token.at("id")));
     if (missing.empty()) return text;
     for (const auto& [id, token] : missing) added.push_back(token);
     return root.dump();
@@ -133,7 +133,7 @@ std::string tokenizer_json_of(std::string_view vocab_text, std::string_view merg
     }
     std::map<int64_t, json> tokens = named_tokens(settings, vocab);
     if (const auto found = vocab.find(default_special); found != vocab.end()) {
-      tokens.emplace(found->get<int64_t>(), plain_token(default_special, found->get<int64_t>()));
+      tokens.emplace(json_integer(*found), plain_token(default_special, json_integer(*found)));
     }
     append_absent(settings, vocab, tokens);
     json added = json::array();

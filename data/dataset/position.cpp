@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <stdexcept>
 
+#include "base/json_integer.h"
 #include "base/user_error.h"
 
 namespace rondo {
@@ -59,11 +61,14 @@ DataPosition position_from_json(std::string_view text, const std::string& where)
   try {
     DataPosition position;
     for (const nlohmann::json& phase : nlohmann::json::parse(text)) {
-      DataPhase read{
-          phase.at("sequence"), phase.at("shuffle"), phase.at("seed"), phase.at("validation"), {}};
+      DataPhase read{json_integer(phase.at("sequence")),
+                     phase.at("shuffle"),
+                     json_integer<uint64_t>(phase.at("seed")),
+                     phase.at("validation"),
+                     {}};
       for (const nlohmann::json& corpus : phase.at("corpora")) {
-        read.corpora.push_back(
-            {corpus.at("name"), corpus.at("tokens"), corpus.at("weight"), corpus.at("samples")});
+        read.corpora.push_back({corpus.at("name"), json_integer(corpus.at("tokens")),
+                                corpus.at("weight"), json_integer(corpus.at("samples"))});
         const CorpusProgress& last = read.corpora.back();
         if (last.samples < 0 || !(last.weight > 0)) throw refuse();
       }
@@ -72,6 +77,8 @@ DataPosition position_from_json(std::string_view text, const std::string& where)
     }
     return position;
   } catch (const nlohmann::json::exception&) {
+    throw refuse();
+  } catch (const std::invalid_argument&) {
     throw refuse();
   }
 }

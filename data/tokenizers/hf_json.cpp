@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/json_integer.h"
 #include "base/user_error.h"
 #include "data/tokenizers/byte_alphabet.h"
 #include "data/tokenizers/replaced.h"
@@ -44,7 +45,7 @@ int32_t id_of(const json& vocab, const std::string& piece) {
   if (found == vocab.end()) {
     refuse(fmt::format("it needs the piece '{}', which its vocabulary lacks", piece));
   }
-  return found->get<int32_t>();
+  return json_integer<int32_t>(*found);
 }
 
 /// "left right", or ["left", "right"].
@@ -74,10 +75,10 @@ void read_letters(const json& model, bool by_byte, HfTokenizer& parts) {
   const bool whole_words = is_set(model, "ignore_merges");
   for (const auto& [piece, id] : vocab.items()) {
     const auto bytes = by_byte ? from_byte_alphabet(piece) : std::optional(piece);
-    put_piece(parts.pieces, id.get<int64_t>(), bytes.value_or(piece));
-    if (whole_words && bytes) parts.model.whole_words.emplace(*bytes, id.get<int32_t>());
+    put_piece(parts.pieces, json_integer(id), bytes.value_or(piece));
+    if (whole_words && bytes) parts.model.whole_words.emplace(*bytes, json_integer<int32_t>(id));
     const bool is_letter = !by_byte && !piece.empty() && character_size(piece) == piece.size();
-    if (is_letter) parts.model.letters.emplace(piece, id.get<int32_t>());
+    if (is_letter) parts.model.letters.emplace(piece, json_integer<int32_t>(id));
   }
   for (size_t byte = 0; byte < parts.model.bytes.size(); ++byte) {
     const std::string letter =
@@ -209,7 +210,8 @@ void read_added_token(const json& token, HfTokenizer& parts) {
     refuse(fmt::format("its added token '{}' is a single_word, which is not supported", content));
   }
   const bool normalised = is_set(token, "normalized");
-  AddedToken added{content, token.at("id"), is_set(token, "lstrip"), is_set(token, "rstrip")};
+  AddedToken added{content, json_integer(token.at("id")), is_set(token, "lstrip"),
+                   is_set(token, "rstrip")};
   if (normalised) added.content = normalise(parts.normalizers, content, {});
   put_piece(parts.pieces, added.id, added.content);
   (normalised ? parts.normalised_tokens : parts.raw_tokens).push_back(added);

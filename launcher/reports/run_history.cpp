@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/json_integer.h"
 #include "base/user_error.h"
 #include "launcher/config/toml.h"
 
@@ -36,7 +37,7 @@ std::map<std::string, double> numbers(const json& object, const char* name) {
 }
 
 StepPoint point_of(const json& line) {
-  StepPoint point{.step = line.at("step").get<int64_t>(),
+  StepPoint point{.step = json_integer(line.at("step")),
                   .loss = number(line, "loss"),
                   .grad_norm = number(line, "grad_norm"),
                   .validation_loss = number(line, "validation_loss"),
@@ -90,11 +91,11 @@ void RunHistory::poll() {
   const std::string text{std::istreambuf_iterator<char>(in), {}};
   size_t begin = 0;
   for (size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n', begin)) {
-    const json line = json::parse(text.substr(begin, end - begin), nullptr, false);
-    if (!line.is_object() || !line.contains("step") || !line["step"].is_number_integer()) {
+    try {
+      points_.push_back(point_of(json::parse(text.substr(begin, end - begin))));
+    } catch (const std::exception&) {  // of json, and of json_integer
       throw UserError(fmt::format("{}: line {} is no line of metrics", file, points_.size() + 1));
     }
-    points_.push_back(point_of(line));
     begin = end + 1;
   }
   read_ += static_cast<int64_t>(begin);

@@ -178,7 +178,10 @@ TEST(HfTokenizer, RefusesInOneLineWhatItCannotRead) {
   refused([](json& t) { t = json::array(); }, "not a tokenizer.json");
   refused([](json& t) { t["model"].erase("vocab"); }, "key 'vocab' not found");
   refused([](json& t) { t["model"].erase("merges"); }, "key 'merges' not found");
-  refused([](json& t) { t["model"]["vocab"]["a"] = "b"; }, "type must be number");
+  refused([](json& t) { t["model"]["vocab"]["a"] = "b"; }, "\"b\" stands where an integer");
+  refused([](json& t) { t["model"]["vocab"]["a"] = 1.5; }, "1.5 stands where an integer");
+  refused([](json& t) { t["model"]["vocab"]["a"] = 7e20; }, "7e+20 stands where an integer");
+  refused([](json& t) { t["model"]["vocab"]["a"] = UINT64_MAX; }, "beyond its range");
   refused([](json& t) { t["model"]["vocab"]["a"] = -1; }, "token id -1 is out of range");
   refused([](json& t) { t["model"]["vocab"] = {1, 2}; }, "not a tokenizer.json");
   refused([](json& t) { t["model"]["type"] = "Unigram"; }, advice);

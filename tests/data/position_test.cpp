@@ -161,6 +161,8 @@ TEST_F(Position, WhatIsHeldOutStaysHeldOut) {
 
 TEST(PositionJson, ThatIsDamagedIsRefused) {
   for (const char* text : {"", "{", "[1]", "[{\"sequence\": 4}]",
+                           "[{\"sequence\": 4.5, \"shuffle\": true, \"seed\": 0, \"validation\": "
+                           "0, \"corpora\": []}]",
                            "[{\"sequence\": 0, \"shuffle\": true, \"seed\": 0, \"validation\": 0, "
                            "\"corpora\": []}]"}) {
     EXPECT_TRUE(contains(user_error([&] { position_from_json(text, "f.h5"); }), "f.h5: its data"));
