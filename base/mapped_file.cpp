@@ -8,6 +8,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <mutex>
 
 #include "base/user_error.h"
 
@@ -20,6 +22,32 @@ struct Descriptor {
     if (number >= 0) ::close(number);
   }
 };
+
+/// A mapping, by the address after its last byte.
+struct Mapping {
+  const char* begin;
+  std::string path;
+};
+
+std::mutex mappings_mutex;
+
+std::map<const char*, Mapping>& mappings() {
+  static std::map<const char*, Mapping> all;
+  return all;
+}
+
+void remember(const char* begin, size_t size, const std::string& path) {
+  const std::scoped_lock lock(mappings_mutex);
+  mappings()[begin + size] = {begin, path};
+}
+
+void unmap(const char* begin, size_t size) {
+  {
+    const std::scoped_lock lock(mappings_mutex);
+    mappings().erase(begin + size);
+  }
+  ::munmap(const_cast<char*>(begin), size);
+}
 
 [[noreturn]] void fail(const std::string& path, const char* deed) {
   throw UserError(fmt::format("{}: cannot {}: {}", path, deed, std::strerror(errno)));
@@ -41,7 +69,15 @@ MappedFile::MappedFile(const std::string& path) {
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.number, 0);
   if (address == MAP_FAILED) fail(path, "map into memory");
   data_ = std::shared_ptr<const char>(static_cast<const char*>(address),
-                                      [size = size_, address](auto*) { ::munmap(address, size); });
+                                      [size = size_](const char* begin) { unmap(begin, size); });
+  remember(data_.get(), size_, path);
+}
+
+std::string mapped_path_at(const void* address) {
+  const std::scoped_lock lock(mappings_mutex);
+  const auto found = mappings().upper_bound(static_cast<const char*>(address));
+  if (found == mappings().end() || found->second.begin > address) return "";
+  return found->second.path;
 }
 
 }  // namespace rondo

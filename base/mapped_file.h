@@ -8,6 +8,8 @@
 namespace rondo {
 
 /// Maps a regular file for reading. Copies share the mapping, which lives as long as the last copy.
+/// Reading what has been cut off since, or what the disk cannot give, raises SIGBUS: see
+/// `mapped_path_at`.
 class MappedFile {
  public:
   /// Throws UserError when `path` is missing, unreadable or not a regular file. An empty file gives
@@ -21,5 +23,9 @@ class MappedFile {
   std::shared_ptr<const char> data_;
   size_t size_ = 0;
 };
+
+/// The path of the mapping that holds `address`; empty where none does. For a handler of SIGBUS:
+/// whoever reads a mapping holds no lock of this file.
+std::string mapped_path_at(const void* address);
 
 }  // namespace rondo

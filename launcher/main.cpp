@@ -13,6 +13,7 @@
 #include "launcher/commands/commands.h"
 #include "launcher/commands/job.h"
 #include "launcher/commands/manual.h"
+#include "launcher/lost_files.h"
 #include "launcher/version.h"
 
 namespace rondo {
@@ -110,6 +111,7 @@ int run(const Arguments& arguments) {
 }  // namespace rondo
 
 int main(int count, char** words) {
+  rondo::name_lost_files();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error with words
   try {
     return rondo::run({words + 1, words + count});

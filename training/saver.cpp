@@ -107,7 +107,7 @@ void Saver::check_finite(const Save& save) {
 void Saver::give_up(const std::string& what) {
   try {
     finish();
-  } catch (const AgreedError&) {
+  } catch (const AgreedRunError&) {
     // What the run ends with is worse.
   }
   end_not_finite(world_.host, what, folder_);
@@ -124,10 +124,16 @@ void Saver::tell_saved(const Saved& saved) const {
 
 /// Without the last file there is nothing to go on to.
 void Saver::tell_failed(const UserError& error, bool last) const {
-  const bool goes_on = !last && config_.on_error == "continue";
-  if (!goes_on) throw AgreedError(world_.rank() == 0 ? error.what() : "");
-  tell_(
-      fmt::format("{}; training goes on without it (checkpoint.on_error=continue)", error.what()));
+  if (!last && config_.on_error == "continue") {
+    return tell_(fmt::format("{}; training goes on without it (checkpoint.on_error=continue)",
+                             error.what()));
+  }
+  if (world_.rank() > 0) throw AgreedRunError("");
+  const std::optional<std::string> newest = newest_checkpoint(folder_);
+  throw AgreedRunError(fmt::format(
+      "{}; {}", error.what(),
+      newest ? fmt::format("when that is mended, the same command goes on from {}", *newest)
+             : "there is no checkpoint yet"));
 }
 
 }  // namespace rondo

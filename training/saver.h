@@ -19,8 +19,8 @@ namespace rondo {
 /// run is asked to stop; with `checkpoint.keep_best` after an evaluation with the lowest loss so
 /// far, whose file stays as best.h5. In the background where the training goes on. Files that have
 /// served are pruned after each. All calls but `due` and `ended` are collective and throw
-/// AgreedError where a save failed that the run cannot do without (see `checkpoint.on_error`),
-/// AgreedRunError where the model is not finite: such a model is never saved.
+/// AgreedRunError where a save failed that the run cannot do without (see `checkpoint.on_error`),
+/// and where the model is not finite: such a model is never saved.
 class Saver {
  public:
   /// `folder` is where the files go; `tell` takes a line for each save.

@@ -58,8 +58,7 @@ class Trainer {
   int64_t done_steps() const { return done_steps_; }
 
   /// Trains to `train.steps`, or until something asks to stop; saves. Collective. Throws
-  /// AgreedError where a save failed that the run needs, AgreedRunError where a number is not
-  /// finite.
+  /// AgreedRunError where a save failed that the run needs, and where a number is not finite.
   TrainResult run(const RunReport& report);
 
  private:

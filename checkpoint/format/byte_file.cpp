@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -114,6 +115,12 @@ void ByteFile::sync_folder(const std::string& path) {
 
 void check_room(const std::string& folder, int64_t bytes) {
   constexpr int64_t mega = 1'000'000;
+  rlimit longest = {};
+  if (getrlimit(RLIMIT_FSIZE, &longest) == 0 && longest.rlim_cur < static_cast<rlim_t>(bytes)) {
+    throw std::system_error(EFBIG, std::generic_category(),
+                            fmt::format("it takes {} MB, and ulimit -f allows {} MB a file",
+                                        (bytes + mega - 1) / mega, longest.rlim_cur / mega));
+  }
   std::error_code unknown;
   const std::filesystem::space_info space = std::filesystem::space(folder, unknown);
   // A file system without a size, such as /proc, says nothing of its room.

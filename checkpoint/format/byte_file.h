@@ -45,7 +45,8 @@ class ByteFile {
   int descriptor_;
 };
 
-/// Throws std::runtime_error when the disk of `folder` has less than so many bytes free.
+/// Throws std::runtime_error when the disk of `folder` has less than so many bytes free, or no file
+/// may become so long (`ulimit -f`).
 void check_room(const std::string& folder, int64_t bytes);
 
 }  // namespace rondo

@@ -100,6 +100,7 @@ void CheckpointWriter::lay_out(const CheckpointHeader& header) {
     throw std::logic_error("a checkpoint does not describe branches of one's own, such as " +
                            branch.name);
   }
+  take_room();
   std::string name;
   layout_bytes_ = ByteFile::in_memory(name);
   layout_ = Hdf5File::create(name);
@@ -128,16 +129,19 @@ void CheckpointWriter::lay_out(const CheckpointHeader& header) {
     layout_->create_dataset(path, progress.spec.shape, stored_type(progress.spec));
     progress.offset = layout_->offset(path);
   }
-  fs::create_directories(folder_of(file_));
+}
+
+/// Before HDF5 is asked for anything: a file that it cannot write takes the process with it when
+/// MPI ends.
+void CheckpointWriter::take_room() {
   int64_t bytes = 0;
-  int64_t end = 0;
-  for (const auto& [path, progress] : progress_) {
-    bytes += progress.bytes();
-    end = std::max(end, progress.offset + progress.bytes());
-  }
-  check_room(folder_of(file_).string(), bytes);
+  for (const auto& [path, progress] : progress_) bytes += progress.bytes();
+  fs::create_directories(folder_of(file_));
   remove_abandoned(file_);
-  values_ = ValueFile::create(partial_, end);
+  check_room(folder_of(file_).string(), bytes);
+  constexpr int64_t layout_of_one = 4096;  // and more than enough for the attributes of a thousand
+  check_room("/dev/shm", (1000 + static_cast<int64_t>(progress_.size())) * layout_of_one);
+  values_ = ValueFile::create(partial_, bytes);
 }
 
 void CheckpointWriter::check_slice(const DatasetSlice& slice) const {

@@ -56,6 +56,7 @@ class CheckpointWriter {
   template <typename Step>
   void together(Step step);
   void lay_out(const CheckpointHeader& header);
+  void take_room();
   void check_slice(const DatasetSlice& slice) const;
   void finish_checksums();
   void write_layout();

@@ -7,10 +7,21 @@
 #include <array>
 #include <functional>
 #include <numeric>
+#include <string_view>
 #include <utility>
 
 namespace rondo {
 namespace {
+
+/// Of "file write failed: time = …, errno = 28, error message = 'No space left on device', …" what
+/// the system said.
+std::string system_message(const std::string& cause) {
+  constexpr std::string_view mark = "error message = '";
+  const size_t begin = cause.find(mark);
+  if (begin == std::string::npos) return cause;
+  const size_t text = begin + mark.size();
+  return cause.substr(text, cause.find('\'', text) - text);
+}
 
 /// The innermost description on HDF5's error stack: the cause.
 std::string last_error() {
@@ -24,7 +35,7 @@ std::string last_error() {
       },
       &cause);
   std::replace(cause.begin(), cause.end(), '\n', ' ');
-  return cause.empty() ? "unknown HDF5 error" : cause;
+  return cause.empty() ? "unknown HDF5 error" : system_message(cause);
 }
 
 /// HDF5 returns a negative number from every call that fails.

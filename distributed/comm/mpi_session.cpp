@@ -25,6 +25,13 @@ bool mpi_is_running() {
 
 namespace {
 
+bool has_other_ranks() {
+  if (!mpi_is_running()) return false;
+  int size = 1;
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  return size > 1;
+}
+
 /// Open MPI moves large messages over TCP by writing into the receiver's memory, in a protocol that
 /// halves the throughput of a link on which both ends send at once, as in a ring: 6 of 11.9 MB/s on
 /// a link of 100 Mbit/s, where plain sends reach 11.6. What the user has set stands.
@@ -158,6 +165,13 @@ std::vector<std::string> node_names() {
   return names;
 }
 
+std::string rank_prefix() {
+  if (!has_other_ranks()) return "";
+  int rank = 0;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  return "rank " + std::to_string(rank) + ": ";
+}
+
 bool job_is_ending() {
   const Notice* notice = shared_notice();
   return notice != nullptr && *notice;
@@ -170,7 +184,7 @@ void end_job(const std::string& line, int code) {
     // One write, so that lines of several nodes do not mix. Nothing can be done where it fails.
     [[maybe_unused]] const auto written = write(STDERR_FILENO, text.data(), text.size());
   }
-  if (mpi_is_running()) {
+  if (has_other_ranks()) {
     // MPI_Abort reaches ranks that wait and ranks that compute, but it may itself wait for a
     // launcher that is gone.
     std::thread([code] {

@@ -43,6 +43,10 @@ std::vector<std::string> node_names();
 /// The ranks of this node, ascending, this one included. Collective over the job.
 std::vector<LocalRank> ranks_on_node();
 
+/// "rank 3: ", in front of a line of a job of several ranks; else empty. From any thread, with or
+/// without MPI.
+std::string rank_prefix();
+
 /// Prints "rondo: <line>" to stderr, unless another rank of this node has ended the job already,
 /// and ends all ranks with exit code `code`, whatever they are doing. From any thread, with or
 /// without MPI.

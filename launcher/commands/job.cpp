@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdlib>
 #include <exception>
+#include <iostream>
 #include <new>
 #include <string>
 
@@ -73,6 +74,12 @@ std::string first_line(const std::exception& error) {
   return text.substr(0, text.find('\n'));
 }
 
+/// Now and not when MPI has ended, which may itself fail.
+void say(const std::exception& error) {
+  const std::string line = error.what();
+  if (!line.empty()) std::cerr << "rondo: " << line << std::endl;
+}
+
 }  // namespace
 
 bool is_first_of_job() {
@@ -91,13 +98,15 @@ void run_job(const ReadWords& read_words, const std::function<void(Communicator&
     bool goes_on = true;
     if (!alone) agree(*host, [&] { goes_on = read_words(host->rank() == 0); });
     if (goes_on) body(*host);
-  } catch (const AgreedError&) {
-    throw;
-  } catch (const AgreedRunError&) {
-    throw;
+  } catch (const AgreedError& error) {
+    say(error);
+    throw AgreedError("");
+  } catch (const AgreedRunError& error) {
+    say(error);
+    throw AgreedRunError("");
   } catch (const std::exception& error) {
     if (host->size() == 1) throw;
-    end_job(fmt::format("rank {}: {}", host->rank(), first_line(error)));
+    end_job(rank_prefix() + first_line(error));
   }
 }
 

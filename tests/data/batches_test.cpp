@@ -205,14 +205,21 @@ TEST_F(Batches, RefuseWhatHoldsNoSample) {
   EXPECT_TRUE(contains(error({a}, chosen), "none for validation"));
 }
 
-TEST_F(Batches, NameTheTokenThatTheModelDoesNotKnow) {
+TEST_F(Batches, NameTheTokenThatTheModelDidNotKnowWhenItsCorpusWasChecked) {
   SampleOptions chosen = options(4, false);
   chosen.vocab = 1025;
   const SampleSource source({corpus("a", 101), corpus("b", 101, 1, 1000)}, chosen);
   EXPECT_EQ(source.batch(10, 0, 2).targets.back(), 1024) << "the last that fits";
-  EXPECT_TRUE(
-      contains(user_error([&] { source.batch(12, 0, 2); }),
-               "b.bin: token 1025 at position 25 is outside the model's vocabulary of 1025"));
+  try {
+    source.batch(12, 0, 2);
+    ADD_FAILURE() << "no error";
+  } catch (const std::runtime_error& error) {
+    EXPECT_EQ(dynamic_cast<const UserError*>(&error), nullptr);
+    EXPECT_TRUE(
+        contains(error.what(),
+                 "b.bin: token 1025 at position 25 is outside the model's vocabulary of 1025, and "
+                 "was not before: the file has changed"));
+  }
 }
 
 /// The largest distance of a corpus from its share over all beginnings of the order.

@@ -191,8 +191,9 @@ class Faults(RondoTest):
         super().setUp()
         write_corpus(self.folder / "corpus", [random_tokens(9000, 64)])
 
-    def strike(self, fault):
-        done = self.run_rondo("train", *words(BASE | THREE | {"log.dir": "run", "distributed.deadline_s": 3}),
+    def strike(self, fault, settings=None):
+        own = {"log.dir": "run", "distributed.deadline_s": 3}
+        done = self.run_rondo("train", *words(BASE | THREE | own | (settings or {})),
                               "--chaos", fault, ranks=3)
         self.assertNotEqual(done.returncode, 0)
         lines = [line for line in done.stderr.splitlines() if line.startswith("rondo: ")]
@@ -208,6 +209,16 @@ class Faults(RondoTest):
     def test_a_rank_that_is_stopped_is_named_at_the_deadline(self):
         line = self.strike("stop@5:2")
         self.assertRegex(line, r"rank \d waited 3 s in \w+ on .*; rank 2 \(process \d+\) is stopped")
+
+    def test_a_full_disk_costs_the_steps_after_the_newest_checkpoint(self):
+        line = self.strike("disk@6", {"checkpoint.async": False})
+        self.assertRegex(line, r"cannot write run/checkpoints/step-00000008\.h5 \(rank 0\): .*: File too large; when that "
+                               r"is mended, the same command goes on from run/checkpoints/step-00000004\.h5$")
+        self.assertEqual([file.name for file in (self.folder / "run/checkpoints").glob("*[!.]*.*h5*")],
+                         ["step-00000004.h5"])
+        self.assertEqual(self.run_rondo("train", *words(BASE | THREE | {"log.dir": "run"}), ranks=3).returncode, 0)
+        self.train("straight", BASE | THREE, ranks=3)
+        self.assert_same_datasets(self.checkpoint_file("run", 12), self.checkpoint_file("straight", 12))
 
     def test_a_rank_without_memory_is_named(self):
         line = self.strike("memory@5:1")

@@ -135,6 +135,58 @@ class Endings(RondoTest):
             first.terminate()
             first.wait(timeout=60)
 
+    # The files that a run reads.
+
+    def test_a_data_set_that_changes_under_a_run_is_named_and_ends_it(self):
+        def overwrite(file):
+            file.write(b"\xff" * (file.seek(0, os.SEEK_END) - file.seek(0)))
+
+        def cut_off(file):
+            file.truncate(16)
+
+        for ranks in (0, 2):
+            for change, reason in ((overwrite, "the file has changed since; restore it"),
+                                   (cut_off, "it was cut off, or its disk fails; restore it")):
+                with self.subTest(ranks=ranks, change=change.__name__):
+                    run = f"{change.__name__}-{ranks}"
+                    write_corpus(self.folder / run, [random_tokens(90000, 64)])
+                    settings = {"data.path": run, "log.dir": f"run-{run}", "train.steps": 100000, "checkpoint.every": 20}
+                    process = subprocess.Popen(
+                        self.command("train", *words(TRAINS | settings), ranks=ranks), cwd=self.folder,
+                        env=rondo_runs.ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                    while not self.saved(f"run-{run}"):
+                        self.assertIsNone(process.poll())
+                        time.sleep(0.01)
+                    with open(self.folder / f"{run}.bin", "r+b") as file:
+                        change(file)
+                    errors = process.communicate(timeout=60)[1]
+                    self.assertEqual(process.returncode, 1, errors)
+                    lines = [line for line in errors.splitlines() if line.startswith("rondo: ")]
+                    self.assertEqual(len(lines), 1, errors)
+                    whose = r"rank \d: " if ranks else ""
+                    self.assertRegex(lines[0], rf"rondo: {whose}{run}\.bin: .*{reason}")
+                    self.assertNotIn("MPI_ABORT", errors if not ranks else "")
+
+    def test_a_disk_that_fills_up_costs_no_checkpoint(self):
+        self.train("one", TRAINS | {"log.dir": "one"})
+        size = self.checkpoint_file("one", 4).stat().st_size
+        (self.folder / "small").mkdir()
+        script = self.folder / "within.sh"
+        train = self.command("train", *words(TRAINS | {
+            "train.steps": 12, "checkpoint.every": 1, "checkpoint.keep": 100, "checkpoint.dir": "small/run"}))
+        script.write_text(f"mount -t tmpfs -o size={4 * size + size // 2} tmpfs small\n"
+                          f"\"$@\"; code=$?\n"
+                          "ls small/run; mkdir kept; cp small/run/* kept\n"
+                          "exit $code\n")
+        done = subprocess.run(["unshare", "--map-root-user", "--mount", "sh", script, *map(str, train)], cwd=self.folder,
+                              env=rondo_runs.ENVIRONMENT, capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertRegex(done.stderr, r"^rondo: cannot write small/run/step-00000005\.h5 .*the disk of small/run has 0 MB free; make room.*; when "
+                                      r"that is mended, the same command goes on from small/run/step-00000004\.h5\n$")
+        self.assertEqual(sorted(file.name for file in (self.folder / "kept").iterdir()),
+                         [f"step-{step:08}.h5" for step in (1, 2, 3, 4)])
+        self.rondo("inspect", self.folder / "kept/step-00000004.h5", "--verify")
+
     def test_no_line_of_a_log_is_dropped_without_a_copy(self):
         self.train("run", TRAINS)
         before = (self.folder / "run" / "metrics.jsonl").read_text()

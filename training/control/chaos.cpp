@@ -20,8 +20,8 @@ namespace rondo {
 namespace {
 
 const std::vector<std::string>& kinds() {
-  static const std::vector<std::string> names = {"kill", "stop", "memory", "slow",
-                                                 "nan",  "inf",  "spike"};
+  static const std::vector<std::string> names = {"kill", "stop", "memory", "disk",
+                                                 "slow", "nan",  "inf",    "spike"};
   return names;
 }
 
@@ -56,6 +56,12 @@ rlim_t mapped_bytes() {
 void refuse_memory() {
   const rlimit limit{mapped_bytes(), mapped_bytes()};
   setrlimit(RLIMIT_AS, &limit);
+}
+
+/// A write beyond the limit fails with EFBIG, since main ignores the signal that comes with it.
+void refuse_disk() {
+  const rlimit limit{0, 0};
+  setrlimit(RLIMIT_FSIZE, &limit);
 }
 
 /// Its weights under a factor that no run would come back from by itself.
@@ -118,6 +124,7 @@ void Chaos::strike(int64_t step, LocalModel& model) {
     if (fault.kind == "kill") kill(getpid(), SIGKILL);
     if (fault.kind == "stop") kill(getpid(), SIGSTOP);
     if (fault.kind == "memory") refuse_memory();
+    if (fault.kind == "disk") refuse_disk();
   }
 }
 

@@ -9,11 +9,12 @@
 
 namespace rondo {
 
-/// One fault: KIND@STEP or KIND@STEP:WHAT. WHAT is a rank for the first four kinds, and a
-/// component, such as attention/1, for the last two.
+/// One fault: KIND@STEP or KIND@STEP:WHAT. WHAT is a component, such as attention/1, for nan and
+/// inf, and a rank for the others; without it all ranks are struck.
 ///   kill    the rank's process is killed (SIGKILL), as by the kernel for want of memory
 ///   stop    it is stopped (SIGSTOP)
 ///   memory  no further memory is given to it
+///   disk    no file takes anything more from it, as where a disk is full
 ///   slow    it sleeps a second in this step and in each later one
 ///   nan     what the component adds to the stream is not a number, in that step
 ///   inf     it is infinite
