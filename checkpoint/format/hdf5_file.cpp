@@ -7,41 +7,17 @@
 #include <array>
 #include <functional>
 #include <numeric>
-#include <string_view>
 #include <utility>
+
+#include "checkpoint/format/hdf5_error.h"
 
 namespace rondo {
 namespace {
 
-/// Of "file write failed: time = …, errno = 28, error message = 'No space left on device', …" what
-/// the system said.
-std::string system_message(const std::string& cause) {
-  constexpr std::string_view mark = "error message = '";
-  const size_t begin = cause.find(mark);
-  if (begin == std::string::npos) return cause;
-  const size_t text = begin + mark.size();
-  return cause.substr(text, cause.find('\'', text) - text);
-}
-
-/// The innermost description on HDF5's error stack: the cause.
-std::string last_error() {
-  std::string cause;
-  H5Ewalk2(
-      H5E_DEFAULT, H5E_WALK_UPWARD,
-      [](unsigned, const H5E_error2_t* error, void* text) -> herr_t {
-        auto& line = *static_cast<std::string*>(text);
-        if (line.empty() && error->desc != nullptr) line = error->desc;
-        return 0;
-      },
-      &cause);
-  std::replace(cause.begin(), cause.end(), '\n', ' ');
-  return cause.empty() ? "unknown HDF5 error" : system_message(cause);
-}
-
 /// HDF5 returns a negative number from every call that fails.
 template <typename Result>
 Result checked_hdf5(Result result, const std::string& doing) {
-  if (result < 0) throw Hdf5Error(fmt::format("{}: {}", doing, last_error()));
+  if (result < 0) throw Hdf5Error(fmt::format("{}: {}", doing, last_hdf5_error()));
   return result;
 }
 
