@@ -28,7 +28,7 @@ build_packages=(
 build_wheels=('torch==2.11.0' 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==13.0.*')
 # shellcheck disable=SC2034 # read by name in set_up
 reference_packages=(clang clang-format clang-tidy valgrind iproute2 strace slurm-wlm munge
-  chromium man-db)
+  chromium man-db faketime)
 # shellcheck disable=SC2034 # read by name in set_up
 reference_wheels=('torch==2.11.0' 'transformers==5.17.0' 'megatron-core==0.16.1'
   tokenizers peft safetensors numpy h5py tensorboard)

@@ -1,7 +1,11 @@
 """How a run ends early, goes on after trouble, and follows its schedules."""
 
+import glob
 import json
 import re
+import struct
+import subprocess
+import time
 
 import rondo_runs
 from rondo_runs import RondoTest, random_tokens, read_metrics, words, write_corpus
@@ -12,7 +16,7 @@ BASE = rondo_runs.TINY_MODEL | {
     "optimizer.warmup": 2, "checkpoint.every": 4, "log.tensorboard": False}
 
 
-class Control(RondoTest):
+class Runs(RondoTest):
 
     def setUp(self):
         super().setUp()
@@ -29,6 +33,9 @@ class Control(RondoTest):
         self.assertEqual(self.losses(run), self.losses(straight))
         self.assert_same_datasets(self.checkpoint_file(run, step),
                                   self.checkpoint_file(straight, step))
+
+
+class Control(Runs):
 
     def test_a_run_that_exits_early_has_a_code_of_its_own_and_goes_on_bit_for_bit(self):
         self.train("straight", BASE)
@@ -184,12 +191,19 @@ class Control(RondoTest):
 THREE = {"train.global_batch": 6, "train.micro_batch": 2}  # what three ranks can share
 
 
-class Faults(RondoTest):
-    """What the kernel does to a rank costs one message that names it."""
+def event_times(file):
+    """The time that TensorBoard shows for each record: field 1 of an Event, a double."""
+    data = file.read_bytes()
+    times, at = [], 0
+    while at < len(data):
+        size, = struct.unpack_from("<Q", data, at)
+        times.append(struct.unpack_from("<d", data, at + 13)[0])
+        at += size + 16
+    return times
 
-    def setUp(self):
-        super().setUp()
-        write_corpus(self.folder / "corpus", [random_tokens(9000, 64)])
+
+class Faults(Runs):
+    """What the kernel does to a rank costs one message that names it."""
 
     def strike(self, fault, settings=None):
         own = {"log.dir": "run", "distributed.deadline_s": 3}
@@ -219,6 +233,31 @@ class Faults(RondoTest):
         self.assertEqual(self.run_rondo("train", *words(BASE | THREE | {"log.dir": "run"}), ranks=3).returncode, 0)
         self.train("straight", BASE | THREE, ranks=3)
         self.assert_same_datasets(self.checkpoint_file("run", 12), self.checkpoint_file("straight", 12))
+
+    def test_a_clock_that_jumps_changes_nothing(self):
+        library = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+        self.assertTrue(library, "there is no libfaketime (Debian: faketime)")
+        clock = self.folder / "clock"
+        clock.write_text("+0")
+        settings = THREE | {"train.steps": 40, "train.exit_after": "10m", "distributed.deadline_s": 20,
+                            "log.tensorboard": True, "checkpoint.keep": 100}
+        environment = rondo_runs.ENVIRONMENT | {
+            "LD_PRELOAD": library[0], "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_RESET": "1", "DONT_FAKE_MONOTONIC": "1"}
+        process = subprocess.Popen(self.command("train", *words(BASE | settings | {"log.dir": "run"}), ranks=3),
+                                   cwd=self.folder, env=environment, stdout=subprocess.PIPE, text=True)
+        for step, jump in ((4, "+30d"), (16, "-30d")):
+            while not self.checkpoint_file("run", step).exists() and process.poll() is None:
+                time.sleep(0.01)
+            clock.write_text(jump)
+        output = process.communicate(timeout=60)[0]
+        self.assertEqual(process.returncode, 0, output)
+        seen = event_times(next((self.folder / "run/tensorboard").iterdir()))
+        self.assertGreater(max(seen) - min(seen), 20 * 86400, "the clock did not jump")
+        self.assertLess(max(m["step_s"] for m in read_metrics(self.folder / "run")), 60)
+        self.assertGreater(min(m["step_s"] for m in read_metrics(self.folder / "run")), 0)
+        self.train("straight", BASE | settings, ranks=3)
+        self.assert_same_run("run", "straight", 40)
 
     def test_a_rank_without_memory_is_named(self):
         line = self.strike("memory@5:1")
