@@ -55,18 +55,26 @@ void Saver::clear_up(int64_t step) {
 }
 
 /// A disk may take as long as it does, but no rank may wait for one that is gone: while the save is
-/// written the ranks ask each other, and those calls have a deadline. Nothing where none is under
-/// way.
+/// written the ranks ask each other, and those calls have a deadline. A UserError of the save is that
+/// of every rank; whatever else this rank's part ends with is thrown at once, since the parts of the
+/// others wait for it. Nothing where none is under way.
 std::optional<Saved> Saver::finish_together() {
   if (!saves_.under_way()) return std::nullopt;  // on every rank
   const auto begin = std::chrono::steady_clock::now();
+  std::optional<Saved> saved;
+  std::optional<UserError> failed;
   double writing = 1.0;
   while (writing > 0.0) {
-    writing = saves_.ended() ? 0.0 : 1.0;
+    try {
+      if (saves_.ended()) saved = saves_.finish();
+    } catch (const UserError& error) {
+      failed = error;
+    }
+    writing = saves_.under_way() ? 1.0 : 0.0;
     world_.host.all_reduce_sum({&writing, 1, ElementType::float64});
     if (writing > 0.0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  std::optional<Saved> saved = saves_.finish();
+  if (failed) throw UserError(*failed);
   saved->stall_s += seconds_since(begin);
   return saved;
 }

@@ -3,6 +3,7 @@
 import glob
 import json
 import re
+import shutil
 import struct
 import subprocess
 import time
@@ -260,8 +261,12 @@ class Faults(Runs):
         self.assert_same_run("run", "straight", 40)
 
     def test_a_rank_without_memory_is_named(self):
-        line = self.strike("memory@5:1")
-        self.assertRegex(line, r"rank 1.*memory")
+        wide = {"model.hidden": 256, "model.ffn": 512, "model.heads": 8, "model.kv_heads": 8, "train.steps": 60}
+        saving = {"checkpoint.every": 1, "checkpoint.async": False}  # the others wait for its part of a file
+        for settings in ({}, wide | saving):
+            with self.subTest(settings=settings):
+                shutil.rmtree(self.folder / "run", ignore_errors=True)
+                self.assertRegex(self.strike("memory@5:1", settings), r"rank 1.*memory")
 
 
 if __name__ == "__main__":
