@@ -17,9 +17,7 @@ namespace {
 constexpr int64_t fields = 6;
 
 int64_t longest(int64_t count, Communicator& host) {
-  std::vector<int64_t> counts(static_cast<size_t>(host.size()), 0);
-  counts[static_cast<size_t>(host.rank())] = count;
-  host.all_reduce_sum({counts.data(), host.size(), ElementType::int64});
+  const std::vector<int64_t> counts = everyones(host, count);
   return *std::max_element(counts.begin(), counts.end());
 }
 

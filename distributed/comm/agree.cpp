@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "distributed/comm/gather.h"
+
 namespace rondo {
 
 namespace {
@@ -20,9 +22,7 @@ std::optional<std::pair<int, int64_t>> lowest_with(Communicator& world, int64_t 
   int64_t count = mine == 0 ? 0 : 1;
   world.all_reduce_sum({&count, 1, ElementType::int64});
   if (count == 0) return std::nullopt;
-  std::vector<int64_t> values(static_cast<size_t>(world.size()), 0);
-  values[world.rank()] = mine;
-  world.all_reduce_sum({values.data(), world.size(), ElementType::int64});
+  const std::vector<int64_t> values = everyones(world, mine);
   const auto lowest =
       std::find_if(values.begin(), values.end(), [](int64_t value) { return value != 0; });
   return std::pair(static_cast<int>(lowest - values.begin()), *lowest);

@@ -8,6 +8,19 @@
 
 namespace rondo {
 
+namespace {
+
+/// Each member adds zeros to the numbers of the others.
+template <typename Number>
+std::vector<Number> summed_rows(Communicator& ranks, Number mine, ElementType type) {
+  std::vector<Number> all(static_cast<size_t>(ranks.size()), Number{0});
+  all[ranks.rank()] = mine;
+  ranks.all_reduce_sum({all.data(), ranks.size(), type});
+  return all;
+}
+
+}  // namespace
+
 void gather_on_first(Communicator& ranks, Buffer mine, void* all) {
   if (ranks.rank() > 0) return ranks.start_send(mine, 0)->wait();
   const int64_t bytes = mine.count * element_size(mine.type);
@@ -21,10 +34,16 @@ void gather_on_first(Communicator& ranks, Buffer mine, void* all) {
   for (const auto& message : under_way) message->wait();
 }
 
+std::vector<int64_t> everyones(Communicator& ranks, int64_t mine) {
+  return summed_rows(ranks, mine, ElementType::int64);
+}
+
+std::vector<double> everyones(Communicator& ranks, double mine) {
+  return summed_rows(ranks, mine, ElementType::float64);
+}
+
 std::vector<std::string> gather_texts(Communicator& ranks, const std::string& mine) {
-  std::vector<int64_t> sizes(static_cast<size_t>(ranks.size()), 0);
-  sizes[ranks.rank()] = static_cast<int64_t>(mine.size());
-  ranks.all_reduce_sum({sizes.data(), ranks.size(), ElementType::int64});
+  const std::vector<int64_t> sizes = everyones(ranks, static_cast<int64_t>(mine.size()));
   const int64_t longest = *std::max_element(sizes.begin(), sizes.end());
   // Messages are made of whole elements.
   const int64_t words = longest / static_cast<int64_t>(sizeof(int64_t)) + 1;

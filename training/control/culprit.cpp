@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "distributed/comm/agree.h"
+#include "distributed/comm/gather.h"
 #include "training/control/health.h"
 
 namespace rondo {
@@ -45,9 +46,7 @@ Found first_in_forward(LocalModel& model, StreamProbe& probe, const MicrobatchSo
 }
 
 int lowest(int value, Communicator& host) {
-  std::vector<int64_t> values(static_cast<size_t>(host.size()), 0);
-  values[host.rank()] = value;
-  host.all_reduce_sum({values.data(), host.size(), ElementType::int64});
+  const std::vector<int64_t> values = everyones(host, int64_t{value});
   return static_cast<int>(*std::min_element(values.begin(), values.end()));
 }
 

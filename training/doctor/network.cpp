@@ -18,14 +18,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Every rank's number, on every rank.
-std::vector<double> everyones(double mine, Communicator& host) {
-  std::vector<double> all(static_cast<size_t>(host.size()), 0.0);
-  all[host.rank()] = mine;
-  host.all_reduce_sum({all.data(), host.size(), ElementType::float64});
-  return all;
-}
-
 /// Seconds in which this rank sends a megabyte to the rank `shift` further and takes one from the
 /// rank `shift` before it, all ranks at a time.
 double exchange_s(int shift, Communicator& host) {
@@ -50,7 +42,7 @@ double exchange_s(int shift, Communicator& host) {
 
 Finding exchange(int shift, const std::vector<std::string>& nodes, Communicator& host) {
   constexpr double megabytes = 1.048576;
-  const std::vector<double> seconds = everyones(exchange_s(shift, host), host);
+  const std::vector<double> seconds = everyones(host, exchange_s(shift, host));
   std::vector<double> sorted = seconds;
   std::sort(sorted.begin(), sorted.end());
   const double usual = sorted[sorted.size() / 2];
@@ -73,7 +65,7 @@ Finding exchange(int shift, const std::vector<std::string>& nodes, Communicator&
 Findings check_clock(Communicator& host) {
   host.barrier();
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const std::vector<double> clocks = everyones(std::chrono::duration<double>(now).count(), host);
+  const std::vector<double> clocks = everyones(host, std::chrono::duration<double>(now).count());
   const auto [low, high] = std::minmax_element(clocks.begin(), clocks.end());
   const double apart = *high - *low;
   constexpr double most = 2.0;
