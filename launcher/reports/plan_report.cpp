@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/counted.h"
+#include "base/number_runs.h"
 #include "distributed/plan/route.h"
 #include "launcher/reports/worth_report.h"
 
@@ -167,19 +168,6 @@ std::string row(const Candidate& candidate, const Plan& plan) {
       giga(candidate.most_memory()), note);
 }
 
-/// Ascending numbers, runs of them as "3-5".
-std::string runs(const std::vector<int>& numbers) {
-  std::vector<std::string> parts;
-  for (size_t i = 0; i < numbers.size();) {
-    size_t end = i + 1;
-    while (end < numbers.size() && numbers[end] == numbers[end - 1] + 1) ++end;
-    parts.push_back(end == i + 1 ? fmt::format("{}", numbers[i])
-                                 : fmt::format("{}-{}", numbers[i], numbers[end - 1]));
-    i = end;
-  }
-  return fmt::format("{}", fmt::join(parts, ","));
-}
-
 /// "embedding attention/0-2,5 … final_norm"; adapters are beside their layers anyway.
 std::string abridged(const std::vector<Component>& components) {
   std::vector<std::pair<std::string, std::vector<int>>> kinds;
@@ -193,7 +181,7 @@ std::string abridged(const std::vector<Component>& components) {
   }
   std::vector<std::string> words;
   for (const auto& [kind, ids] : kinds) {
-    words.push_back(ids.empty() ? kind : fmt::format("{}/{}", kind, runs(ids)));
+    words.push_back(ids.empty() ? kind : fmt::format("{}/{}", kind, number_runs(ids)));
   }
   return fmt::format("{}", fmt::join(words, " "));
 }

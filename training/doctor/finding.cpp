@@ -7,6 +7,7 @@
 #include <sstream>
 #include <tuple>
 
+#include "base/number_runs.h"
 #include "distributed/comm/gather.h"
 
 namespace rondo {
@@ -35,16 +36,7 @@ Findings unpacked(const std::string& text) {
 
 /// "rank 3", "ranks 0-3, 7".
 std::string named(const std::vector<int>& ranks) {
-  std::string text = ranks.size() == 1 ? "rank " : "ranks ";
-  for (size_t i = 0; i < ranks.size();) {
-    size_t end = i + 1;
-    while (end < ranks.size() && ranks[end] == ranks[end - 1] + 1) ++end;
-    if (i > 0) text += ", ";
-    text +=
-        end == i + 1 ? fmt::format("{}", ranks[i]) : fmt::format("{}-{}", ranks[i], ranks[end - 1]);
-    i = end;
-  }
-  return text;
+  return (ranks.size() == 1 ? "rank " : "ranks ") + number_runs(ranks, ", ");
 }
 
 }  // namespace
