@@ -171,6 +171,16 @@ void check_scales(const ModelDefinition& model, const Branch& branch,
 
 }  // namespace
 
+HalfBuilders wrapped(HalfBuilders builders, const HalfWrapper& wrap) {
+  for (auto& [name, builder] : builders) {
+    builder = [wrap, build = builder](HalfWeights& weights) {
+      HalfFunction run = build(weights);
+      return wrap(weights, std::move(run));
+    };
+  }
+  return builders;
+}
+
 std::vector<Half> make_halves(const ModelDefinition& model, const ComponentStore& store,
                               HalfLayers halves, const HalfBuilders& builders,
                               const c10::intrusive_ptr<DeferredGradients>& gradients) {

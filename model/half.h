@@ -106,6 +106,12 @@ using HalfBuilder = std::function<HalfFunction(HalfWeights&)>;
 /// Builders by Branch::name.
 using HalfBuilders = std::map<std::string, HalfBuilder>;
 
+/// Makes another half of one that was built from these weights.
+using HalfWrapper = std::function<HalfFunction(const HalfWeights&, HalfFunction)>;
+
+/// The same builders, with `wrap` around each half that they make.
+HalfBuilders wrapped(HalfBuilders builders, const HalfWrapper& wrap);
+
 /// "attention" and "feed_forward".
 HalfBuilders built_in_halves();
 

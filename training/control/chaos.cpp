@@ -12,6 +12,7 @@
 #include <limits>
 #include <sstream>
 #include <thread>
+#include <utility>
 
 #include "base/nearest.h"
 #include "base/user_error.h"
@@ -91,24 +92,20 @@ bool Chaos::hits(const Fault& fault) const {
 }
 
 HalfBuilders Chaos::around(HalfBuilders builders) const {
-  for (auto& [name, builder] : builders) {
-    builder = [this, build = builder](HalfWeights& weights) -> HalfFunction {
-      HalfFunction run = build(weights);
-      for (const Fault& fault : faults_) {
-        if (!alters_stream(fault) || !reads(weights.views(), fault.what)) continue;
-        const double value = fault.kind == "nan" ? std::numeric_limits<double>::quiet_NaN()
-                                                 : std::numeric_limits<double>::infinity();
-        run = [this, run, value, step = fault.step](const Stream& stream,
-                                                    const HalfContext& context) {
-          Stream after = run(stream, context);
-          if (step == step_) after.x = after.x + value;
-          return after;
-        };
-      }
-      return run;
-    };
-  }
-  return builders;
+  return wrapped(std::move(builders), [this](const HalfWeights& weights, HalfFunction run) {
+    for (const Fault& fault : faults_) {
+      if (!alters_stream(fault) || !reads(weights.views(), fault.what)) continue;
+      const double value = fault.kind == "nan" ? std::numeric_limits<double>::quiet_NaN()
+                                               : std::numeric_limits<double>::infinity();
+      run = [this, run = std::move(run), value, step = fault.step](const Stream& stream,
+                                                                   const HalfContext& context) {
+        Stream after = run(stream, context);
+        if (step == step_) after.x = after.x + value;
+        return after;
+      };
+    }
+    return run;
+  });
 }
 
 void Chaos::strike(int64_t step, LocalModel& model) {
