@@ -64,14 +64,6 @@ void BackgroundSave::start_in_place(const Save& save) {
   });
 }
 
-Saved BackgroundSave::run(const Save& save) {
-  const Clock::time_point begin = Clock::now();
-  start_in_place(save);
-  Saved saved = *finish();
-  saved.stall_s = seconds_since(begin);
-  return saved;
-}
-
 bool BackgroundSave::ended() const {
   return under_way_.valid() &&
          under_way_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;

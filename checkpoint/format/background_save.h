@@ -51,9 +51,6 @@ class BackgroundSave {
   /// The same without a copy: the values must stay as they are until `finish` is back.
   void start_in_place(const Save& save);
 
-  /// That, and `finish`: returns when the file stands under its name.
-  Saved run(const Save& save);
-
   bool under_way() const { return under_way_.valid(); }
 
   /// Whether `finish` would return at once with a result. Local: ranks see it at different times.

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/program_words.h"
 #include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"
 #include "launcher/commands/source_files.h"
@@ -48,10 +49,9 @@ int bench_command(const Arguments& arguments) {
     if (!line.parse({arguments[0]})) return 0;
   }
   const std::string file = source_file("bench", "benchmarks/run.sh");
-  std::vector<char*> call = {const_cast<char*>(file.c_str())};
-  for (const std::string& word : arguments) call.push_back(const_cast<char*>(word.c_str()));
-  call.push_back(nullptr);
-  execv(file.c_str(), call.data());
+  std::vector<std::string> words = {file};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  execv(file.c_str(), program_words(words).data());
   throw std::runtime_error(fmt::format("{}: {}", file, std::strerror(errno)));
 }
 

@@ -209,7 +209,8 @@ TEST(BackgroundSave, FailsBeforeTheNextOneStarts) {
   saves.start(broken);
   const Save good = example_save(folder.file("b.h5"));
   EXPECT_NE(error_of<UserError>([&] { saves.start(good); }), "");
-  EXPECT_EQ(saves.run(good).file, folder.file("b.h5"));
+  saves.start_in_place(good);
+  EXPECT_EQ(saves.finish()->file, folder.file("b.h5"));
   MPI_Barrier(MPI_COMM_WORLD);
   EXPECT_FALSE(fs::exists(folder.file("a.h5")));
   expect_example(folder.file("b.h5"));

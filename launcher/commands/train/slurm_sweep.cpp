@@ -14,6 +14,7 @@
 
 #include "base/counted.h"
 #include "base/nearest.h"
+#include "base/program_words.h"
 #include "base/run_error.h"
 #include "base/user_error.h"
 #include "launcher/commands/source_files.h"
@@ -34,10 +35,8 @@ std::vector<std::string> words_of(const std::string& text) {
 }
 
 /// Runs a program without a shell and waits for it. Throws RunError where it fails.
-void run_program(const std::vector<std::string>& words) {
-  std::vector<char*> call;
-  for (const std::string& word : words) call.push_back(const_cast<char*>(word.c_str()));
-  call.push_back(nullptr);
+void run_program(std::vector<std::string> words) {
+  const std::vector<char*> call = program_words(words);
   std::cout << std::flush;
   const pid_t child = fork();
   if (child == 0) {
