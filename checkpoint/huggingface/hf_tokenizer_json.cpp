@@ -183,7 +183,7 @@ bool is_bpe(std::string_view tokenizer_json) {
   const json root = json::parse(tokenizer_json, nullptr, /*allow_exceptions=*/false);
   if (!root.is_object() || !root.contains("model") || !root["model"].is_object()) return false;
   const json& model = root["model"];
-  return model.value("type", model.contains("merges") ? "BPE" : "") == "BPE";
+  return model.contains("type") ? model["type"] == "BPE" : model.contains("merges");
 }
 
 }  // namespace rondo

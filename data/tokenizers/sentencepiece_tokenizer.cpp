@@ -10,6 +10,7 @@
 #include <regex>
 #include <unordered_map>
 
+#include "base/json_integer.h"
 #include "base/partial_file.h"
 #include "base/proto_fields.h"
 #include "base/user_error.h"
@@ -147,11 +148,11 @@ std::vector<AddedToken> added_tokens(std::string_view model, const std::string& 
     if (number != added_tokens_field) return;
     try {
       for (const auto& token : nlohmann::json::parse(text)) {
-        tokens.push_back({token.at("content"), token.at("id"), token.value("lstrip", false),
-                          token.value("rstrip", false)});
+        tokens.push_back({token.at("content"), json_integer(token.at("id")),
+                          token.value("lstrip", false), token.value("rstrip", false)});
         if (tokens.back().content.empty() || tokens.back().id < 0) tokens.pop_back();
       }
-    } catch (const nlohmann::json::exception&) {
+    } catch (const std::exception&) {  // of the JSON, and of json_integer
       throw UserError(where + ": its added tokens are damaged");
     }
   });
