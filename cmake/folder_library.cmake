@@ -7,6 +7,14 @@ function(rondo_library name)
   target_link_libraries(${name} PUBLIC rondo_base ${arg_LINK})
 endfunction()
 
+# The sanitized lane compiles without optimization, which is quicker but for what computes for long in
+# its tests.
+function(rondo_optimize_when_sanitized name)
+  if(RONDO_SANITIZE)
+    target_compile_options(${name} PRIVATE -O1)
+  endif()
+endfunction()
+
 # A torch unit costs 25 s to parse without a precompiled header and 5 s with it; all torch targets
 # share the one of rondo_model.
 function(rondo_torch_header target)

@@ -1,30 +1,29 @@
 # What the job scripts beside it share: one start of a run, and whether the job is queued again.
 
-# Prints the newest checkpoint of the run that these words of `rondo train` describe.
-newest_checkpoint() { # newest_checkpoint WORD…
-  local folder
-  folder=$("$RONDO" train --where "$@" 2>/dev/null) || return 0
-  find "$folder" -maxdepth 1 -name 'step-*.h5' 2>/dev/null | sort | tail -n 1
+# Prints the newest checkpoint of a folder.
+newest_checkpoint() { # newest_checkpoint FOLDER
+  find "$1" -maxdepth 1 -name 'step-*.h5' 2>/dev/null | sort | tail -n 1
 }
 
 # Starts the run on the tasks of the job, and ends the script: a run that has stopped before its end,
 # or lost a rank, is queued again. A run that loses a rank three times without a new checkpoint is
 # given up.
 run_until_done() { # run_until_done JOB WORD…
-  local job=$1 code tries=0 before after
+  local job=$1 code tries=0 folder before after
   shift
-  local memory=${SLURM_SUBMIT_DIR:-.}/.rondo-tries-$job
-  before=$(newest_checkpoint "$@")
+  folder=$("$RONDO" train --where "$@" 2>/dev/null) # of the run's checkpoints
+  local memory=$folder/.tries-$job
+  before=$(newest_checkpoint "$folder")
 
   # --kill-on-bad-exit: ranks that wait for one that is gone end with it, and not at their deadline.
   srun --mpi=pmix --kill-on-bad-exit=1 --cpu-bind=cores "$RONDO" train "$@"
   code=$?
 
   if ((code > 128)); then # a rank was killed by a signal
-    after=$(newest_checkpoint "$@")
+    after=$(newest_checkpoint "$folder")
     [[ $after != "$before" ]] || tries=$(($(cat "$memory" 2>/dev/null || echo 0) + 1))
     if ((tries < 3)); then
-      echo "$tries" >"$memory"
+      mkdir -p "$folder" && echo "$tries" >"$memory"
       echo "slurm: a rank was killed (exit code $code); job $job is queued again"
       scontrol requeue "$job"
       exit "$code"

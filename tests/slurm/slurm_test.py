@@ -136,10 +136,11 @@ class Slurm(RondoTest):
         self.assert_same_as_straight("run", settings)
 
     def test_ranks_that_are_killed_at_random_cost_nothing_unattended(self):
-        steps = 20 + 5 * KILLS
+        steps = 10 + 5 * KILLS
         settings = {"train.steps": steps, "checkpoint.every": 1, "distributed.pipeline": 2,
                     "distributed.zero": 1}
-        job = self.submit("train.sbatch", *words(SETTINGS | settings | {"log.dir": "run"}),
+        # A second a step, so that the run is not over before all kills are done.
+        job = self.submit("train.sbatch", *words(SETTINGS | settings | {"log.dir": "run"}), "--chaos", "slow@1:0",
                           options=["--ntasks-per-node=4"])
         chosen = random.Random(2)
         for kill in range(KILLS):
@@ -148,7 +149,7 @@ class Slurm(RondoTest):
             self.slurm.wait(self.ranks, 60, "ranks to kill")
             os.kill(int(chosen.choice(self.ranks())), signal.SIGKILL)
             self.slurm.wait(lambda: int(self.slurm.field(job, "Restarts")) == kill + 1, 60, "a requeue")
-        self.wait_for_state(job, "COMPLETED", 300)
+        self.wait_for_state(job, "COMPLETED", 300 + 2 * KILLS)
         self.assert_same_as_straight("run", settings, ranks=4)
 
     def test_a_run_that_dies_again_and_again_at_one_place_is_given_up(self):
