@@ -64,6 +64,8 @@ MappedFile::MappedFile(const std::string& path) {
   if (!S_ISREG(status.st_mode)) {
     throw UserError(fmt::format("{}: not a regular file; give the path of a file", path));
   }
+  path_ = path;
+  written_ = status.st_mtim;
   size_ = static_cast<size_t>(status.st_size);
   if (size_ == 0) return;
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.number, 0);
@@ -71,6 +73,12 @@ MappedFile::MappedFile(const std::string& path) {
   data_ = std::shared_ptr<const char>(static_cast<const char*>(address),
                                       [size = size_](const char* begin) { unmap(begin, size); });
   remember(data_.get(), size_, path);
+}
+
+bool MappedFile::has_changed() const {
+  struct stat status {};
+  if (::stat(path_.c_str(), &status) != 0) return true;
+  return status.st_mtim.tv_sec != written_.tv_sec || status.st_mtim.tv_nsec != written_.tv_nsec;
 }
 
 std::string mapped_path_at(const void* address) {

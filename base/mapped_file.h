@@ -1,6 +1,8 @@
 // A whole file as read-only memory.
 #pragma once
 
+#include <time.h>
+
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,8 +20,12 @@ class MappedFile {
 
   std::string_view view() const { return {data_.get(), size_}; }
   size_t size() const { return size_; }
+  /// Whether somebody has written to the file since.
+  bool has_changed() const;
 
  private:
+  std::string path_;
+  timespec written_ = {};  ///< last before it was mapped
   std::shared_ptr<const char> data_;
   size_t size_ = 0;
 };

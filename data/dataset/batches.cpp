@@ -154,7 +154,7 @@ void SampleSource::read_row(int64_t index, Batch& batch, std::vector<int64_t>& t
   for (const TokenRange& place : orders_[turn.corpus].places(turn.earlier)) {
     tokens.resize(static_cast<size_t>(place.end - place.begin + 1));
     data.read(place.begin, tokens);
-    data.check_unchanged(place.begin, tokens, options_.vocab);
+    data.check_vocab(place.begin, tokens, options_.vocab);
     batch.inputs.insert(batch.inputs.end(), tokens.begin(), tokens.end() - 1);
     batch.targets.insert(batch.targets.end(), tokens.begin() + 1, tokens.end());
   }

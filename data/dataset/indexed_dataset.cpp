@@ -10,6 +10,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "base/run_error.h"
 #include "base/user_error.h"
 
 namespace rondo {
@@ -205,29 +206,20 @@ void IndexedDataset::read(int64_t begin, std::span<int64_t> out) const {
   });
 }
 
-std::string IndexedDataset::first_outside(int64_t begin, std::span<const int64_t> tokens,
-                                          int64_t vocab) const {
-  const auto bad = std::find_if(tokens.begin(), tokens.end(),
-                                [&](int64_t token) { return token < 0 || token >= vocab; });
-  if (bad == tokens.end()) return "";
-  return fmt::format("{}.bin: token {} at position {} is outside the model's vocabulary of {}",
-                     prefix_, *bad, begin + (bad - tokens.begin()), vocab);
-}
-
 void IndexedDataset::check_vocab(int64_t begin, std::span<const int64_t> tokens,
                                  int64_t vocab) const {
-  const std::string fault = first_outside(begin, tokens, vocab);
-  if (fault.empty()) return;
+  const auto bad = std::find_if(tokens.begin(), tokens.end(),
+                                [&](int64_t token) { return token < 0 || token >= vocab; });
+  if (bad == tokens.end()) return;
+  const std::string fault =
+      fmt::format("{}.bin: token {} at position {} is outside the model's vocabulary of {}",
+                  prefix_, *bad, begin + (bad - tokens.begin()), vocab);
+  if (bin_.has_changed()) {
+    throw RunError(fault +
+                   ": the file has changed since it was opened; restore it, and give the "
+                   "same command again");
+  }
   throw UserError(fault + "; set model.vocab, or prepare the corpus with another tokenizer");
-}
-
-void IndexedDataset::check_unchanged(int64_t begin, std::span<const int64_t> tokens,
-                                     int64_t vocab) const {
-  const std::string fault = first_outside(begin, tokens, vocab);
-  if (fault.empty()) return;
-  throw std::runtime_error(fault +
-                           ", and was not before: the file has changed since; restore it, "
-                           "and give the same command again");
 }
 
 void IndexedDataset::check_vocab(TokenRange range, int64_t vocab) const {

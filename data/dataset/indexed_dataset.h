@@ -47,20 +47,16 @@ class IndexedDataset {
   void read(int64_t begin, std::span<int64_t> out) const;
 
   /// UserError names the first of `tokens`, which were read from `begin` on, that lies outside
-  /// [0, vocab), and its position.
+  /// [0, vocab), and its position; RunError the same where the file has changed since it was
+  /// opened.
   void check_vocab(int64_t begin, std::span<const int64_t> tokens, int64_t vocab) const;
   /// The same for the tokens of `range`, as far as there are any.
   void check_vocab(TokenRange range, int64_t vocab) const;
-  /// The same where all tokens have been checked before: std::runtime_error says that the file has
-  /// changed since.
-  void check_unchanged(int64_t begin, std::span<const int64_t> tokens, int64_t vocab) const;
 
  private:
   /// Reads the header; returns where the arrays begin. Sets code_, sequences_, documents_.
   void read_header();
   void check_arrays() const;
-  /// What is wrong with `tokens`, which were read from `begin` on; empty for nothing.
-  std::string first_outside(int64_t begin, std::span<const int64_t> tokens, int64_t vocab) const;
   int64_t sequence_begin(int64_t sequence) const;  ///< token position; `sequences_` gives the end
 
   std::string prefix_;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numbers>
 
+#include "base/quantity.h"
 #include "base/run_error.h"
 #include "base/user_error.h"
 #include "checkpoint/format/checkpoint_reader.h"
@@ -129,6 +130,15 @@ void evaluate_checkpoint(const EvalWords& words, Communicator& host) {
                     .device = device},
                    {host, host});
   load(local, *reader, {.optimizer = false}, host);
+  const auto tokens_of = [&](int64_t samples) {
+    return format_si(static_cast<double>(samples * evaluation.sequence));
+  };
+  evaluation.show = [&, status = status_of_first(host.rank())](int64_t samples) {
+    const bool over = samples == evaluation.samples;
+    status(over
+               ? ""
+               : fmt::format("{} of {} tokens", tokens_of(samples), tokens_of(evaluation.samples)));
+  };
   const double loss = *evaluate(local, *source, evaluation, {host, host});
   check_loss(loss, *reader, host);
   if (host.rank() != 0) return;

@@ -145,7 +145,7 @@ class Endings(RondoTest):
             file.truncate(16)
 
         for ranks in (0, 2):
-            for change, reason in ((overwrite, "the file has changed since; restore it"),
+            for change, reason in ((overwrite, "the file has changed since it was opened; restore it"),
                                    (cut_off, "it was cut off, or its disk fails; restore it")):
                 with self.subTest(ranks=ranks, change=change.__name__):
                     run = f"{change.__name__}-{ranks}"

@@ -17,7 +17,7 @@ double sum_over_ranks(double value, World world) {
 std::optional<double> evaluate(LocalModel& model, const SampleSource& source,
                                const Evaluation& evaluation, World world,
                                const std::function<bool()>& stop) {
-  const auto& [samples, micro, sequence] = evaluation;
+  const auto& [samples, micro, sequence, show] = evaluation;
   // Replicas take turns.
   const int64_t replicas = model.layout().replicas;
   const int64_t all = (samples + micro - 1) / micro;
@@ -38,6 +38,7 @@ std::optional<double> evaluate(LocalModel& model, const SampleSource& source,
     const int64_t count = std::clamp<int64_t>(own - first, 0, at_a_time);
     loss += model.evaluate(microbatches_from(microbatches, static_cast<int>(first)),
                            static_cast<int>(count));
+    if (show) show(std::min(samples, (first + at_a_time) * replicas * micro));
   }
   return sum_over_ranks(loss, world) / static_cast<double>(samples * sequence);
 }

@@ -16,6 +16,8 @@ struct Evaluation {
   int64_t samples = 1;
   int64_t micro_batch = 1;  ///< samples per forward
   int64_t sequence = 1;     ///< tokens of a sample
+  /// Called now and then with the samples that all ranks together have measured so far.
+  std::function<void(int64_t samples)> show = {};
 };
 
 /// Mean nats per target token, computed by all ranks together. Between microbatches the ranks ask
