@@ -1,4 +1,4 @@
-// What the exec functions take.
+// The argv of the exec functions.
 #pragma once
 
 #include <string>

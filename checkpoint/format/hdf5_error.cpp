@@ -8,8 +8,8 @@
 namespace rondo {
 namespace {
 
-/// Of "file write failed: time = …, errno = 28, error message = 'No space left on device', …" what
-/// the system said.
+/// The system's own words where HDF5 quotes them: "No space left on device" of "file write failed:
+/// time = …, errno = 28, error message = 'No space left on device', …".
 std::string system_message(const std::string& cause) {
   constexpr std::string_view mark = "error message = '";
   const size_t begin = cause.find(mark);
