@@ -13,6 +13,8 @@ readonly build=build-fuzz
 
 # LibTorch and HDF5 keep memory until the process ends, and a parser may fail to get what it asks for.
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
+# Parsers that open files read them from memory.
+export TMPDIR=/dev/shm
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 
 fuzz() { # fuzz NAME

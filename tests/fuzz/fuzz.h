@@ -5,12 +5,11 @@
 
 #include <stdlib.h>
 
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
 
 #include "base/user_error.h"
+#include "tests/checkpoint/temporary_folder.h"
 
 namespace rondo {
 
@@ -30,30 +29,9 @@ inline void require(bool holds) {
   if (!holds) abort();
 }
 
-/// A folder in memory for parsers that open files.
-class FuzzFolder {
- public:
-  FuzzFolder() : path_(mkdtemp(name_)) {}
-  ~FuzzFolder() { std::filesystem::remove_all(path_); }
-  FuzzFolder(const FuzzFolder&) = delete;
-  FuzzFolder& operator=(const FuzzFolder&) = delete;
-
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
-  std::string write(const std::string& name, std::string_view bytes) const {
-    std::ofstream(file(name), std::ios::binary)
-        .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    return file(name);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  char name_[32] = "/dev/shm/rondo-fuzz-XXXXXX";
-  std::string path_;
-};
-
-/// The one of this process.
-inline const FuzzFolder& fuzz_folder() {
-  static const FuzzFolder folder;
+/// The folder of this process for parsers that open files; scripts/fuzz.sh puts it into memory.
+inline const TemporaryFolder& fuzz_folder() {
+  static const TemporaryFolder folder;
   return folder;
 }
 

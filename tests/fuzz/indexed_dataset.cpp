@@ -10,8 +10,8 @@ namespace rondo {
 
 void read_input(std::string_view bytes) {
   constexpr int64_t token_bytes = 64;
-  static const std::string tokens = fuzz_folder().write("set.bin", std::string(token_bytes, '\1'));
-  fuzz_folder().write("set.idx", bytes);
+  write_file(fuzz_folder().file("set.bin"), std::string(token_bytes, '\1'));
+  write_file(fuzz_folder().file("set.idx"), std::string(bytes));
   takes([&] {
     const IndexedDataset set(fuzz_folder().file("set"));
     std::vector<int64_t> read(set.tokens());

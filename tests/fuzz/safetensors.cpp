@@ -6,7 +6,8 @@
 namespace rondo {
 
 void read_input(std::string_view bytes) {
-  const std::string path = fuzz_folder().write("model.safetensors", bytes);
+  const std::string path = fuzz_folder().file("model.safetensors");
+  write_file(path, std::string(bytes));
   takes([&] {
     const SafetensorsFile file(path);
     for (const auto& [name, entry] : file.entries()) {

@@ -22,7 +22,7 @@ void write_files(std::string_view texts) {
     const std::string_view text = texts.substr(0, texts.find('\0'));
     texts.remove_prefix(std::min(texts.size(), text.size() + 1));
     std::filesystem::remove(fuzz_folder().file(name));
-    if (!text.empty()) fuzz_folder().write(name, text);
+    if (!text.empty()) write_file(fuzz_folder().file(name), std::string(text));
   }
 }
 
