@@ -55,9 +55,9 @@ void Saver::clear_up(int64_t step) {
 }
 
 /// A disk may take as long as it does, but no rank may wait for one that is gone: while the save is
-/// written the ranks ask each other, and those calls have a deadline. A UserError of the save is that
-/// of every rank; whatever else this rank's part ends with is thrown at once, since the parts of the
-/// others wait for it. Nothing where none is under way.
+/// written the ranks ask each other, and those calls have a deadline. A UserError of the save is
+/// that of every rank; whatever else this rank's part ends with is thrown at once, since the parts
+/// of the others wait for it. Nothing where none is under way.
 std::optional<Saved> Saver::finish_together() {
   if (!saves_.under_way()) return std::nullopt;  // on every rank
   const auto begin = std::chrono::steady_clock::now();

@@ -110,8 +110,9 @@ TEST_F(SaverTest, GoesOnWithoutAFileWhereItMayAndNeverWithoutTheLast) {
   going_on.finish();
   ASSERT_EQ(told_.size(), 1U);
   EXPECT_NE(told_[0].find("training goes on without it"), std::string::npos) << told_[0];
-  EXPECT_NE(error_of<RunError>([&] { going_on.save(save_of(2), false); })
-                .find("there is no checkpoint yet"),
+  EXPECT_NE(error_of<RunError>([&] {
+              going_on.save(save_of(2), false);
+            }).find("there is no checkpoint yet"),
             std::string::npos);
   Saver stopping = saver({.dir = "", .every = 1}, 2);
   stopping.save(save_of(1), false);
