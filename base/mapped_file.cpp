@@ -11,6 +11,7 @@
 #include <map>
 #include <mutex>
 
+#include "base/near_path.h"
 #include "base/user_error.h"
 
 namespace rondo {
@@ -50,7 +51,9 @@ void unmap(const char* begin, size_t size) {
 }
 
 [[noreturn]] void fail(const std::string& path, const char* deed) {
-  throw UserError(fmt::format("{}: cannot {}: {}", path, deed, std::strerror(errno)));
+  const int reason = errno;
+  throw UserError(fmt::format("{}: cannot {}: {}{}", path, deed, std::strerror(reason),
+                              reason == ENOENT ? did_you_mean_path(path) : ""));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <numeric>
 #include <set>
 
+#include "base/near_path.h"
 #include "base/user_error.h"
 #include "checkpoint/format/checksum.h"
 #include "checkpoint/format/model_json.h"
@@ -48,7 +49,7 @@ Hdf5File open_hdf5(const std::string& file, bool& sealed) {
         file));
   }
   if (!std::filesystem::is_regular_file(file, unreadable)) {
-    throw UserError(fmt::format("{}: there is no such file", file));
+    throw UserError(fmt::format("{}: there is no such file{}", file, did_you_mean_path(file)));
   }
   if (!Hdf5File::has_signature(file)) {
     throw UserError(fmt::format("{} is not an HDF5 file: give a checkpoint, step-*.h5", file));

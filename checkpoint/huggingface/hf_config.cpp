@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/near_path.h"
 #include "base/user_error.h"
 #include "checkpoint/format/json_fault.h"
 #include "checkpoint/format/model_json.h"
@@ -86,8 +87,8 @@ HfConfig open_config(const std::string& dir) {
   if (!std::filesystem::exists(file, unreadable)) {
     throw UserError(
         fmt::format("there is no {}: give the folder of a Hugging Face model, where its "
-                    "config.json and model.safetensors lie",
-                    file));
+                    "config.json and model.safetensors lie{}",
+                    file, did_you_mean_path(dir)));
   }
   return {file, Json::parse(read_json_object(file))};
 }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/mapped_file.h"
+#include "base/near_path.h"
 #include "base/user_error.h"
 #include "data/tokenizers/hf_tokenizer.h"
 #include "data/tokenizers/sentencepiece_tokenizer.h"
@@ -58,8 +59,8 @@ void check_vocab(const TokenizerRequest& request) {
   if (request.train && vocab == 0) {
     throw UserError(
         fmt::format("{}: no such file; give a SentencePiece model, or --vocab N to "
-                    "train one of N pieces there",
-                    request.file));
+                    "train one of N pieces there{}",
+                    request.file, did_you_mean_path(request.file)));
   }
   if (request.train && vocab < byte_values + special_pieces) {
     throw UserError(fmt::format("--vocab {}: a model with byte fallback needs more than {} pieces",
@@ -84,8 +85,8 @@ TokenizerRequest request_tokenizer(const std::string& name, int64_t vocab) {
   request.train = absent && request.kind == "sentencepiece";
   check_vocab(request);
   if (absent && !request.train) {
-    throw UserError(
-        fmt::format("{}: no such file; give the tokenizer.json of a model", request.file));
+    throw UserError(fmt::format("{}: no such file; give the tokenizer.json of a model{}",
+                                request.file, did_you_mean_path(request.file)));
   }
   return request;
 }

@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "base/near_path.h"
 #include "base/nearest.h"
 #include "base/user_error.h"
 #include "base/user_path.h"
@@ -23,7 +24,8 @@ ConfigLibrary::ConfigLibrary(const std::string& folders) {
     }
     if (!fs::is_directory(folder)) {
       throw UserError(fmt::format(
-          "there is no config folder '{}'; name one with --config-dir or RONDO_CONFIGS", folder));
+          "there is no config folder '{}'; name one with --config-dir or RONDO_CONFIGS{}", folder,
+          did_you_mean_path(folder)));
     }
     folders_.emplace_back(folder);
   }

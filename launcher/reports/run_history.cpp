@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/json_integer.h"
+#include "base/near_path.h"
 #include "base/user_error.h"
 #include "launcher/config/toml.h"
 
@@ -69,7 +70,8 @@ std::map<std::string, std::string> read_config(const std::string& file) {
 RunHistory::RunHistory(std::string folder) : folder_(std::move(folder)) {
   if (!fs::exists(folder_ + "/metrics.jsonl")) {
     throw UserError(fmt::format(
-        "{} has no metrics.jsonl; name the folder of a run, the log.dir of rondo train", folder_));
+        "{} has no metrics.jsonl; name the folder of a run, the log.dir of rondo train{}", folder_,
+        did_you_mean_path(folder_)));
   }
   config_ = read_config(folder_ + "/config.toml");
   const auto steps = config_.find("train.steps");

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <numeric>
 
+#include "base/near_path.h"
 #include "base/user_error.h"
 #include "data/prepare.h"
 #include "distributed/comm/agree.h"
@@ -32,9 +33,12 @@ void check_prefix(const std::string& name, const std::string& prefix) {
     throw UserError(fmt::format("{} {}: give the prefix that .bin and .idx share, {}", name, prefix,
                                 fs::path(path).replace_extension().string()));
   }
-  throw UserError(fmt::format(
-      "{} {}: there is no {}.bin; make it from text with rondo prepare --input FILE --output {}",
-      name, prefix, prefix, prefix));
+  const std::optional<std::string> near = near_path(prefix + ".bin");
+  const std::string remedy =
+      near && near->ends_with(".bin")
+          ? fmt::format("did you mean {}?", fs::path(*near).replace_extension().string())
+          : fmt::format("make it from text with rondo prepare --input FILE --output {}", prefix);
+  throw UserError(fmt::format("{} {}: there is no {}.bin; {}", name, prefix, prefix, remedy));
 }
 
 }  // namespace
