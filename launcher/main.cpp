@@ -11,6 +11,7 @@
 #include "base/user_error.h"
 #include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"
+#include "launcher/commands/error_line.h"
 #include "launcher/commands/job.h"
 #include "launcher/commands/manual.h"
 #include "launcher/lost_files.h"
@@ -116,12 +117,10 @@ int main(int count, char** words) {
   try {
     return rondo::run({words + 1, words + count});
   } catch (const rondo::UserError& error) {
-    const std::string line = error.what();
-    if (!line.empty()) std::cerr << "rondo: " << line << "\n";
+    rondo::print_error(error);
     return 2;
   } catch (const std::exception& error) {
-    const std::string text = error.what();  // LibTorch adds a stack trace after the first line
-    if (!text.empty()) std::cerr << "rondo: " << text.substr(0, text.find('\n')) << "\n";
+    rondo::print_error(error);
     return 1;
   }
 }

@@ -6,14 +6,13 @@
 #include <array>
 #include <cstdlib>
 #include <exception>
-#include <iostream>
-#include <new>
 #include <string>
 
 #include "base/user_error.h"
 #include "distributed/comm/agree.h"
 #include "distributed/comm/mpi_communicator.h"
 #include "distributed/comm/peer_watch.h"
+#include "launcher/commands/error_line.h"
 
 namespace rondo {
 namespace {
@@ -64,22 +63,6 @@ bool has_launcher() {
                      [](const char* name) { return std::getenv(name) != nullptr; });
 }
 
-/// What it says; LibTorch adds a stack trace after the first line.
-std::string first_line(const std::exception& error) {
-  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
-    return "out of memory; distributed.zero=1, train.recompute=layer or a smaller "
-           "train.micro_batch take less";
-  }
-  const std::string text = error.what();
-  return text.substr(0, text.find('\n'));
-}
-
-/// Now and not when MPI has ended, which may itself fail.
-void say(const std::exception& error) {
-  const std::string line = error.what();
-  if (!line.empty()) std::cerr << "rondo: " << line << std::endl;
-}
-
 }  // namespace
 
 bool is_first_of_job() {
@@ -99,14 +82,14 @@ void run_job(const ReadWords& read_words, const std::function<void(Communicator&
     if (!alone) agree(*host, [&] { goes_on = read_words(host->rank() == 0); });
     if (goes_on) body(*host);
   } catch (const AgreedError& error) {
-    say(error);
+    print_error(error);
     throw AgreedError("");
   } catch (const AgreedRunError& error) {
-    say(error);
+    print_error(error);
     throw AgreedRunError("");
   } catch (const std::exception& error) {
     if (host->size() == 1) throw;
-    end_job(rank_prefix() + first_line(error));
+    end_job(rank_prefix() + error_line(error));
   }
 }
 

@@ -12,6 +12,7 @@
 #include "base/user_error.h"
 #include "distributed/comm/agree.h"
 #include "launcher/commands/commands.h"
+#include "launcher/commands/error_line.h"
 #include "launcher/commands/job.h"
 #include "launcher/commands/train/sweep.h"
 #include "launcher/commands/train/train_run.h"
@@ -91,12 +92,10 @@ Outcome train_in_sweep(Run run, Communicator& host, const StopSignals& signals) 
     const TrainResult result = train(std::move(run), host, signals);
     return {describe_result(result), false, result.stopped != StopReason::none};
   } catch (const AgreedError& error) {
-    const std::string line = error.what();
-    if (!line.empty()) std::cerr << "rondo: " << line << "\n";
+    print_error(error);
   } catch (const std::exception& error) {
     if (host.size() > 1) throw;
-    const std::string text = error.what();  // LibTorch adds a stack trace after the first line
-    std::cerr << "rondo: " << text.substr(0, text.find('\n')) << "\n";
+    print_error(error);
   }
   return {"failed", true};
 }

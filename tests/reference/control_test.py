@@ -206,10 +206,10 @@ def event_times(file):
 class Faults(Runs):
     """What the kernel does to a rank costs one message that names it."""
 
-    def strike(self, fault, settings=None):
+    def strike(self, fault, settings=None, ranks=3):
         own = {"log.dir": "run", "distributed.deadline_s": 3}
         done = self.run_rondo("train", *words(BASE | THREE | own | (settings or {})),
-                              "--chaos", fault, ranks=3)
+                              "--chaos", fault, ranks=ranks)
         self.assertNotEqual(done.returncode, 0)
         lines = [line for line in done.stderr.splitlines() if line.startswith("rondo: ")]
         self.assertEqual(len(lines), 1, done.stderr)
@@ -260,13 +260,15 @@ class Faults(Runs):
         self.train("straight", BASE | settings, ranks=3)
         self.assert_same_run("run", "straight", 40)
 
-    def test_a_rank_without_memory_is_named(self):
+    def test_a_rank_without_memory_is_named_with_what_takes_less(self):
         wide = {"model.hidden": 256, "model.ffn": 512, "model.heads": 8, "model.kv_heads": 8, "train.steps": 60}
         saving = {"checkpoint.every": 1, "checkpoint.async": False}  # the others wait for its part of a file
         for settings in ({}, wide | saving):
             with self.subTest(settings=settings):
                 shutil.rmtree(self.folder / "run", ignore_errors=True)
-                self.assertRegex(self.strike("memory@5:1", settings), r"rank 1.*memory")
+                self.assertRegex(self.strike("memory@5:1", settings), r"rank 1.*out of memory.*distributed.zero=1")
+        shutil.rmtree(self.folder / "run")
+        self.assertRegex(self.strike("memory@5", ranks=1), r"rondo: out of memory.*distributed.zero=1")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@
 #include <charconv>
 #include <chrono>
 #include <csignal>
-#include <fstream>
+#include <cstdlib>
 #include <limits>
 #include <sstream>
 #include <thread>
@@ -46,17 +46,15 @@ Fault parse_fault(const std::string& text) {
   return fault;
 }
 
-/// What this process has mapped, in bytes.
-rlim_t mapped_bytes() {
-  std::ifstream file("/proc/self/statm");
-  rlim_t pages = 0;
-  file >> pages;
-  return pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE));
-}
-
+/// What the system gives ends here, and what the process had freed is taken, down to a page: a run
+/// may go on for long with that.
 void refuse_memory() {
-  const rlimit limit{mapped_bytes(), mapped_bytes()};
-  setrlimit(RLIMIT_AS, &limit);
+  const rlimit limit{0, 0};
+  setrlimit(RLIMIT_DATA, &limit);
+  for (size_t size = size_t{1} << 26; size >= 1 << 12; size /= 2) {
+    while (std::malloc(size) != nullptr) {
+    }
+  }
 }
 
 /// A write beyond the limit fails with EFBIG, since main ignores the signal that comes with it.

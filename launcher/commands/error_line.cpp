@@ -1,0 +1,37 @@
+#include "launcher/commands/error_line.h"
+
+#include <array>
+#include <iostream>
+#include <new>
+#include <string_view>
+
+#include "base/user_error.h"
+
+namespace rondo {
+namespace {
+
+/// LibTorch tells it in words only, on the CPU and on a GPU.
+bool wants_memory(const std::exception& error, const std::string& line) {
+  constexpr std::array<std::string_view, 2> words = {"can't allocate memory", "out of memory"};
+  return dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
+         line.find(words[0]) != std::string::npos || line.find(words[1]) != std::string::npos;
+}
+
+}  // namespace
+
+std::string error_line(const std::exception& error) {
+  const std::string text = error.what();
+  if (dynamic_cast<const UserError*>(&error) != nullptr) return text;
+  const std::string line = text.substr(0, text.find('\n'));
+  if (!wants_memory(error, line)) return line;
+  return "out of memory; for training, distributed.zero=1, train.recompute=layer or a smaller "
+         "train.micro_batch take less (" +
+         line + ")";
+}
+
+void print_error(const std::exception& error) {
+  const std::string line = error_line(error);
+  if (!line.empty()) std::cerr << "rondo: " << line << std::endl;
+}
+
+}  // namespace rondo
