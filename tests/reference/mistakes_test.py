@@ -113,11 +113,24 @@ class Mistakes(WithCorpus):
             self.refuses(["eval", "--checkpoint", name, "--data", "corpus"], [name])
             self.refuses(["inspect", name], [name])
 
+    def test_a_misspelt_path_is_answered_with_the_near_one(self):
+        self.rondo("train", *words(TRAINS | {"log.dir": "runs/first"}))
+        self.train_refuses({"data.path": "corpsu"}, r"data\.path corpsu: .*did you mean corpus\?$")
+        self.train_refuses({"train.init": "runs/first/checkpoint/step-00000002.h5"},
+                           r"did you mean runs/first/checkpoints/step-00000002\.h5\?$")
+        self.refuses(["inspect", "runs/first/checkpoints/step-00000003.h5"],
+                     [r"did you mean runs/first/checkpoints/step-00000002\.h5\?$"])
+        self.refuses(["report", "runs/frist", "--output", "page.html"], [r"did you mean runs/first\?$"])
+        self.refuses(["prepare", "--input", "corpus.idxx", "--output", "other"], [r"did you mean corpus\.idx\?$"])
+        self.refuses(["inspect", "elsewhere/step-00000002.h5"], ["there is no such file$"])
+
     def test_a_run_folder_with_another_model_is_left_alone(self):
         self.rondo("train", *words(TRAINS))
         self.train_refuses({"model.hidden": 64}, "step-00000002", "another model", r"log\.dir")
-        self.train_refuses({"sharing.unique": 1}, "step-00000002", "sharing map", r"log\.dir")
-        self.train_refuses({"relaxation.rank": 2}, "step-00000002", "relaxation", r"log\.dir")
+        self.train_refuses({"sharing.unique": 1}, "step-00000002",
+                           r"sharing map \(3 blocks of attention, not 1\)", r"log\.dir")
+        self.train_refuses({"sharing": "sequence"}, r"layer 1 takes block 1 of attention, not 0\)")
+        self.train_refuses({"relaxation.rank": 2}, "step-00000002", r"relaxation rank \(0, not 2\)", r"log\.dir")
 
     def test_a_run_folder_that_cannot_be_written_is_named(self):
         self.train_refuses({"log.dir": "/proc/run"}, "/proc/run", r"log\.dir")

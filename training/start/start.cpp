@@ -9,6 +9,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.h"
 #include "base/nearest.h"
 #include "base/seconds_since.h"
 #include "base/user_error.h"
@@ -96,6 +97,23 @@ std::string first_difference(const ModelSpec& stored, const ModelSpec& wanted) {
   return "";
 }
 
+/// "4 blocks of attention, not 2", or "layer 3 takes block 1 of attention, not 0".
+std::string first_difference(const SharingMap& stored, const SharingMap& wanted) {
+  for (const Slot slot : stored.slots()) {
+    const std::vector<int>& a = stored.of(slot);
+    const std::vector<int>& b = wanted.of(slot);
+    const std::string_view name = slot.name;
+    if (stored.unique(slot) != wanted.unique(slot)) {
+      return fmt::format("{} of {}, not {}", counted(int64_t{stored.unique(slot)}, "block"), name,
+                         wanted.unique(slot));
+    }
+    const auto [at, other] = std::mismatch(a.begin(), a.end(), b.begin());
+    if (at == a.end()) continue;
+    return fmt::format("layer {} takes block {} of {}, not {}", at - a.begin(), *at, name, *other);
+  }
+  return "";
+}
+
 }  // namespace
 
 void check_same_model(const ModelDefinition& stored, const ModelDefinition& wanted,
@@ -109,8 +127,13 @@ void check_same_model(const ModelDefinition& stored, const ModelDefinition& want
   if (!(stored.spec == wanted.spec)) {
     refuse(fmt::format("model ({})", first_difference(stored.spec, wanted.spec)));
   }
-  if (!(stored.sharing == wanted.sharing)) refuse("sharing map");
-  if (stored.relaxation_rank != wanted.relaxation_rank) refuse("relaxation rank");
+  if (!(stored.sharing == wanted.sharing)) {
+    refuse(fmt::format("sharing map ({})", first_difference(stored.sharing, wanted.sharing)));
+  }
+  if (stored.relaxation_rank != wanted.relaxation_rank) {
+    refuse(fmt::format("relaxation rank ({}, not {})", stored.relaxation_rank,
+                       wanted.relaxation_rank));
+  }
 }
 
 void verify(const CheckpointReader& reader, const std::string& below, const Communicator& host) {
