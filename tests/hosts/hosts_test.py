@@ -74,7 +74,7 @@ class Hosts(RondoTest):
         self.assertLess(crossing["replicas"], crossing["stages"])
 
     def ranks(self):
-        return subprocess.run(["pgrep", "-f", f"^{self.program} train.*log.dir=run"], capture_output=True).stdout
+        return self.running(f"^{self.program} train")
 
     @staticmethod
     def between_hosts(metrics, neighbours):

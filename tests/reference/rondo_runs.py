@@ -91,6 +91,16 @@ class RondoTest(unittest.TestCase):
         launcher = [*MPIRUN, "-n", str(ranks)] if ranks else []
         return [*launcher, self.program, *map(str, arguments)]
 
+    def running(self, pattern):
+        """Processes of this test with such a command line; those of tests beside it work elsewhere."""
+        def works_here(process):
+            try:
+                return pathlib.Path(f"/proc/{process}/cwd").readlink() == self.folder.resolve()
+            except OSError:  # it has ended
+                return False
+        found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True).stdout.split()
+        return [process for process in found if works_here(process)]
+
     def run_rondo(self, *arguments, ranks=0):
         return subprocess.run(self.command(*arguments, ranks=ranks), cwd=self.folder,
                               env=ENVIRONMENT, capture_output=True, text=True, timeout=120)

@@ -25,10 +25,6 @@ SETTINGS = rondo_runs.TINY_MODEL | {
     "log.tensorboard": False}
 
 
-def running(text):
-    return subprocess.run(["pgrep", "-f", text], capture_output=True, text=True).stdout.split()
-
-
 class Slurm(RondoTest):
 
     slurm = None
@@ -76,7 +72,7 @@ class Slurm(RondoTest):
 
     def ranks(self):
         """Processes that train; the job script also asks one where checkpoints lie."""
-        return running(f"^{self.program} train [a-z]")
+        return self.running(f"^{self.program} train [a-z]")
 
     def assert_same_as_straight(self, run, settings=None, ranks=2):
         settings = SETTINGS | (settings or {})
@@ -122,15 +118,16 @@ class Slurm(RondoTest):
         self.wait_for_steps("run", 4, job)
         self.slurm.run("scancel", job)
         self.wait_for_state(job, "CANCELLED")
-        self.slurm.wait(lambda: not running(f"log.dir=run .*{self.folder.name}") and
-                        not running(f"{self.program} train"), 30, "the end of all processes")
+        self.slurm.wait(lambda: not self.running(self.program), 30, "the end of all processes")
         self.assertEqual(int(self.slurm.field(job, "Restarts")), 0)
         self.train("run", SETTINGS, ranks=2)
         self.assert_same_as_straight("run")
 
     def test_a_run_of_several_time_limits_is_chained_until_it_is_done(self):
-        settings = {"train.steps": 40, "train.global_batch": 512}
-        job = self.train_job("run", settings, options=["--time=1", "--signal=USR1@15"])
+        settings = {"train.steps": 75}
+        # A second a step: more than one limit of a minute.
+        job = self.submit("train.sbatch", *words(SETTINGS | settings | {"log.dir": "run"}), "--chaos", "slow@1:0",
+                          options=["--ntasks-per-node=2", "--time=1", "--signal=USR1@15"])
         self.wait_for_state(job, "COMPLETED", 500)
         self.assertGreater(int(self.slurm.field(job, "Restarts")), 0, "one limit was enough\n" + self.log(job))
         self.assert_same_as_straight("run", settings)
