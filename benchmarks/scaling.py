@@ -237,13 +237,16 @@ def main():
     finally:
         launcher.stop()
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    files = {suffix: chosen.output.with_suffix(suffix) for suffix in (".csv", ".json", ".svg")}
+    efficiency = any("efficiency" in row for row in rows)  # without a rank alone there is none, and no picture
+    suffixes = (".csv", ".json", ".svg") if efficiency else (".csv", ".json")
+    files = {suffix: chosen.output.with_suffix(suffix) for suffix in suffixes}
     with files[".csv"].open("w", newline="") as out:
         table = csv.DictWriter(out, [*columns], extrasaction="ignore")
         table.writeheader()
         table.writerows(rows)
     sides.write_json(files[".json"], {"machine": about, "where": where, "rows": rows})
-    picture(rows, files[".svg"], f"{where}, {about['cores']} cores")
+    if efficiency:
+        picture(rows, files[".svg"], f"{where}, {about['cores']} cores")
     print("\nwrote " + ", ".join(os.path.relpath(file) for file in files.values()))
 
 

@@ -81,14 +81,16 @@ struct Pipeline::Execution {
     arrivals[{flow, chunk, microbatch}] = std::move(arrival);
   }
 
+  /// Up to the first that is still under way: to ask each of many costs more than the memory of a
+  /// few is worth.
   void release_departed() {
-    std::erase_if(departures, [this](Departure& departure) {
-      const bool left = std::all_of(departure.messages.begin(), departure.messages.end(),
-                                    [](const auto& message) { return message->done(); });
-      if (!left) return false;
-      recorder.end(departure.entry);
-      return true;
-    });
+    const auto under_way =
+        std::find_if(departures.begin(), departures.end(), [](const Departure& departure) {
+          return !std::all_of(departure.messages.begin(), departure.messages.end(),
+                              [](const auto& message) { return message->done(); });
+        });
+    for (auto left = departures.begin(); left != under_way; ++left) recorder.end(left->entry);
+    departures.erase(departures.begin(), under_way);
   }
 };
 

@@ -115,6 +115,7 @@ struct ClusterConfig {
   double intra_us = 1.0;          ///< latency of a message there
   double inter_gbs = 1.25;        ///< the same between nodes
   double inter_us = 30.0;
+  double node_gbs = 0.0;  ///< 1e9 bytes/s that a node sends to others; 0 = no bound of its own
   /// Measured, where the size of a microbatch is open: by size, how much longer it takes than the
   /// figures above say.
   std::map<int64_t, double> slowness = {};

@@ -32,13 +32,18 @@ struct Ring {
   }
 };
 
-/// The ring of a group's world ranks leaves a node unless all of them are there.
+/// The ring of a group's world ranks leaves a node unless all of them are there. Through each node
+/// it goes once, and so do the rings of the node's other ranks, which sum at about the same time.
 Ring ring_of(const ComponentGroup& group, const Machine& machine) {
   const WorldLayout& layout = group.layout;
   const int first = layout.world_rank(0, group.pipeline_ranks.front());
   const int last = layout.world_rank(layout.replicas - 1, group.pipeline_ranks.back());
   const bool one_node = first / machine.ranks_per_node == last / machine.ranks_per_node;
-  return {group.members(), one_node ? machine.intra : machine.inter};
+  if (one_node) return {group.members(), machine.intra};
+  const int64_t near = layout.replicas_on_node(machine.ranks_per_node) *
+                       static_cast<int64_t>(group.pipeline_ranks.size());
+  const int64_t rings = std::max<int64_t>(1, machine.ranks_per_node / near);
+  return {group.members(), machine.inter_shared_by(rings)};
 }
 
 void add(ChunkCost& sum, const ChunkCost& part) {
@@ -49,6 +54,12 @@ void add(ChunkCost& sum, const ChunkCost& part) {
 }
 
 }  // namespace
+
+LinkCost Machine::inter_shared_by(int64_t ranks) const {
+  if (node_bytes_per_s == 0.0) return inter;
+  const double part = node_bytes_per_s / static_cast<double>(ranks);
+  return {inter.latency_s, std::min(inter.bytes_per_s, part)};
+}
 
 Machine Machine::at(int64_t micro_batch) const {
   if (speeds.empty()) return *this;
@@ -256,10 +267,12 @@ void CostModel::price_messages(const Placement& placement, const WorldLayout& la
     const double copied = 2.0 * static_cast<double>(bytes);
     costs.messages.push_back({bytes, machine_.copies_messages ? touch_s(copied) : 0.0});
   }
+  // Replicas do the same at the same time.
+  const LinkCost inter = machine_.inter_shared_by(layout.replicas_on_node(machine_.ranks_per_node));
   for (int from = 0; from < placement.pipeline; ++from) {
     for (int to = 0; to < placement.pipeline; ++to) {
       const bool near = layout.share_node(from, to, machine_.ranks_per_node);
-      costs.links.push_back(near ? machine_.intra : machine_.inter);
+      costs.links.push_back(near ? machine_.intra : inter);
     }
   }
 }

@@ -25,11 +25,15 @@ struct Machine {
   double memory_bytes_per_s = 1e10;  ///< of everything else
   int64_t memory_bytes = 0;          ///< 0: not bounded
   LinkCost intra = {};               ///< within a node, one direction
-  LinkCost inter = {};               ///< between nodes
+  LinkCost inter = {};               ///< between a rank and one of another node
+  double node_bytes_per_s = 0.0;     ///< all that a node sends to others; 0: no bound of its own
   bool reduces_overlap = true;       ///< a rank goes on computing while it takes part in a sum
   bool copies_messages = false;      ///< what computes also reads and writes every message
   /// By ascending size of a microbatch: small ones fill a device less. Empty: all are as fast.
   std::vector<MeasuredSpeed> speeds = {};
+
+  /// The link between nodes for each of so many ranks of a node that send at the same time.
+  LinkCost inter_shared_by(int64_t ranks) const;
 
   /// The figures for microbatches of this size: between two measured ones, by the logarithm.
   Machine at(int64_t micro_batch) const;

@@ -22,6 +22,11 @@ bool WorldLayout::share_node(int a, int b, int ranks_per_node) const {
   return true;
 }
 
+int WorldLayout::replicas_on_node(int ranks_per_node) const {
+  const int near = neighbours == Neighbours::stages ? ranks_per_node / pipeline : ranks_per_node;
+  return std::clamp(near, 1, replicas);
+}
+
 int64_t ComponentGroup::buffer_elements() const {
   return round_up(elements, component_alignment * members());
 }

@@ -33,6 +33,8 @@ struct WorldLayout {
 
   /// Whether pipeline ranks a and b share a node in every replica.
   bool share_node(int a, int b, int ranks_per_node) const;
+  /// How many replicas of a pipeline rank share a node, at least one.
+  int replicas_on_node(int ranks_per_node) const;
   bool operator==(const WorldLayout&) const = default;
 };
 

@@ -49,7 +49,9 @@ SweepPoint point_of(const PlanRequest& request) {
 }
 
 bool pipeline_wins(PlanRequest request, double inter_gbs) {
-  request.machine.inter.bytes_per_s = 1e9 * inter_gbs;
+  Machine& machine = request.machine;
+  machine.node_bytes_per_s *= 1e9 * inter_gbs / machine.inter.bytes_per_s;
+  machine.inter.bytes_per_s = 1e9 * inter_gbs;
   const std::optional<Plan> plan = plan_of(request);
   return plan && plan->chosen.choice.placement.pipeline > 1;
 }

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "distributed/plan/cost.h"
@@ -131,31 +132,45 @@ std::map<int64_t, double> slowness_by_size(Config config, const ModelDefinition&
   return list;
 }
 
-/// Seconds of one message of `bytes` between ranks 0 and `peer`, there and back halved; on the
-/// others the same number. Collective.
-double message_seconds(int peer, int64_t bytes, World world, at::Device device) {
+/// Ranks r and r + distance, for each r below `count`.
+struct Pairs {
+  int distance = 1;
+  int count = 1;
+
+  /// None where the rank is in no pair.
+  std::optional<int> other(int rank) const {
+    if (rank < count) return rank + distance;
+    const int first = rank - distance;
+    return first >= 0 && first < count ? std::optional(first) : std::nullopt;
+  }
+};
+
+/// Seconds of one message of `bytes` within a pair while all pairs send one, there and back halved;
+/// on every rank the same number. Collective.
+double message_seconds(Pairs pairs, int64_t bytes, World world, at::Device device) {
   const at::Tensor buffer =
       at::zeros({std::max<int64_t>(1, bytes / 4)}, at::dtype(at::kFloat).device(device));
   const int rank = world.rank();
-  double seconds = 0.0;
+  const std::optional<int> other = pairs.other(rank);
+  const auto turn = [&](bool sends) {
+    // All pairs send in one direction: two that met would each have a link to themselves.
+    if (pairs.count > 1) world.host.barrier();
+    if (!other) return;
+    auto call = sends ? world.tensors.start_send(buffer_of(buffer), *other)
+                      : world.tensors.start_receive(buffer_of(buffer), *other);
+    call->wait();
+  };
+  const auto round = [&] {
+    turn(other && rank < *other);
+    turn(other && rank > *other);
+  };
+  round();
   constexpr int rounds = 10;
-  if (rank == 0 || rank == peer) {
-    const int other = rank == 0 ? peer : 0;
-    const auto turn = [&](bool sends) {
-      auto call = sends ? world.tensors.start_send(buffer_of(buffer), other)
-                        : world.tensors.start_receive(buffer_of(buffer), other);
-      call->wait();
-    };
-    const auto round = [&] {
-      turn(rank == 0);
-      turn(rank != 0);
-    };
-    round();
-    const Clock::time_point start = Clock::now();
-    for (int i = 0; i < rounds; ++i) round();
-    seconds = std::chrono::duration<double>(Clock::now() - start).count() / (2 * rounds);
-  }
-  return mean_over_ranks(seconds, world.host) * world.size() / 2.0;
+  const Clock::time_point start = Clock::now();
+  for (int i = 0; i < rounds; ++i) round();
+  const double seconds =
+      other ? std::chrono::duration<double>(Clock::now() - start).count() / (2 * rounds) : 0.0;
+  return mean_over_ranks(seconds, world.host) * world.size() / (2.0 * pairs.count);
 }
 
 struct Link {
@@ -163,14 +178,15 @@ struct Link {
   double us;
 };
 
-Link measure_link(int peer, World world, at::Device device) {
-  const double latency_s = message_seconds(peer, 4, world, device);
+/// Of each pair, while all of them send.
+Link measure_link(Pairs pairs, World world, at::Device device) {
+  const double latency_s = message_seconds(pairs, 4, world, device);
   // Slow links get a smaller message, so that this stays a matter of a second.
   int64_t bytes = 64 << 10;
-  double seconds = message_seconds(peer, bytes, world, device);
+  double seconds = message_seconds(pairs, bytes, world, device);
   if (seconds < 5e-3) {
     bytes = 4 << 20;
-    seconds = message_seconds(peer, bytes, world, device);
+    seconds = message_seconds(pairs, bytes, world, device);
   }
   const double transfer_s = std::max(seconds - latency_s, 1e-9);
   return {static_cast<double>(bytes) / transfer_s / 1e9, latency_s * 1e6};
@@ -191,24 +207,29 @@ ClusterConfig measure_cluster(const Config& config, const ModelDefinition& model
   for (const auto& [size, slowness] : slower) cluster.slowness[size] = slowness / least;
   const auto per_node = static_cast<int>(cluster.gpus_per_node);
   if (world.size() > 1 && per_node > 1) {
-    const Link link = measure_link(1, world, device);
+    const Link link = measure_link({.distance = 1}, world, device);
     cluster.intra_gbs = link.gbs;
     cluster.intra_us = link.us;
   }
   if (world.size() > per_node) {
-    const Link link = measure_link(per_node, world, device);
+    const Link link = measure_link({.distance = per_node}, world, device);
     cluster.inter_gbs = link.gbs;
     cluster.inter_us = link.us;
+    const int ranks = std::min(per_node, world.size() - per_node);
+    const Pairs all{.distance = per_node, .count = ranks};
+    cluster.node_gbs = ranks > 1 ? ranks * measure_link(all, world, device).gbs : 0.0;
   }
   return cluster;
 }
 
 std::string describe(const ClusterConfig& cluster) {
+  const std::string node =
+      cluster.node_gbs > 0 ? fmt::format(", a node {:.3g} GB/s in all", cluster.node_gbs) : "";
   return fmt::format(
       "measured: a rank computes {:.3g} TFLOP/s; messages within a node {:.3g} GB/s and {:.3g} us, "
-      "between nodes {:.3g} GB/s and {:.3g} us",
+      "between nodes {:.3g} GB/s and {:.3g} us{}",
       cluster.device_tflops * cluster.efficiency, cluster.intra_gbs, cluster.intra_us,
-      cluster.inter_gbs, cluster.inter_us);
+      cluster.inter_gbs, cluster.inter_us, node);
 }
 
 }  // namespace rondo

@@ -21,6 +21,7 @@ Machine machine_of(const ClusterConfig& cluster) {
   machine.memory_bytes = static_cast<int64_t>(cluster.device_memory_gb * 1e9);
   machine.intra = {cluster.intra_us * 1e-6, cluster.intra_gbs * 1e9};
   machine.inter = {cluster.inter_us * 1e-6, cluster.inter_gbs * 1e9};
+  machine.node_bytes_per_s = cluster.node_gbs * 1e9;
   for (const auto& [size, slowness] : cluster.slowness) machine.speeds.push_back({size, slowness});
   return machine;
 }

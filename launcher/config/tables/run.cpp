@@ -104,9 +104,11 @@ std::vector<ConfigField> cluster_table() {
           {"intra_us", &ClusterConfig::intra_us, at_least(0), "microseconds",
            "Latency of a message between ranks of a node."},
           {"inter_gbs", &ClusterConfig::inter_gbs, more_than_zero(), "GB/s",
-           "Rate between nodes, in one direction."},
+           "Rate between a rank and one of another node, in one direction."},
           {"inter_us", &ClusterConfig::inter_us, at_least(0), "microseconds",
            "Latency of a message between nodes."},
+          {"node_gbs", &ClusterConfig::node_gbs, at_least(0), "GB/s",
+           "Rate at which all ranks of a node together send to others. 0: each has its own port."},
       });
 }
 

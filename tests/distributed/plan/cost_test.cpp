@@ -213,5 +213,30 @@ TEST(Cost, TakesTheSlowLinkWhereARingLeavesTheNode) {
   EXPECT_EQ(far.step.links[1].latency_s, 2.0);
 }
 
+TEST(Cost, DividesTheLinkOfANodeAmongItsRanksThatSendAtOnce) {
+  Machine machine = counting();
+  machine.inter = {0.0, 10.0};
+  machine.ranks_per_node = 2;
+  const Workload work = tiny({"none"}, 4);
+  const Placement placement = make_placement({2, "contiguous"}, work.model);
+  const auto costs = [&](Neighbours neighbours, double node_bytes_per_s) {
+    machine.node_bytes_per_s = node_bytes_per_s;
+    return CostModel(work, machine).placement(placement, {2, 2, neighbours}, false);
+  };
+  const auto sum_s = [&](double node_bytes_per_s) {
+    return costs(Neighbours::stages, node_bytes_per_s).step.reduces.front().seconds;
+  };
+  const auto message_rate = [&](double node_bytes_per_s) {
+    return costs(Neighbours::replicas, node_bytes_per_s).step.links[1].bytes_per_s;
+  };
+  EXPECT_DOUBLE_EQ(sum_s(10.0), 2 * sum_s(0.0)) << "both stages of a node sum with the other's";
+  EXPECT_DOUBLE_EQ(sum_s(16.0), sum_s(0.0) * 10 / 8);
+  EXPECT_DOUBLE_EQ(sum_s(20.0), sum_s(0.0)) << "a rank has no more than its own rate";
+  EXPECT_EQ(message_rate(10.0), 5.0) << "both replicas of a node send to the next stage";
+  EXPECT_EQ(message_rate(30.0), 10.0);
+  EXPECT_EQ(costs(Neighbours::replicas, 10.0).step.reduces.front().seconds, 0.0)
+      << "a sum within a node";
+}
+
 }  // namespace
 }  // namespace rondo

@@ -60,6 +60,8 @@ TEST(Holders, NumberTheWorldSoThatNeighboursOfAPipelineShareANode) {
   EXPECT_TRUE(layout.share_node(0, 1, 2));
   EXPECT_FALSE(layout.share_node(1, 2, 2));
   EXPECT_FALSE((WorldLayout{3, 3}.share_node(0, 2, 8)));
+  EXPECT_EQ(layout.replicas_on_node(8), 2);
+  EXPECT_EQ(layout.replicas_on_node(2), 1) << "not even a whole pipeline";
   const WorldLayout rows{4, 8, Neighbours::replicas};
   for (int world = 0; world < 32; ++world) {
     EXPECT_EQ(rows.world_rank(rows.replica(world), rows.pipeline_rank(world)), world);
@@ -67,6 +69,8 @@ TEST(Holders, NumberTheWorldSoThatNeighboursOfAPipelineShareANode) {
   EXPECT_EQ(rows.world_rank(3, 1), 11) << "the replicas of a stage come in a row";
   EXPECT_FALSE(rows.share_node(0, 1, 8));
   EXPECT_TRUE(rows.share_node(0, 1, 16));
+  EXPECT_EQ(rows.replicas_on_node(4), 4);
+  EXPECT_EQ(rows.replicas_on_node(16), rows.replicas);
   EXPECT_FALSE(rows.share_node(1, 2, 16));
 }
 
