@@ -26,6 +26,9 @@ class FolderLock {
   bool held_;
 };
 
+/// The file that stands for `folder`.
+inline std::string lock_file(const std::string& folder) { return folder + "/.lock"; }
+
 /// Whether a process, this one or another, has the lock on `file`. Makes no file.
 bool is_locked(const std::string& file);
 

@@ -22,4 +22,14 @@ inline void check_output_path(const std::string& option, const std::string& path
   }
 }
 
+/// The same, and where `path` does not end in `extension` (with its dot): so a slip does not
+/// overwrite a checkpoint or the metrics of a run. Below /dev there are no such names.
+inline void check_output_path(const std::string& option, const std::string& path,
+                              const std::string& extension) {
+  check_output_path(option, path);
+  if (path.starts_with("/dev/") || path.ends_with(extension)) return;
+  throw UserError(option + " " + path + ": what is written there needs a name that ends in " +
+                  extension);
+}
+
 }  // namespace rondo

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/counted.h"
+#include "base/output_path.h"
 #include "base/partial_file.h"
 #include "base/user_error.h"
 #include "checkpoint/format/checkpoint_reader.h"
@@ -134,6 +135,18 @@ void print(const std::vector<TextFile>& files, const std::function<std::string()
   std::cout << std::flush;
 }
 
+/// Before the plan, which may take its time.
+void check_outputs(const PlanWords& words) {
+  const auto check = [](const std::string& option, const std::string& file,
+                        const std::string& extension) {
+    if (!file.empty()) check_output_path(option, file, extension);
+  };
+  check("--svg", words.svg, ".svg");
+  check("--trace", words.trace, ".json");
+  check("--csv", words.csv, ".csv");
+  check("--json", words.json, ".json");
+}
+
 void print_plan(const PlanWords& words) {
   const Asked question = asked(words);
   const PlanRequest& request = question.request;
@@ -173,9 +186,8 @@ int plan_command(const Arguments& arguments) {
         "number of ranks",
         {.required = true, .least = 1, .most = 1 << 20}},
        {"--sweep", &words.sweep,
-        "plan every power of two of ranks up to --world, shared and unshared, and find the links "
-        "on "
-        "which a pipeline wins"},
+        "plan every power of two of ranks from a node up to --world, shared and unshared, and find "
+        "the links on which a pipeline wins"},
        {"--sequences",
         &words.sequences,
         "with --sweep: sequences of a rank in a step",
@@ -202,6 +214,7 @@ int plan_command(const Arguments& arguments) {
   if (given->contains("--sequences") && !words.sweep) {
     throw UserError("--sequences counts those of --sweep; a plan's are train.global_batch");
   }
+  check_outputs(words);
   words.sweep ? print_sweep(words) : print_plan(words);
   return 0;
 }

@@ -4,11 +4,13 @@
 #include <iostream>
 #include <set>
 
+#include "base/output_path.h"
 #include "base/partial_file.h"
 #include "base/user_error.h"
 #include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"
 #include "launcher/reports/report_page.h"
+#include "launcher/reports/run_folders.h"
 
 namespace rondo {
 namespace {
@@ -37,15 +39,20 @@ std::vector<std::string> names_of(const std::vector<std::string>& folders) {
 }  // namespace
 
 int report_command(const Arguments& arguments) {
-  std::vector<std::string> folders;
+  std::vector<std::string> words;
   std::string output = "report.html";
   const CommandLine line{
       "report",
       "Makes a page of one or several runs.",
-      {{"runs", &folders, "RUN…: folders of runs", {.required = true, .path = true}},
+      {{"runs",
+        &words,
+        "RUN…: folders of runs, of sweeps or of a day",
+        {.required = true, .path = true}},
        {"--output", &output, "FILE.html", {.shows_default = true, .path = true}}},
       report_examples};
   if (!line.parse(arguments)) return 0;
+  check_output_path("--output", output, ".html");
+  const std::vector<std::string> folders = run_folders(words);
   const std::vector<std::string> names = names_of(folders);
   std::vector<ReportedRun> runs;
   for (size_t i = 0; i < folders.size(); ++i) {

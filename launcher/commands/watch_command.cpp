@@ -13,6 +13,7 @@
 #include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"
 #include "launcher/reports/progress.h"
+#include "launcher/reports/run_folders.h"
 #include "launcher/reports/run_history.h"
 
 namespace rondo {
@@ -53,6 +54,9 @@ std::string state_of(const RunHistory& run) {
   if (has_ended(run)) return "done";
   const double step_s = run.points().back().step_s;
   const double silent = run.silent_s();
+  if (silent > 3.0 + 3.0 * step_s && !run.is_locked()) {
+    return "not running for " + format_duration(silent);
+  }
   if (silent > 60.0 && silent > 10.0 * step_s) return "silent for " + format_duration(silent);
   const auto left = static_cast<double>(run.steps() - run.points().back().step);
   return run.steps() > 0 ? "ETA " + format_duration(left * step_s) : "";
@@ -83,13 +87,16 @@ int watch_command(const Arguments& arguments) {
   const CommandLine line{
       "watch",
       "Shows how runs go, live.",
-      {{"runs", &folders, "RUN…: folders of runs", {.required = true, .path = true}},
+      {{"runs",
+        &folders,
+        "RUN…: folders of runs, of sweeps or of a day",
+        {.required = true, .path = true}},
        {"--once", &once, "print the state once, and end"},
        {"--interval", &interval, "seconds between looks", {.shows_default = true, .least = 0.1}}},
       watch_examples};
   if (!line.parse(arguments)) return 0;
   std::vector<RunHistory> runs;
-  for (const std::string& folder : folders) runs.emplace_back(folder);
+  for (const std::string& folder : run_folders(folders)) runs.emplace_back(folder);
   const int columns = terminal_width(STDOUT_FILENO);
   const bool live = columns > 0 && !once;
   const size_t width = columns > 4 ? static_cast<size_t>(columns) - 4 : 76;

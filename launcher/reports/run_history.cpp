@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/folder_lock.h"
 #include "base/json_integer.h"
-#include "base/near_path.h"
 #include "base/user_error.h"
 #include "launcher/config/toml.h"
 
@@ -70,8 +70,7 @@ std::map<std::string, std::string> read_config(const std::string& file) {
 RunHistory::RunHistory(std::string folder) : folder_(std::move(folder)) {
   if (!fs::exists(folder_ + "/metrics.jsonl")) {
     throw UserError(fmt::format(
-        "{} has no metrics.jsonl; name the folder of a run, the log.dir of rondo train{}", folder_,
-        did_you_mean_path(folder_)));
+        "{} has no metrics.jsonl; name the folder of a run, the log.dir of rondo train", folder_));
   }
   config_ = read_config(folder_ + "/config.toml");
   const auto steps = config_.find("train.steps");
@@ -108,5 +107,7 @@ double RunHistory::silent_s() const {
   if (stat((folder_ + "/metrics.jsonl").c_str(), &info) != 0) return 0.0;
   return std::difftime(std::time(nullptr), info.st_mtime);
 }
+
+bool RunHistory::is_locked() const { return rondo::is_locked(lock_file(folder_)); }
 
 }  // namespace rondo

@@ -41,6 +41,8 @@ class RunHistory {
   int64_t steps() const { return steps_; }  ///< train.steps; 0 where it is not known
   /// Seconds since the log was last written.
   double silent_s() const;
+  /// Whether a process writes into the folder. False, too, on a file system without locks.
+  bool is_locked() const;
 
  private:
   std::string folder_;

@@ -124,6 +124,28 @@ class Mistakes(WithCorpus):
         self.refuses(["prepare", "--input", "corpus.idxx", "--output", "other"], [r"did you mean corpus\.idx\?$"])
         self.refuses(["inspect", "elsewhere/step-00000002.h5"], ["there is no such file$"])
 
+    def test_what_is_written_under_a_name_does_not_replace_another_kind_of_file(self):
+        self.rondo("train", *words(TRAINS | {"log.dir": "runs/first"}))
+        kept = {path: path.read_bytes() for path in self.folder.glob("runs/first/**/*") if path.is_file()}
+        self.refuses(["report", "runs/first", "--output", "runs/first/metrics.jsonl"],
+                     [r"--output .*metrics\.jsonl: what is written there needs a name that ends in \.html$"])
+        checkpoint = "runs/first/checkpoints/step-00000002.h5"
+        for option, extension in (("--svg", "svg"), ("--json", "json"), ("--trace", "json"), ("--csv", "csv")):
+            self.refuses(["plan", "--world", "2", option, checkpoint], [rf"{option} .*ends in \.{extension}$"])
+        self.refuses(["plan", "--world", "2", "--svg", "nowhere/x.svg"], ["the folder nowhere does not exist"])
+        self.assertEqual({path: path.read_bytes() for path in kept}, kept)
+
+    def test_all_runs_below_a_folder_are_meant_and_what_is_none_is_left_out_aloud(self):
+        self.rondo("train", "--multirun", *words(TRAINS | {"log.dir": "runs/sweep", "train.seed": "1,2"}))
+        self.rondo("train", *words(TRAINS | {"log.dir": "runs/day/hour"}))
+        (self.folder / "runs" / "empty").mkdir()
+        for pattern in (["runs"], ["runs/sweep", "runs/day", "runs/empty", "runs/sweep/sweep.txt"]):
+            done = self.run_rondo("watch", "--once", *pattern)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(done.stdout.count("step 2/2"), 3, done.stdout)
+            self.assertEqual(done.stderr.count("left out: runs/"), len(pattern) // 2, done.stderr)
+        self.refuses(["watch", "--once", "runs/empty"], ["runs/empty has no metrics.jsonl"])
+
     def test_a_run_folder_with_another_model_is_left_alone(self):
         self.rondo("train", *words(TRAINS))
         self.train_refuses({"model.hidden": 64}, "step-00000002", "another model", r"log\.dir")

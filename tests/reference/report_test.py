@@ -1,9 +1,12 @@
 """What people look at: the console's log, --quiet and --json, rondo watch, and the page of rondo report."""
 
+import fcntl
 import json
+import os
 import re
 import shutil
 import subprocess
+import time
 
 import rondo_runs
 from rondo_runs import RondoTest, random_tokens, read_metrics, words, write_corpus
@@ -55,6 +58,12 @@ class Looking(RondoTest):
         said = self.rondo("watch", "done", "early")
         self.assertRegex(said, r"done\n  step 8/8  loss [\d.]+  held-out [\d.]+  \S+ tok/s  done\n  [▁-█]+\n")
         self.assertRegex(said, r"early\n  step 3/8  loss [\d.]+  \S+ tok/s  ETA ")
+        log = self.folder / "early" / "metrics.jsonl"
+        os.utime(log, times=(time.time() - 1000,) * 2)
+        self.assertIn("tok/s  not running for 16m", self.rondo("watch", "early", "--once"))
+        with (self.folder / "early" / ".lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.assertIn("tok/s  silent for 16m", self.rondo("watch", "early", "--once"))
         refused = self.run_rondo("watch", "corpus")
         self.assertEqual(refused.returncode, 2)
         self.assertIn("corpus has no metrics.jsonl; name the folder of a run", refused.stderr)

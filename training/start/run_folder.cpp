@@ -33,8 +33,6 @@ void make_folder(const std::string& folder, const std::string& key, NewFolders& 
                               obstacle(folder), key));
 }
 
-std::string lock_file(const std::string& folder) { return folder + "/.lock"; }
-
 [[noreturn]] void refuse_held(const std::string& folder, const std::string& key) {
   throw UserError(fmt::format(
       "another run is writing into {}; wait for it, or choose another with {}", folder, key));
