@@ -1,5 +1,6 @@
 #include "launcher/commands/error_line.h"
 
+#include <algorithm>
 #include <array>
 #include <iostream>
 #include <new>
@@ -24,9 +25,12 @@ std::string error_line(const std::exception& error) {
   if (dynamic_cast<const UserError*>(&error) != nullptr) return text;
   const std::string line = text.substr(0, text.find('\n'));
   if (!wants_memory(error, line)) return line;
+  // LibTorch's line begins with the place in its source.
+  const size_t wish = std::min(line.find("you tried to allocate"), line.size());
+  const std::string reason = wish < line.size() ? " (" + line.substr(wish) + ")" : "";
   return "out of memory; for training, distributed.zero=1, train.recompute=layer or a smaller "
-         "train.micro_batch take less (" +
-         line + ")";
+         "train.micro_batch take less" +
+         reason;
 }
 
 void print_error(const std::exception& error) {

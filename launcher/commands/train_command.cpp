@@ -76,7 +76,7 @@ Ending train_one(const TrainWords& words, Communicator& host, const StopSignals&
 struct Outcome {
   std::string line;  ///< of the table
   bool failed = false;
-  bool stopped = false;
+  StopReason stopped = StopReason::none;
 };
 
 std::string describe_result(const TrainResult& result) {
@@ -90,7 +90,7 @@ std::string describe_result(const TrainResult& result) {
 Outcome train_in_sweep(Run run, Communicator& host, const StopSignals& signals) {
   try {
     const TrainResult result = train(std::move(run), host, signals);
-    return {describe_result(result), false, result.stopped != StopReason::none};
+    return {describe_result(result), false, result.stopped};
   } catch (const AgreedError& error) {
     print_error(error);
   } catch (const std::exception& error) {
@@ -125,9 +125,10 @@ Ending train_many(const TrainWords& words, Communicator& host, const StopSignals
     table +=
         fmt::format("{}  {}  {}\n", folder, outcome.line, fmt::join(sweep.runs[i].overrides, "  "));
     if (outcome.failed) ending = Ending::failed;
-    if (!outcome.stopped) continue;
+    if (outcome.stopped == StopReason::none) continue;
     ending = Ending::stopped;
-    break;
+    if (outcome.stopped != StopReason::step)
+      break;  // each run has its own steps, but not its own time
   }
   if (host.rank() == 0) std::cout << "\n" << table << std::flush;
   return ending;

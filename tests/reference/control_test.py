@@ -63,9 +63,13 @@ class Control(Runs):
         self.assertGreater(len(codes), 1, "steps of a second each, and the limit was not met")
         self.assert_same_run("run", "straight", 4)
 
-    def test_a_sweep_that_was_stopped_has_that_code_too(self):
+    def test_a_sweep_pauses_each_run_at_its_step_and_goes_on_from_there(self):
         done = self.run_train("sweep", {"train.seed": "1,2", "train.exit_at_step": 3}, "--multirun")
         self.assertEqual(done.returncode, rondo_runs.STOPPED, done.stderr)
+        self.assertEqual([len(read_metrics(self.folder / "sweep" / run)) for run in "01"], [3, 3])
+        self.rondo("train", *words(BASE | {"log.dir": "sweep", "train.seed": "1,2"}), "--multirun")
+        self.rondo("train", *words(BASE | {"log.dir": "straight", "train.seed": "1,2"}), "--multirun")
+        self.assert_same_run("sweep/1", "straight/1", 12)
 
     def test_one_run_of_a_sweep_is_the_run_that_the_sweep_makes_of_it(self):
         self.rondo("train", *words(BASE | {"log.dir": "all", "train.seed": "range(1,3)"}),
@@ -176,7 +180,7 @@ class Control(Runs):
         slow = self.run_train("slow", {"train.steps": 4, "train.global_batch": 6, "log.every": 2},
                               "--chaos", "slow@2:1", ranks=3)
         self.assertEqual(slow.returncode, 0, slow.stderr)
-        self.assertRegex(slow.stdout, r"rank 1 is slow: other takes it [\d.]+ s a step, and others [\d.e-]+ s")
+        self.assertRegex(slow.stdout, r"rank 1 is slow: [\d.]+ s a step in the phase other, its likes [\d.e-]+ s")
         phases = read_metrics(self.folder / "slow")[-1]["ranks"][1]["phases"]
         self.assertEqual(set(phases), {"data", "forward", "backward", "messages", "sums", "optimizer",
                                        "save", "other"})

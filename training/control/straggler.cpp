@@ -40,6 +40,7 @@ std::optional<Straggler> find_straggler(const std::vector<RankMetrics>& ranks,
                                         const WorldLayout& layout) {
   constexpr double factor = 1.5;
   constexpr double least_loss = 0.2;  // of a step
+  constexpr double least_s = 0.02;    // what a machine does beside it costs as much
   std::optional<Straggler> found;
   double furthest = factor;
   for (size_t rank = 0; rank < ranks.size(); ++rank) {
@@ -53,7 +54,8 @@ std::optional<Straggler> find_straggler(const std::vector<RankMetrics>& ranks,
     const double own = own_seconds(ranks[rank]);
     const double others = usual(own_seconds);
     const double behind = own / std::max(1e-9, others);
-    if (behind < furthest || own - others < least_loss * ranks[rank].phases.sum()) continue;
+    const double least = std::max(least_s, least_loss * ranks[rank].phases.sum());
+    if (behind < furthest || own - others < least) continue;
     furthest = behind;
     found = Straggler{static_cast<int>(rank)};
     double most = 0.0;
@@ -70,9 +72,9 @@ std::optional<Straggler> find_straggler(const std::vector<RankMetrics>& ranks,
 }
 
 std::string describe(const Straggler& straggler) {
-  return fmt::format("rank {} is slow: {} takes it {:.3g} s a step, and others {:.3g} s",
-                     straggler.rank, phase_names[static_cast<size_t>(straggler.phase)],
-                     straggler.seconds, straggler.usual_s);
+  return fmt::format("rank {} is slow: {:.3g} s a step in the phase {}, its likes {:.3g} s",
+                     straggler.rank, straggler.seconds,
+                     phase_names[static_cast<size_t>(straggler.phase)], straggler.usual_s);
 }
 
 }  // namespace rondo

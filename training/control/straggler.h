@@ -20,12 +20,12 @@ struct Straggler {
 };
 
 /// Among `ranks`, in their order: the one that is furthest behind, if its own work takes half as
-/// much again as the median of its likes, and a fifth of a step longer. Waiting for others is
-/// nobody's own work.
+/// much again as the median of its likes, and longer by a fifth of a step and by 20 ms. Waiting for
+/// others is nobody's own work.
 std::optional<Straggler> find_straggler(const std::vector<RankMetrics>& ranks,
                                         const WorldLayout& layout);
 
-/// "rank 3 is slow: forward takes it 1.31 s a step, and others 0.62 s".
+/// "rank 3 is slow: 1.31 s a step in the phase forward, its likes 0.62 s".
 std::string describe(const Straggler& straggler);
 
 }  // namespace rondo

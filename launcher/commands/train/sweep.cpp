@@ -19,9 +19,17 @@ namespace fs = std::filesystem;
 /// A line of overrides for each run.
 std::string identity_file(const std::string& folder) { return folder + "/sweep.txt"; }
 
-std::string identity(const SweepRuns& runs) {
+/// Where a run pauses does not change what it is.
+bool is_pause(const std::string& word) {
+  return word.starts_with("train.exit_at_step=") || word.starts_with("train.exit_after=");
+}
+
+std::string identity(SweepRuns runs) {
   std::string text;
-  for (const std::vector<std::string>& run : runs) text += fmt::format("{}\n", fmt::join(run, " "));
+  for (std::vector<std::string>& run : runs) {
+    std::erase_if(run, is_pause);
+    text += fmt::format("{}\n", fmt::join(run, " "));
+  }
   return text;
 }
 
