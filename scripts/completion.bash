@@ -1,8 +1,10 @@
 # Completes rondo's commands, options, keys and groups in bash; the program itself says which there are.
 _rondo() {
-  local word=${COMP_WORDS[COMP_CWORD]} words
+  # Bash breaks words at "=": put the one under the cursor together again.
+  local before=${COMP_LINE:0:COMP_POINT} word words at
+  word=${before##*[[:space:]]}
   COMPREPLY=()
-  if ((COMP_CWORD == 1)); then
+  if [[ ${COMP_WORDS[1]} == "$word" || -z ${COMP_WORDS[1]} ]]; then
     words=$(rondo --help-words 2>/dev/null)
   else
     words=$(rondo "${COMP_WORDS[1]}" --help-words 2>/dev/null)
@@ -12,6 +14,10 @@ _rondo() {
     compopt -o default
   elif [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]]; then
     compopt -o nospace
+  fi
+  # What bash replaces begins after the last "=".
+  if [[ $word == *=* && $COMP_WORDBREAKS == *=* ]]; then
+    for at in "${!COMPREPLY[@]}"; do COMPREPLY[at]=${COMPREPLY[at]#"${word%=*}="}; done
   fi
 }
 complete -F _rondo rondo

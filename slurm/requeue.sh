@@ -6,8 +6,7 @@ newest_checkpoint() { # newest_checkpoint FOLDER
 }
 
 # Starts the run on the tasks of the job, and ends the script: a run that has stopped before its end,
-# or lost a rank, is queued again. A run that loses a rank three times without a new checkpoint is
-# given up.
+# or lost a rank, is queued again. A run that does so three times without a new checkpoint is given up.
 run_until_done() { # run_until_done JOB WORD…
   local job=$1 code tries=0 folder before after
   shift
@@ -19,20 +18,18 @@ run_until_done() { # run_until_done JOB WORD…
   srun --mpi=pmix --kill-on-bad-exit=1 --cpu-bind=cores "$RONDO" train "$@"
   code=$?
 
-  if ((code > 128)); then # a rank was killed by a signal
+  if ((code > 128 || code == 75)); then
+    local what='stopped, not finished' # saved, by --signal, a preemption or train.exit_after
+    ((code == 75)) || what="a rank was killed (exit code $code)"
     after=$(newest_checkpoint "$folder")
     [[ $after != "$before" ]] || tries=$(($(cat "$memory" 2>/dev/null || echo 0) + 1))
     if ((tries < 3)); then
       mkdir -p "$folder" && echo "$tries" >"$memory"
-      echo "slurm: a rank was killed (exit code $code); job $job is queued again"
+      echo "slurm: $what; job $job is queued again"
       scontrol requeue "$job"
       exit "$code"
     fi
-    echo "slurm: a rank was killed (exit code $code) in each of 3 starts without a new checkpoint; given up"
-  elif ((code == 75)); then # saved, by --signal, a preemption or train.exit_after
-    echo "slurm: stopped, not finished; job $job is queued again"
-    scontrol requeue "$job"
-    exit "$code"
+    echo "slurm: $what in each of 3 starts without a new checkpoint; given up"
   fi
   rm -f "$memory"
   exit "$code"

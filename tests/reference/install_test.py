@@ -1,6 +1,7 @@
 """An installed rondo needs nothing of the tree that it was built in."""
 
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -53,13 +54,18 @@ class Installed(RondoTest):
         completion = pathlib.Path(__file__).parent.parent.parent / "scripts" / "completion.bash"
 
         def complete(*typed):
-            script = (f"source {completion}; PATH={self.build}:$PATH; COMP_WORDS=({' '.join(typed)}); "
-                      f"COMP_CWORD={len(typed) - 1}; compopt() {{ :; }}; _rondo; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
+            """What bash offers after these words, which it breaks at "=" before it asks."""
+            line = " ".join(typed)
+            broken = re.findall(r"=|[^\s=]+", line)
+            script = (f"source {completion}; PATH={self.build}:$PATH; COMP_WORDS=({' '.join(broken)}); "
+                      f"COMP_CWORD={len(broken) - 1}; COMP_LINE='{line}'; COMP_POINT={len(line)}; "
+                      f"compopt() {{ :; }}; _rondo; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
             return subprocess.run(["bash", "-c", script], capture_output=True, text=True).stdout.split()
 
         self.assertEqual(complete("rondo", "tr"), ["train"])
         self.assertEqual(complete("rondo", "train", "optimizer.warm"), ["optimizer.warmup="])
-        self.assertIn("sharing=cycle_rev", complete("rondo", "train", "sharing=cy"))
+        self.assertIn("cycle_rev", complete("rondo", "train", "sharing=cy"))
+        self.assertIn("none", complete("rondo", "train", "optimizer.lr=0.1", "sharing="))
         self.assertEqual(complete("rondo", "plan", "--swe"), ["--sweep"])
         self.assertIn("scaling", complete("rondo", "bench", "s"))
 
