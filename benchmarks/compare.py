@@ -5,7 +5,6 @@ two take turns, so that whatever else the machine does hits both. Prints a table
 that both computed the same losses, and writes build/bench.json. See README.md beside this file.
 """
 
-import argparse
 import os
 import sys
 import tempfile
@@ -63,7 +62,7 @@ def line(row):
 
 
 def options():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = sides.Parser(description=__doc__.partition("\n")[0])
     names = [case.name for case in cases]
     parser.add_argument("--case", choices=names, action="append", help="only this size")
     parser.add_argument("--ranks", type=int, choices=rank_counts, action="append", help="only this")

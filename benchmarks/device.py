@@ -4,7 +4,6 @@ The same as compare.py, on a device and in the precisions that it is used in; "a
 with distributed.deterministic=false. Needs a build with RONDO_CUDA=ON in build-cuda. Prints a table of medians and writes build-cuda/bench-device.json.
 """
 
-import argparse
 import dataclasses
 import statistics
 import sys
@@ -63,7 +62,7 @@ def compare(case, precision, folder, chosen):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = sides.Parser(description=__doc__.partition("\n")[0])
     names = [case.name for case in cases]
     parser.add_argument("--case", choices=names, action="append", help="only this size")
     parser.add_argument("--precision", choices=precisions, action="append", help="only this")

@@ -7,7 +7,6 @@ root, `ip` and `tc` (Debian: iproute2); the namespaces go when it ends. See READ
 file.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -216,7 +215,7 @@ def compare(case, names, count, folder):
 
 
 def options():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = sides.Parser(description=__doc__.partition("\n")[0])
     names = [case.name for case in cases]
     parser.add_argument("--case", choices=names, action="append", help="only this model")
     parser.add_argument("--rounds", type=int, default=1, help="runs of each side (default 1)")

@@ -6,7 +6,6 @@ checks that all computed the same losses, and writes build/bench-pipeline.json. 
 beside this file.
 """
 
-import argparse
 import os
 import sys
 import tempfile
@@ -77,7 +76,7 @@ def compare(case, chosen, folder):
 
 
 def options():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = sides.Parser(description=__doc__.partition("\n")[0])
     names = [case.name for case in cases]
     parser.add_argument("--case", choices=names, action="append", help="only this size")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each side (default 3)")

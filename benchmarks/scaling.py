@@ -10,6 +10,7 @@ import argparse
 import csv
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -183,18 +184,38 @@ def picture(rows, file, title):
     subprocess.run(["gnuplot"], input=text, text=True, check=True)
 
 
+def world_sizes(text):
+    words = text.split(",")
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise argparse.ArgumentTypeError(f"{text}: give numbers of at least 1, joined by commas")
+    return [int(word) for word in words]
+
+
+def some_of(known):
+    def parse(text):
+        words = text.split(",")
+        unknown = [word for word in words if word not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{unknown[0]} is none of {', '.join(known)}")
+        return words
+    return parse
+
+
+def rate(text):
+    if not re.fullmatch(r"[1-9]\d*[kmg]bit", text):
+        raise argparse.ArgumentTypeError(f"{text}: give a rate as tc writes it, such as 100mbit or 1gbit")
+    return text
+
+
 def options():
-    parser = argparse.ArgumentParser(prog="rondo bench scaling", description=__doc__.partition("\n")[0])
-    numbers = lambda text: [int(word) for word in text.split(",")]  # noqa: E731
-    names = lambda known: lambda text: [word for word in text.split(",") if word in known or parser.error(  # noqa: E731
-        f"{word} is none of {', '.join(known)}")]
-    parser.add_argument("--ranks", type=numbers, default=[1, 2, 4], help="world sizes (default 1,2,4)")
-    parser.add_argument("--mode", type=names(["weak", "strong"]), default=["weak", "strong"])
-    parser.add_argument("--maps", type=names(list(maps)), default=["cycle", "none"],
+    parser = sides.Parser(prog="rondo bench scaling", description=__doc__.partition("\n")[0])
+    parser.add_argument("--ranks", type=world_sizes, default=[1, 2, 4], help="world sizes (default 1,2,4)")
+    parser.add_argument("--mode", type=some_of(["weak", "strong"]), default=["weak", "strong"])
+    parser.add_argument("--maps", type=some_of(list(maps)), default=["cycle", "none"],
                         help=f"of {', '.join(maps)} (default cycle,none)")
     parser.add_argument("--launcher", choices=["mpirun", "srun"], default="mpirun")
     parser.add_argument("--hosts", type=int, default=0, help="over so many hosts of two ranks each (root)")
-    parser.add_argument("--rate", default="1gbit", help="of a host's link, with --hosts (default 1gbit)")
+    parser.add_argument("--rate", default="1gbit", type=rate, help="of a host's link, with --hosts (default 1gbit)")
     parser.add_argument("--no-peer", dest="peer", action="store_false", help="rondo alone, without PyTorch's DDP")
     parser.add_argument("--quick", action="store_true", help="one and two ranks, weak, cycle, rondo alone")
     parser.add_argument("--output", type=Path, default=sides.root / "build" / "bench-scaling",
@@ -211,8 +232,6 @@ def options():
     if chosen.launcher == "srun" and chosen.peer:
         chosen.peer = False
         print("under srun without PyTorch's DDP")
-    if min(chosen.ranks) < 1:
-        parser.error("--ranks: world sizes are at least 1")
     return chosen
 
 

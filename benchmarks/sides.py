@@ -1,5 +1,6 @@
 """What every comparison needs: sizes, tokens and weights for all sides, and measured runs."""
 
+import argparse
 import json
 import os
 import shutil
@@ -52,6 +53,14 @@ class Round:
 
     def seconds(self):
         return statistics.median(self.step_s[warm_up:])
+
+
+class Parser(argparse.ArgumentParser):
+    """A mistake costs one line and exit code 2, as with rondo's own commands."""
+
+    def error(self, message):
+        print(f"rondo: {message}; {self.prog} --help tells the options", file=sys.stderr)
+        sys.exit(2)
 
 
 def run(command):
