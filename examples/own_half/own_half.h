@@ -3,7 +3,7 @@
 // like all others; nothing else of rondo knows of it.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "model/half.h"
 
