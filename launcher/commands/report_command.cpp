@@ -10,7 +10,7 @@
 #include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"
 #include "launcher/reports/report_page.h"
-#include "launcher/reports/run_folders.h"
+#include "launcher/reports/runs/run_folders.h"
 
 namespace rondo {
 namespace {

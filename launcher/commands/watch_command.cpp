@@ -13,8 +13,8 @@
 #include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"
 #include "launcher/reports/progress.h"
-#include "launcher/reports/run_folders.h"
-#include "launcher/reports/run_history.h"
+#include "launcher/reports/runs/run_folders.h"
+#include "launcher/reports/runs/run_history.h"
 
 namespace rondo {
 namespace {
@@ -62,19 +62,28 @@ std::string state_of(const RunHistory& run) {
   return run.steps() > 0 ? "ETA " + format_duration(left * step_s) : "";
 }
 
+/// The mean, and where there are several sets each of them.
+std::string held_out_of(const StepPoint& point) {
+  std::string sets;
+  for (const auto& [name, loss] : point.validation_losses) {
+    sets += fmt::format("{}{} {:.4f}", sets.empty() ? " (" : ", ", name, loss);
+  }
+  return fmt::format("  held-out {:.4f}{}{}", *point.validation_loss, sets,
+                     sets.empty() ? "" : ")");
+}
+
 std::string lines_of(const RunHistory& run, size_t width) {
   if (run.points().empty()) return fmt::format("{}  no step yet\n", run.folder());
   const StepPoint& last = run.points().back();
   std::vector<double> losses;
-  std::optional<double> held_out;
+  std::string held_out;
   for (const StepPoint& point : run.points()) {
     if (point.loss) losses.push_back(*point.loss);
-    if (point.validation_loss) held_out = point.validation_loss;
+    if (point.validation_loss) held_out = held_out_of(point);
   }
-  const std::string validation = held_out ? fmt::format("  held-out {:.4f}", *held_out) : "";
   return fmt::format("{}\n  step {}/{}  loss {}{}  {} tok/s  {}\n  {}\n", run.folder(), last.step,
                      run.steps(), last.loss ? fmt::format("{:.4f}", *last.loss) : "not finite",
-                     validation, format_si(last.tokens_per_s), state_of(run),
+                     held_out, format_si(last.tokens_per_s), state_of(run),
                      sparkline(losses, width));
 }
 

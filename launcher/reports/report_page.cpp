@@ -31,6 +31,8 @@ OrderedJson point_json(const StepPoint& point) {
                      {"lr", point.lr},
                      {"tokens_per_s", point.tokens_per_s}};
   if (point.validation_loss) out["validation_loss"] = *point.validation_loss;
+  if (!point.validation_losses.empty()) out["validation_losses"] = point.validation_losses;
+  if (point.skipped) out["skipped"] = true;
   if (!point.sent_bytes.empty()) out["sent_bytes"] = point.sent_bytes;
   if (!point.phases.empty()) out["phases"] = point.phases;
   if (!point.component_norms.empty()) out["component_norms"] = point.component_norms;
@@ -43,7 +45,8 @@ OrderedJson points_json(const std::vector<StepPoint>& points) {
   const size_t stride = points.size() / most_points + 1;
   OrderedJson list = OrderedJson::array();
   for (size_t i = 0; i < points.size(); ++i) {
-    const bool tells_more = points[i].validation_loss || !points[i].per_pass.empty();
+    const bool tells_more =
+        points[i].validation_loss || points[i].skipped || !points[i].per_pass.empty();
     if (i % stride == 0 || i + 1 == points.size() || tells_more)
       list.push_back(point_json(points[i]));
   }

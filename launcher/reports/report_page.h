@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "launcher/reports/run_history.h"
+#include "launcher/reports/runs/run_history.h"
 
 namespace rondo {
 

@@ -85,6 +85,21 @@ class Looking(RondoTest):
             self.assertEqual(run["points"][3]["per_pass"], metrics[3]["per_pass"])
         self.assertEqual(data["runs"][1]["config"]["optimizer.lr"], "0.01")
 
+    def test_several_validation_sets_and_skipped_steps_are_told(self):
+        for name in ("a", "b"):
+            write_corpus(self.folder / name, [random_tokens(900, 64)])
+        done = self.run_rondo("train", *words(SETTINGS | {
+            "data.validation": 0, "data.validation_path": "[a,b]", "log.dir": "run", "train.on_nonfinite": "skip"}),
+            "--chaos", "nan@5:attention/1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        last = read_metrics(self.folder / "run")[-1]
+        each = ", ".join(f"{name} {loss:.4f}" for name, loss in last["validation_losses"].items())
+        self.assertIn(f"held-out {last['validation_loss']:.4f} ({each})", self.rondo("watch", "run"))
+        self.rondo("report", "run")
+        page, _ = self.browse(self.folder / "report.html")
+        self.assertIn("<h2>Held-out loss of each set</h2>", page)
+        self.assertIn("done, 1 skipped", page)
+
     def browse(self, page):
         """The document after its scripts, and what the browser complained of."""
         browser = shutil.which("chromium")

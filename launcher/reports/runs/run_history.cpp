@@ -1,4 +1,4 @@
-#include "launcher/reports/run_history.h"
+#include "launcher/reports/runs/run_history.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -42,6 +42,8 @@ StepPoint point_of(const json& line) {
                   .loss = number(line, "loss"),
                   .grad_norm = number(line, "grad_norm"),
                   .validation_loss = number(line, "validation_loss"),
+                  .validation_losses = numbers(line, "validation_losses"),
+                  .skipped = line.value("skipped", json()) == true,
                   .lr = number(line, "lr").value_or(0.0),
                   .tokens_per_s = number(line, "tokens_per_s").value_or(0.0),
                   .step_s = number(line, "step_s").value_or(0.0),

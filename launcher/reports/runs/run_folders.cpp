@@ -1,4 +1,4 @@
-#include "launcher/reports/run_folders.h"
+#include "launcher/reports/runs/run_folders.h"
 
 #include <fmt/format.h>
 

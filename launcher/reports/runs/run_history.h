@@ -15,6 +15,8 @@ struct StepPoint {
   std::optional<double> loss = {};  ///< none where it was not finite
   std::optional<double> grad_norm = {};
   std::optional<double> validation_loss = {};
+  std::map<std::string, double> validation_losses = {};  ///< by set, where there are several
+  bool skipped = false;                                  ///< its gradient was not finite
   double lr = 0.0;
   double tokens_per_s = 0.0;
   double step_s = 0.0;
