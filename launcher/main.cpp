@@ -74,7 +74,8 @@ std::string manual() {
 
 /// What is no command is answered here, once for all ranks.
 void answer(const Arguments& arguments, bool speaks) {
-  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") {
+  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" ||
+      arguments[0] == "help") {
     if (speaks) print_help();
     return;
   }

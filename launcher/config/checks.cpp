@@ -261,10 +261,13 @@ void check_together(const Config& config, const ConfigEntries& entries, bool abo
     const auto& [keys, complaint] = check;
     const Complaint found = complaint(config);
     if (!found) continue;
-    const auto last =
-        std::max_element(keys.begin(), keys.end(), [&](const std::string& a, const std::string& b) {
-          return entries.at(a).layer < entries.at(b).layer;
-        });
+    // Who set one of them last is told; in one file the place of the key that the complaint names.
+    const auto order = [&](const std::string& key) {
+      return std::pair(entries.at(key).layer, found->starts_with(key + " "));
+    };
+    const auto last = std::max_element(
+        keys.begin(), keys.end(),
+        [&](const std::string& a, const std::string& b) { return order(a) < order(b); });
     throw UserError(fmt::format("{}: {}", entries.at(*last).where, *found));
   }
 }

@@ -225,6 +225,10 @@ class Faults(Runs):
         self.assertEqual(self.run_rondo("train", *words(BASE | THREE | {"log.dir": "run"}),
                                         ranks=3).returncode, 0)
 
+    def test_what_is_not_finite_before_the_first_checkpoint_is_told_so(self):
+        line = self.strike("nan@2", {"checkpoint.every": 6})
+        self.assertRegex(line, r"attention/0 .*there is no checkpoint yet, and the same command begins anew$")
+
     def test_a_rank_that_is_stopped_is_named_at_the_deadline(self):
         line = self.strike("stop@5:2")
         self.assertRegex(line, r"rank \d waited 3 s in \w+ on .*; rank 2 \(process \d+\) is stopped")

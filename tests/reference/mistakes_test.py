@@ -74,6 +74,9 @@ class Mistakes(WithCorpus):
         (self.folder / "configs" / "run").mkdir(parents=True)
         (self.folder / "configs" / "run" / "mine.toml").write_text("[data]\nshuffle = 'x'\n")
         self.train_refuses({"run": "mine"}, r"run/mine\.toml:2", r"data\.shuffle")
+        (self.folder / "configs" / "run" / "mine.toml").write_text("[model]\ndepth = 4\n[sharing]\nunique = 9\n")
+        keys = {key: value for key, value in TRAINS.items() if key not in ("model.depth", "sharing.unique")}
+        self.refuses(["train", *words(keys), "run=mine"], [r"run/mine\.toml:4: sharing\.unique = 9"])
 
     def test_sizes_that_do_not_fit_together_come_with_sizes_that_do(self):
         self.train_refuses({"model.hidden": 30}, r"model\.heads = 4", "24 or 32")

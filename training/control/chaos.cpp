@@ -92,7 +92,8 @@ bool Chaos::hits(const Fault& fault) const {
 HalfBuilders Chaos::around(HalfBuilders builders) const {
   return wrapped(std::move(builders), [this](const HalfWeights& weights, HalfFunction run) {
     for (const Fault& fault : faults_) {
-      if (!alters_stream(fault) || !reads(weights.views(), fault.what)) continue;
+      const bool meant = fault.what.empty() || reads(weights.views(), fault.what);
+      if (!alters_stream(fault) || !meant) continue;
       const double value = fault.kind == "nan" ? std::numeric_limits<double>::quiet_NaN()
                                                : std::numeric_limits<double>::infinity();
       run = [this, run = std::move(run), value, step = fault.step](const Stream& stream,

@@ -57,6 +57,7 @@ std::string first_not_finite(const CheckpointReader& reader) {
 
 std::string way_back(const std::string& folder) {
   const std::vector<std::string> files = list_checkpoints(folder);
+  if (files.empty()) return "there is no checkpoint yet, and the same command begins anew";
   for (const std::string& file : files) {
     if (!has_finite_weights(file)) continue;
     const std::string first = file == files.front() ? "" : "move the later ones away, and ";

@@ -121,7 +121,8 @@ bool read_train_words(const Arguments& arguments, bool speaks, TrainWords& words
         {.value_optional = true}},
        {"--multirun", &words.multirun, "run every combination of a=1,2 b=x,y in turn"},
        {"--chaos", &words.faults,
-        "faults on purpose, for tests: nan@4:attention/1,kill@9:1 (training/control/chaos.h)"},
+        "faults on purpose, for tests, KIND@STEP[:WHAT] joined by ',': kill, stop, memory, disk or "
+        "slow of a rank WHAT, nan or inf from a component WHAT, spike; kill@9:1,nan@4:attention/1"},
        {"--run", &words.only_run, "of a sweep only run number N, from 0", {.least = 0}}},
       train_examples,
       completes ? completed_words(default_config_dir()) : std::vector<std::string>()};
