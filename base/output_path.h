@@ -8,6 +8,9 @@
 
 namespace rondo {
 
+/// Whether `path` names what only passes text on, such as /dev/stdout.
+inline bool is_device(const std::string& path) { return path.starts_with("/dev/"); }
+
 /// Throws UserError when `path`, the value of the command line's `option`, names a folder, or a
 /// file in a folder that does not exist.
 inline void check_output_path(const std::string& option, const std::string& path) {
@@ -23,11 +26,11 @@ inline void check_output_path(const std::string& option, const std::string& path
 }
 
 /// The same, and where `path` does not end in `extension` (with its dot): so a slip does not
-/// overwrite a checkpoint or the metrics of a run. Below /dev there are no such names.
+/// overwrite a checkpoint or the metrics of a run. A device may have any name.
 inline void check_output_path(const std::string& option, const std::string& path,
                               const std::string& extension) {
   check_output_path(option, path);
-  if (path.starts_with("/dev/") || path.ends_with(extension)) return;
+  if (is_device(path) || path.ends_with(extension)) return;
   throw UserError(option + " " + path + ": what is written there needs a name that ends in " +
                   extension);
 }

@@ -1,4 +1,4 @@
-// What a user reads of an error.
+// The line of an error that a user reads.
 #pragma once
 
 #include <exception>

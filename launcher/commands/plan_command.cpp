@@ -58,8 +58,6 @@ struct PlanWords {
   int sequences = 8;
 };
 
-bool is_device(const std::string& file) { return file.starts_with("/dev/"); }
-
 /// Says so where nothing else goes to the terminal.
 void write_text(const std::string& file, const std::string& text, bool speaks) {
   if (is_device(file)) {

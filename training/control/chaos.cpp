@@ -46,8 +46,8 @@ Fault parse_fault(const std::string& text) {
   return fault;
 }
 
-/// What the system gives ends here, and what the process had freed is taken, down to a page: a run
-/// may go on for long with that.
+/// Ends what the system gives, and takes what the process had freed, down to a page: with that
+/// alone a run may go on for long.
 void refuse_memory() {
   const rlimit limit{0, 0};
   setrlimit(RLIMIT_DATA, &limit);

@@ -178,7 +178,7 @@ struct Link {
   double us;
 };
 
-/// Of each pair, while all of them send.
+/// The link of each pair while all pairs send at once.
 Link measure_link(Pairs pairs, World world, at::Device device) {
   const double latency_s = message_seconds(pairs, 4, world, device);
   // Slow links get a smaller message, so that this stays a matter of a second.

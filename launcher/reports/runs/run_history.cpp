@@ -70,10 +70,6 @@ std::map<std::string, std::string> read_config(const std::string& file) {
 }  // namespace
 
 RunHistory::RunHistory(std::string folder) : folder_(std::move(folder)) {
-  if (!fs::exists(folder_ + "/metrics.jsonl")) {
-    throw UserError(fmt::format(
-        "{} has no metrics.jsonl; name the folder of a run, the log.dir of rondo train", folder_));
-  }
   config_ = read_config(folder_ + "/config.toml");
   const auto steps = config_.find("train.steps");
   if (steps != config_.end()) steps_ = std::strtoll(steps->second.c_str(), nullptr, 10);

@@ -30,7 +30,7 @@ struct StepPoint {
 /// A run that may still be under way.
 class RunHistory {
  public:
-  /// Throws UserError for a folder that is not a run's.
+  /// `folder` has a metrics.jsonl: see run_folders. Throws UserError as `poll` does.
   explicit RunHistory(std::string folder);
 
   /// Reads what has come since; a line that is still being written waits. A log that was rewritten,
