@@ -11,20 +11,26 @@
 namespace rondo {
 namespace {
 
-/// LibTorch tells it in words only, on the CPU and on a GPU.
-bool wants_memory(const std::exception& error, const std::string& line) {
-  constexpr std::array<std::string_view, 2> words = {"can't allocate memory", "out of memory"};
-  return dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
-         line.find(words[0]) != std::string::npos || line.find(words[1]) != std::string::npos;
+std::string first_line(const std::exception& error) {
+  const std::string text = error.what();
+  return text.substr(0, text.find('\n'));
 }
 
 }  // namespace
 
+bool wants_memory(const std::exception& error) {
+  if (dynamic_cast<const UserError*>(&error) != nullptr) return false;
+  // LibTorch tells it in words only, on the CPU and on a GPU.
+  constexpr std::array<std::string_view, 2> words = {"can't allocate memory", "out of memory"};
+  const std::string line = first_line(error);
+  return dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
+         line.find(words[0]) != std::string::npos || line.find(words[1]) != std::string::npos;
+}
+
 std::string error_line(const std::exception& error) {
-  const std::string text = error.what();
-  if (dynamic_cast<const UserError*>(&error) != nullptr) return text;
-  const std::string line = text.substr(0, text.find('\n'));
-  if (!wants_memory(error, line)) return line;
+  if (dynamic_cast<const UserError*>(&error) != nullptr) return error.what();
+  const std::string line = first_line(error);
+  if (!wants_memory(error)) return line;
   // LibTorch's line begins with the place in its source.
   const size_t wish = std::min(line.find("you tried to allocate"), line.size());
   const std::string reason = wish < line.size() ? " (" + line.substr(wish) + ")" : "";

@@ -88,7 +88,7 @@ void run_job(const ReadWords& read_words, const std::function<void(Communicator&
     print_error(error);
     throw AgreedRunError("");
   } catch (const std::exception& error) {
-    if (host->size() == 1) throw;
+    if (host->size() == 1 && !wants_memory(error)) throw;
     end_job(rank_prefix() + error_line(error));
   }
 }
