@@ -269,14 +269,16 @@ class Faults(Runs):
         self.assert_same_run("run", "straight", 40)
 
     def test_a_rank_without_memory_is_named_with_what_takes_less(self):
-        wide = {"model.hidden": 256, "model.ffn": 512, "model.heads": 8, "model.kv_heads": 8, "train.steps": 60}
-        saving = {"checkpoint.every": 1, "checkpoint.async": False}  # the others wait for its part of a file
-        for settings in ({}, wide | saving):
+        # Not while a save goes on in the background: HDF5 1.10 ends the process by itself where it gets none.
+        wide = {"model.hidden": 256, "model.ffn": 512, "model.heads": 8, "model.kv_heads": 8, "train.steps": 60,
+                "checkpoint.async": False}
+        saving = {"checkpoint.every": 1}  # the others wait for its part of a file
+        for settings in (wide, wide | saving):
             with self.subTest(settings=settings):
                 shutil.rmtree(self.folder / "run", ignore_errors=True)
                 self.assertRegex(self.strike("memory@5:1", settings), r"rank 1.*out of memory.*distributed.zero=1")
         shutil.rmtree(self.folder / "run")
-        self.assertRegex(self.strike("memory@5", ranks=1), r"rondo: out of memory.*distributed.zero=1")
+        self.assertRegex(self.strike("memory@5", wide, ranks=1), r"rondo: out of memory.*distributed.zero=1")
 
 
 if __name__ == "__main__":

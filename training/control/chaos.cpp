@@ -46,25 +46,15 @@ Fault parse_fault(const std::string& text) {
   return fault;
 }
 
-/// Ends what the system gives, and takes what the process had freed: with that alone a run may go
-/// on for long. Crumbs stay, too small for a tensor: libraries in C fail on a tensor's want of
-/// memory, but some end the process on that of a list's node (HDF5 1.10 in H5CX_pop), and a machine
-/// that is out of memory has such crumbs left.
+/// Ends what the system gives, and takes what the process had freed, down to a page: with that
+/// alone a run may go on for long.
 void refuse_memory() {
-  constexpr size_t kPage = 4096;
-  std::vector<void*> crumbs(1024);
-  std::vector<void*> walls(crumbs.size());  // two crumbs side by side would become one
-  for (size_t i = 0; i < crumbs.size(); ++i) {
-    crumbs[i] = std::malloc(kPage / 4);
-    walls[i] = std::malloc(kPage / 4);
-  }
   const rlimit limit{0, 0};
   setrlimit(RLIMIT_DATA, &limit);
-  for (size_t size = size_t{1} << 26; size >= kPage / 4; size /= 2) {
+  for (size_t size = size_t{1} << 26; size >= 1 << 12; size /= 2) {
     while (std::malloc(size) != nullptr) {
     }
   }
-  for (void* crumb : crumbs) std::free(crumb);
 }
 
 /// A write beyond the limit fails with EFBIG, since main ignores the signal that comes with it.
