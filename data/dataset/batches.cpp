@@ -14,9 +14,16 @@
 namespace rondo {
 namespace {
 
+/// Throws UserError where one is no positive number.
 std::vector<double> weights_of(const std::vector<Corpus>& corpora) {
   std::vector<double> weights;
-  for (const Corpus& corpus : corpora) weights.push_back(corpus.weight);
+  for (const Corpus& corpus : corpora) {
+    if (!(corpus.weight > 0 && std::isfinite(corpus.weight))) {
+      throw UserError(fmt::format("data.blend: {} has weight {}; give a positive number",
+                                  corpus.data.prefix(), corpus.weight));
+    }
+    weights.push_back(corpus.weight);
+  }
   return weights;
 }
 
@@ -43,10 +50,6 @@ void check_options(const SampleOptions& options) {
 
 void check_corpus(const Corpus& corpus, const SampleOptions& options) {
   const IndexedDataset& data = corpus.data;
-  if (!(corpus.weight > 0 && std::isfinite(corpus.weight))) {
-    throw UserError(fmt::format("data.blend: {} has weight {}; give a positive number",
-                                data.prefix(), corpus.weight));
-  }
   const int64_t all = samples_in(data.tokens(), options.sequence, options.stride);
   if (all < 1) {
     throw UserError(

@@ -1,5 +1,6 @@
 #include "data/dataset/blend_order.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <tuple>
@@ -9,6 +10,9 @@ namespace {
 
 constexpr size_t most_recent = size_t{1} << 18;
 
+/// Turns: more than any run has, and a number of int64_t.
+constexpr double longest_turn = 1e18;
+
 /// Weights are rounded numbers: what lies so close to a whole turn is meant to be one.
 double tolerance(double turn) { return 1e-9 + 1e-14 * turn; }
 
@@ -16,7 +20,9 @@ double tolerance(double turn) { return 1e-9 + 1e-14 * turn; }
 
 BlendOrder::BlendOrder(const std::vector<double>& weights) {
   const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
-  for (const double weight : weights) turns_per_use_.push_back(sum / weight);
+  for (const double weight : weights) {
+    turns_per_use_.push_back(std::min(sum / weight, longest_turn));
+  }
   start_.uses.assign(weights.size(), 0);
   go_to(start_);
 }
@@ -30,8 +36,8 @@ void BlendOrder::go_to(const State& state) {
 
 BlendOrder::Slot BlendOrder::slot(size_t corpus) const {
   const auto used = static_cast<double>(now_.uses[corpus]);
-  const double from = used * turns_per_use_[corpus];
-  const double to = (used + 1) * turns_per_use_[corpus];
+  const double from = std::min(used * turns_per_use_[corpus], longest_turn);
+  const double to = std::min((used + 1) * turns_per_use_[corpus], longest_turn);
   return {static_cast<int64_t>(std::floor(from + tolerance(from))),
           static_cast<int64_t>(std::ceil(to - tolerance(to)))};
 }

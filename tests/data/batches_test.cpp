@@ -141,6 +141,15 @@ TEST_F(Batches, BlendInExactProportionsAndEvenly) {
   EXPECT_EQ(used, (std::vector<int64_t>{3500, 1000, 500}));
 }
 
+TEST_F(Batches, GiveNextToNoWeightNoShare) {
+  const Corpus a = corpus("a", 101);
+  const Corpus b = corpus("b", 101);
+  const SampleSource source({{a.data, 1e-300}, {b.data, 1e300}}, options(10, true));
+  int64_t of_a = 0;
+  for (int64_t i = 0; i < 1000; ++i) of_a += source.address(i).corpus == 0 ? 1 : 0;
+  EXPECT_LE(of_a, 1);
+}
+
 TEST_F(Batches, GiveEqualSharesInTurn) {
   const SampleSource source({corpus("a", 101), corpus("b", 101), corpus("c", 101)},
                             options(4, false));
