@@ -7,14 +7,6 @@ function(rondo_library name)
   target_link_libraries(${name} PUBLIC rondo_base ${arg_LINK})
 endfunction()
 
-# The sanitized lane compiles without optimization, which is quicker but for what computes for long in
-# its tests.
-function(rondo_optimize_when_sanitized name)
-  if(RONDO_SANITIZE)
-    target_compile_options(${name} PRIVATE -O1)
-  endif()
-endfunction()
-
 # All torch targets share the precompiled header of rondo_model: Tensor, and what every operator's header
 # needs beside it, without which a unit takes some 5 s longer.
 function(rondo_torch_header target)

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Runs each fuzzer of build-fuzz/ from its corpus, as many at a time as there are cores.
+# Runs each fuzzer of build-asan/ from its corpus, as many at a time as there are cores.
 #
 #   scripts/fuzz.sh [SECONDS] [FUZZER…]       scripts/fuzz.sh 1800 config_toml
 #
-# SECONDS each, 10 without. New inputs that reach more code go into build-fuzz/corpus/; an input that
-# shows a fault goes into build-fuzz/, is named, and makes the exit code 1.
+# SECONDS each, 10 without. New inputs that reach more code go into build-asan/corpus/; an input that
+# shows a fault goes into build-asan/, is named, and makes the exit code 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 readonly seconds=${1:-10}
 shift || true
-readonly build=build-fuzz
+readonly build=build-asan
 
 # LibTorch and HDF5 keep memory until the process ends, and a parser may fail to get what it asks for.
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
