@@ -101,6 +101,14 @@ Complaint one_validation(const Config& c) {
          "~data.validation_path";
 }
 
+Complaint distinct_validation(const Config& c) {
+  std::vector<std::string> paths = c.data.validation_paths;
+  std::sort(paths.begin(), paths.end());
+  const auto twice = std::adjacent_find(paths.begin(), paths.end());
+  if (twice == paths.end()) return std::nullopt;
+  return fmt::format("data.validation_path names {} twice; drop one", *twice);
+}
+
 Complaint possible_sharing(const Config& c) {
   try {
     make_sharing_map(c.sharing, static_cast<int>(c.model.depth));
@@ -238,6 +246,7 @@ std::vector<Check> checks() {
       {{"train.on_spike", "checkpoint.every"}, rewind_to},
       {{"data.path", "data.blend"}, one_corpus},
       {{"data.validation", "data.validation_path"}, one_validation},
+      {{"data.validation_path"}, distinct_validation},
       {{"model.depth", "sharing.strategy", "sharing.unique", "sharing.map", "sharing.prelude",
         "sharing.coda", "sharing.attention", "sharing.feed_forward", "sharing.norms"},
        possible_sharing},

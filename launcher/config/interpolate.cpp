@@ -91,7 +91,7 @@ class Interpolator {
     constexpr std::string_view environment = "oc.env:";
     constexpr std::string_view time = "now:";
     if (name.starts_with(environment)) return variable(name.substr(environment.size()), where);
-    if (name.starts_with(time)) return {date(name.substr(time.size()))};
+    if (name.starts_with(time)) return {date(name.substr(time.size()), where)};
     return value_of(name, where);
   }
 
@@ -113,7 +113,17 @@ class Interpolator {
     return {value};
   }
 
-  std::string date(const std::string& format) const {
+  /// Conversions as strftime has them; glibc would leave one that it does not know as it is.
+  std::string date(const std::string& format, const std::string& where) const {
+    constexpr std::string_view known = "aAbBcCdDeFgGhHIjmMnprRsStTuUVwWxXyYzZ%";
+    for (size_t at = format.find('%'); at != std::string::npos; at = format.find('%', at + 2)) {
+      const std::string conversion = format.substr(at, 2);
+      if (conversion.size() == 2 && known.find(conversion[1]) != std::string_view::npos) continue;
+      throw UserError(
+          fmt::format("{}: ${{now:{}}}: there is no '{}'; year, month and day are %Y-%m-%d, the "
+                      "time is %H-%M-%S",
+                      where, format, conversion));
+    }
     std::tm local{};
     localtime_r(&around_.now, &local);
     std::array<char, 256> text{};

@@ -110,8 +110,15 @@ ConfigValue override_value(const Override& override) {
 namespace {
 
 /// What stands between the brackets of `name(…)`; nothing for another text.
-std::optional<std::string> inside(const std::string& text, const std::string& name) {
-  if (!text.starts_with(name + "(") || !text.ends_with(')')) return std::nullopt;
+std::optional<std::string> inside(const Override& override, const std::string& name) {
+  const std::string& text = override.value;
+  if (!text.starts_with(name + "(")) return std::nullopt;
+  if (!text.ends_with(')')) {
+    throw UserError(
+        fmt::format("{}: {}( is not closed; put ')' at the end, or quotes around what "
+                    "is meant as text",
+                    override.where, name));
+  }
   return text.substr(name.size() + 1, text.size() - name.size() - 2);
 }
 
@@ -154,10 +161,10 @@ std::vector<std::string> values_of_range(const std::string& text, const std::str
 
 /// The values of a sweep: "1,2", "choice(1,2)" or "range(1,3)". One value is itself.
 std::vector<std::string> sweep_values(const Override& override) {
-  if (const auto range = inside(override.value, "range")) {
+  if (const auto range = inside(override, "range")) {
     return values_of_range(*range, override.where);
   }
-  const std::optional<std::string> choice = inside(override.value, "choice");
+  const std::optional<std::string> choice = inside(override, "choice");
   return split(choice.value_or(override.value), override.where);
 }
 

@@ -102,6 +102,9 @@ TEST(References, NowIsTheTimeThatAllRanksAreGiven) {
   setenv("TZ", "UTC", 1);
   const Resolved resolved = compose(folder.path(), {"log.dir=${now:%Y-%m-%d}/x"}, 1700000000);
   EXPECT_EQ(parse_config(resolved).log.dir, "2023-11-14/x");
+  EXPECT_EQ(error_of([&] { compose(folder.path(), {"log.dir=${now:%Y-%Q}"}, 1700000000); }),
+            "override 'log.dir=${now:%Y-%Q}': ${now:%Y-%Q}: there is no '%Q'; year, month and day "
+            "are %Y-%m-%d, the time is %H-%M-%S");
 }
 
 TEST(References, AnEscapedOneIsTextAndStaysSoWhenItIsWrittenDown) {

@@ -134,7 +134,7 @@ TEST(Multirun, RangesAndChoicesAreListsOfValues) {
   EXPECT_EQ(expand_multirun({"a.b=choice(x,[1,2])"}), (Runs{{"a.b=x"}, {"a.b=[1,2]"}}));
   EXPECT_EQ(expand_multirun({"a.b=choice(x)"}), (Runs{{"a.b=x"}}));
   for (const char* wrong : {"a.b=range(1)", "a.b=range(1,0)", "a.b=range(0,1,0)", "a.b=range(x,2)",
-                            "a.b=range(0,1,1e-9)"}) {
+                            "a.b=range(0,1,1e-9)", "a.b=range(1,3", "a.b=choice(1,3"}) {
     EXPECT_NE(error_of([&] { expand_multirun({wrong}); }), "") << wrong;
   }
 }

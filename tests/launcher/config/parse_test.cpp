@@ -220,6 +220,7 @@ TEST(ParseConfig, KeysThatDoNotGoTogetherAreRefusedWithAFix) {
   EXPECT_NE(refusal({"data.validation=0.1", "data.validation_path=v"})
                 .find("data.validation and data.validation_path are both set"),
             std::string::npos);
+  EXPECT_NE(refusal({"data.validation_path=[v,w,v]"}).find("names v twice"), std::string::npos);
 }
 
 TEST(ParseConfig, TheLastWrittenOfTheKeysThatClashIsNamed) {
