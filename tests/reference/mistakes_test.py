@@ -47,6 +47,14 @@ class WithCorpus(RondoTest):
 
 class Mistakes(WithCorpus):
 
+    def test_a_fault_that_would_strike_nothing_is_refused(self):
+        for fault, expected in (("nan@1:atention/0", "atention/0.*did you mean.*attention/0"),
+                                ("inf@1:embedding/0", "no layer reads it"), ("kill@1:3", "WHAT is a rank, 0 to 0"),
+                                ("kill@3", "the last step is train.steps = 2"),
+                                ("spike@1:attention/0", "a spike strikes all ranks")):
+            with self.subTest(fault):
+                self.refuses(["train", *words(TRAINS), "--chaos", fault], ["--chaos " + fault.split(":")[0], expected])
+
     def test_an_unknown_name_is_answered_with_the_nearest_one(self):
         self.train_refuses({"sharing.uniqe": 3}, "sharing.uniqe", "did you mean sharing.unique")
         self.train_refuses({"sharing": "cycl"}, "sharing", "did you mean cycle")

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <limits>
+#include <set>
 #include <sstream>
 #include <thread>
 #include <utility>
@@ -71,6 +72,16 @@ void scale_weights(LocalModel& model) {
   model.optimizer().adopt_values();
 }
 
+std::vector<std::string> components_of_halves(const ModelDefinition& model) {
+  std::set<std::string> names;
+  for (int half = 0; half < half_layers(model); ++half) {
+    for (const Component& component : components_of(model, half)) {
+      names.insert(to_string(component));
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
 bool reads(const std::vector<View>& views, const std::string& component) {
   return std::any_of(views.begin(), views.end(),
                      [&](const View& view) { return to_string(view.component) == component; });
@@ -83,6 +94,30 @@ std::vector<Fault> parse_faults(const std::string& text) {
   std::istringstream list(text);
   for (std::string part; std::getline(list, part, ',');) faults.push_back(parse_fault(part));
   return faults;
+}
+
+void check_faults(const std::vector<Fault>& faults, const ModelDefinition& model, int64_t steps,
+                  int ranks) {
+  const std::vector<std::string> halves = components_of_halves(model);
+  for (const Fault& fault : faults) {
+    const std::string place = fmt::format("--chaos {}@{}:{}", fault.kind, fault.step, fault.what);
+    if (fault.step > steps) {
+      throw UserError(fmt::format("--chaos {}@{}: the last step is train.steps = {}", fault.kind,
+                                  fault.step, steps));
+    }
+    if (fault.what.empty()) continue;
+    if (fault.kind == "spike") throw UserError(place + ": a spike strikes all ranks");
+    if (alters_stream(fault)) {
+      if (std::find(halves.begin(), halves.end(), fault.what) != halves.end()) continue;
+      throw UserError(
+          fmt::format("{}: no layer reads it; {}", place, choice_among(fault.what, halves)));
+    }
+    int64_t rank = 0;
+    const char* end = fault.what.data() + fault.what.size();
+    const auto [stopped, error] = std::from_chars(fault.what.data(), end, rank);
+    if (error == std::errc() && stopped == end && rank >= 0 && rank < ranks) continue;
+    throw UserError(fmt::format("{}: WHAT is a rank, 0 to {}", place, ranks - 1));
+  }
 }
 
 bool Chaos::hits(const Fault& fault) const {

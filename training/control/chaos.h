@@ -29,6 +29,11 @@ struct Fault {
 /// Faults joined by ','. Throws UserError for what is none.
 std::vector<Fault> parse_faults(const std::string& text);
 
+/// Throws UserError for a fault that would strike nothing: of a component that no half reads, of a
+/// rank that is not there, after the last step.
+void check_faults(const std::vector<Fault>& faults, const ModelDefinition& model, int64_t steps,
+                  int ranks);
+
 class Chaos {
  public:
   Chaos(std::vector<Fault> faults, int rank) : faults_(std::move(faults)), rank_(rank) {}

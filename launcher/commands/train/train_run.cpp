@@ -211,6 +211,7 @@ Run prepare_run(const PlannedRun& planned, Communicator& host) {
       check_exit_is_ahead(config, start);
     }
     adopt_tokenizer(config, start, is_first);
+    check_faults(planned.faults, start.model, config.train.steps, host.size());
     const auto teacher = static_cast<double>(check_teacher(config, start.model.spec));
     if (!config.train.distill.empty() && config.checkpoint.verify) {
       verify(CheckpointReader(config.train.distill), all_parameters, host);
