@@ -57,6 +57,10 @@ std::string format_si(double value) {
   return fmt::format("{:.3g}{}", value, prefixes[prefix]);
 }
 
+std::string four_digits(double value) {
+  return std::abs(value) < 1e4 ? fmt::format("{:.4g}", value) : fmt::format("{:.0f}", value);
+}
+
 std::optional<int64_t> parse_duration(const std::string& text) {
   constexpr int64_t most = int64_t{1} << 40;  // no sum of a few overflows
   int64_t seconds = 0;

@@ -14,6 +14,9 @@ std::string format_duration(double seconds);
 /// finite.
 std::string format_si(double value);
 
+/// Four significant digits, or all before the point: "0.1234", "12.34", "190812".
+std::string four_digits(double value);
+
 /// Seconds of "2h", "1h30m" or "45s": whole numbers of d, h, m and s, the largest unit first.
 /// Nothing for any other text.
 std::optional<int64_t> parse_duration(const std::string& text);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "base/quantity.h"
 #include "distributed/comm/gather.h"
 #include "model/definition/parameters.h"
 
@@ -89,8 +90,8 @@ double flops_per_token(const StepPlan& step, int64_t sequence) {
 std::string compare_step_time(double predicted_s, std::vector<double> measured_s) {
   const auto middle = measured_s.begin() + static_cast<std::ptrdiff_t>(measured_s.size() / 2);
   std::nth_element(measured_s.begin(), middle, measured_s.end());
-  return fmt::format("predicted {:.4g} ms a step, measured {:.4g} (median of {}): {:+.0f} %",
-                     1e3 * predicted_s, 1e3 * *middle, measured_s.size(),
+  return fmt::format("predicted {} ms a step, measured {} (median of {}): {:+.0f} %",
+                     four_digits(1e3 * predicted_s), four_digits(1e3 * *middle), measured_s.size(),
                      100.0 * (predicted_s / *middle - 1.0));
 }
 

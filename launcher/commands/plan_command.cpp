@@ -10,6 +10,7 @@
 #include "base/counted.h"
 #include "base/output_path.h"
 #include "base/partial_file.h"
+#include "base/quantity.h"
 #include "base/user_error.h"
 #include "checkpoint/format/checkpoint_reader.h"
 #include "distributed/plan/schedule/lower.h"
@@ -114,12 +115,12 @@ struct TextFile {
 Timeline timeline_of(const Plan& plan) {
   const Choice& choice = plan.chosen.choice;
   return {choice.placement, plan.simulation.timeline, plan.costs.update_s,
-          fmt::format("{}, {} of {}, {}, {}: {:.4g} ms, bubble {:.1f} %",
-                      counted(choice.placement.pipeline, "rank"), plan.chosen.route,
-                      counted(choice.placement.passes(), "pass", "passes"),
-                      schedule_name(choice.schedule),
-                      counted(choice.microbatches, "microbatch", "microbatches"),
-                      1e3 * plan.chosen.step_s, std::max(0.0, 100.0 * plan.chosen.bubble))};
+          fmt::format(
+              "{}, {} of {}, {}, {}: {} ms, bubble {:.1f} %",
+              counted(choice.placement.pipeline, "rank"), plan.chosen.route,
+              counted(choice.placement.passes(), "pass", "passes"), schedule_name(choice.schedule),
+              counted(choice.microbatches, "microbatch", "microbatches"),
+              four_digits(1e3 * plan.chosen.step_s), std::max(0.0, 100.0 * plan.chosen.bubble))};
 }
 
 /// Writes each text that has a file; `report` goes to the terminal unless a text does.

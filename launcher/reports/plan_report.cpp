@@ -10,6 +10,7 @@
 
 #include "base/counted.h"
 #include "base/number_runs.h"
+#include "base/quantity.h"
 #include "distributed/plan/route.h"
 #include "launcher/reports/worth_report.h"
 
@@ -160,9 +161,9 @@ std::string row(const Candidate& candidate, const Plan& plan) {
   const bool won = choice == plan.chosen.choice;
   const char* note = !candidate.fits ? "  does not fit" : candidate.simulated ? "" : "  at least";
   return fmt::format(
-      "{} {:>8} {:>6} {:<11} {:<11} {:>10.4g} {:>8} {:>6} {:>11.4g} {:>9.4g} {:>9.4g} {:>9.4g}{}\n",
+      "{} {:>8} {:>6} {:<11} {:<11} {:>10} {:>8} {:>6} {:>11.4g} {:>9.4g} {:>9.4g} {:>9.4g}{}\n",
       won ? '>' : ' ', choice.placement.pipeline, choice.placement.passes(), candidate.route,
-      schedule_name(choice.schedule), 1e3 * candidate.step_s,
+      schedule_name(choice.schedule), four_digits(1e3 * candidate.step_s),
       fmt::format("{:.1f} %", std::max(0.0, 100.0 * candidate.bubble)), candidate.copies,
       giga(candidate.bytes.activation), giga(candidate.bytes.reduce), giga(candidate.bytes.gather),
       giga(candidate.most_memory()), note);
@@ -226,10 +227,11 @@ std::string plan_report(const PlanRequest& request, const Plan& plan) {
     text += fmt::format("pipeline 1 was not considered: {}\n", plan.without_pipeline);
   }
   text += fmt::format(
-      "a step takes {:.4g} ms: pipeline {:.4g}, optimizer {:.4g}; weights come back within {:.4g} "
+      "a step takes {} ms: pipeline {}, optimizer {}; weights come back within {} "
       "of the next; replicas: {}, of {} each\n\n",
-      1e3 * plan.chosen.step_s, 1e3 * plan.simulation.step_s, 1e3 * plan.costs.update_s,
-      1e3 * plan.gather_s(), plan.chosen.choice.replicas,
+      four_digits(1e3 * plan.chosen.step_s), four_digits(1e3 * plan.simulation.step_s),
+      four_digits(1e3 * plan.costs.update_s), four_digits(1e3 * plan.gather_s()),
+      plan.chosen.choice.replicas,
       counted(plan.chosen.choice.microbatches, "microbatch", "microbatches"));
   if (plan.chosen.choice.neighbours == Neighbours::replicas) {
     text += "the replicas of a stage come in a row of ranks, and share nodes\n";

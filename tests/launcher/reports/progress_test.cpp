@@ -7,8 +7,17 @@
 #include <sstream>
 #include <string>
 
+#include "base/quantity.h"
+
 namespace rondo {
 namespace {
+
+TEST(FourDigits, HaveNoExponentAboveThePoint) {
+  EXPECT_EQ(four_digits(0.12341), "0.1234");
+  EXPECT_EQ(four_digits(12.345), "12.35");
+  EXPECT_EQ(four_digits(9999.4), "9999");
+  EXPECT_EQ(four_digits(190812.4), "190812");
+}
 
 TEST(Duration, ShowsTheTwoLargestUnits) {
   EXPECT_EQ(format_duration(0), "0.0s");
