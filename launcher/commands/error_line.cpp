@@ -1,5 +1,7 @@
 #include "launcher/commands/error_line.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <iostream>
@@ -7,6 +9,7 @@
 #include <string_view>
 
 #include "base/user_error.h"
+#include "launcher/reports/paint.h"
 
 namespace rondo {
 namespace {
@@ -41,7 +44,8 @@ std::string error_line(const std::exception& error) {
 
 void print_error(const std::exception& error) {
   const std::string line = error_line(error);
-  if (!line.empty()) std::cerr << "rondo: " << line << std::endl;
+  if (line.empty()) return;
+  std::cerr << painted("rondo:", Paint::bad, STDERR_FILENO) << " " << line << std::endl;
 }
 
 }  // namespace rondo

@@ -12,6 +12,7 @@
 #include "base/quantity.h"
 #include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"
+#include "launcher/reports/paint.h"
 #include "launcher/reports/progress.h"
 #include "launcher/reports/runs/run_folders.h"
 #include "launcher/reports/runs/run_history.h"
@@ -50,14 +51,20 @@ bool has_ended(const RunHistory& run) {
   return run.steps() > 0 && !run.points().empty() && run.points().back().step >= run.steps();
 }
 
+std::string in_colour(const std::string& text, Paint paint) {
+  return painted(text, paint, STDOUT_FILENO);
+}
+
 std::string state_of(const RunHistory& run) {
-  if (has_ended(run)) return "done";
+  if (has_ended(run)) return in_colour("done", Paint::good);
   const double step_s = run.points().back().step_s;
   const double silent = run.silent_s();
   if (silent > 3.0 + 3.0 * step_s && !run.is_locked()) {
-    return "not running for " + format_duration(silent);
+    return in_colour("not running for " + format_duration(silent), Paint::bad);
   }
-  if (silent > 60.0 && silent > 10.0 * step_s) return "silent for " + format_duration(silent);
+  if (silent > 60.0 && silent > 10.0 * step_s) {
+    return in_colour("silent for " + format_duration(silent), Paint::bad);
+  }
   const auto left = static_cast<double>(run.steps() - run.points().back().step);
   return run.steps() > 0 ? "ETA " + format_duration(left * step_s) : "";
 }
@@ -73,7 +80,8 @@ std::string held_out_of(const StepPoint& point) {
 }
 
 std::string lines_of(const RunHistory& run, size_t width) {
-  if (run.points().empty()) return fmt::format("{}  no step yet\n", run.folder());
+  const std::string name = in_colour(run.folder(), Paint::bold);
+  if (run.points().empty()) return fmt::format("{}  no step yet\n", name);
   const StepPoint& last = run.points().back();
   std::vector<double> losses;
   std::string held_out;
@@ -81,10 +89,11 @@ std::string lines_of(const RunHistory& run, size_t width) {
     if (point.loss) losses.push_back(*point.loss);
     if (point.validation_loss) held_out = held_out_of(point);
   }
-  return fmt::format("{}\n  step {}/{}  loss {}{}  {} tok/s  {}\n  {}\n", run.folder(), last.step,
-                     run.steps(), last.loss ? fmt::format("{:.4f}", *last.loss) : "not finite",
-                     held_out, format_si(last.tokens_per_s), state_of(run),
-                     sparkline(losses, width));
+  const std::string loss =
+      last.loss ? fmt::format("{:.4f}", *last.loss) : in_colour("not finite", Paint::bad);
+  return fmt::format("{}\n  step {}/{}  loss {}{}  {} tok/s  {}\n  {}\n", name, last.step,
+                     run.steps(), loss, held_out, format_si(last.tokens_per_s), state_of(run),
+                     in_colour(sparkline(losses, width), Paint::quiet));
 }
 
 }  // namespace
