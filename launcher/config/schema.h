@@ -16,8 +16,9 @@ struct ConfigField {
   std::string key;
   std::string type;     ///< "an integer"
   std::string allowed;  ///< what is possible beyond the type: "at least 1"; empty where all is
-  std::string unit;     ///< "tokens"; empty where the value has none
-  std::string about;    ///< what it does: sentences
+  std::vector<std::string> names;  ///< the values that have one: "auto"
+  std::string unit;                ///< "tokens"; empty where the value has none
+  std::string about;               ///< what it does: sentences
   /// Stores the entry's value. Throws UserError for a wrong type or an impossible value.
   std::function<void(const ConfigEntry&, Config&)> read;
   std::function<ConfigValue(const Config&)> write;

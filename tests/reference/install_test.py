@@ -66,6 +66,9 @@ class Installed(RondoTest):
         self.assertEqual(complete("rondo", "train", "optimizer.warm"), ["optimizer.warmup="])
         self.assertIn("cycle_rev", complete("rondo", "train", "sharing=cy"))
         self.assertIn("none", complete("rondo", "train", "optimizer.lr=0.1", "sharing="))
+        self.assertEqual(complete("rondo", "train", "train.on_spike="), ["ignore", "rewind"])
+        self.assertEqual(complete("rondo", "train", "log.tensorb"), ["log.tensorboard=true", "log.tensorboard=false"])
+        self.assertIn("zero_bubble", complete("rondo", "train", "distributed.schedule="))
         self.assertEqual(complete("rondo", "plan", "--swe"), ["--sweep"])
         self.assertIn("scaling", complete("rondo", "bench", "s"))
 

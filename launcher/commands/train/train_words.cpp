@@ -73,7 +73,10 @@ std::vector<std::string> completed_words(const std::string& config_dir) {
   for (const ConfigGroup& group : config_groups(config_dir)) {
     for (const GroupOption& option : group.options) words.push_back(group.name + "=" + option.name);
   }
-  for (const std::string& key : config_keys()) words.push_back(key + "=");
+  for (const ConfigField& field : config_schema()) {
+    for (const std::string& name : field.names) words.push_back(field.key + "=" + name);
+    if (field.names.empty()) words.push_back(field.key + "=");
+  }
   return words;
 }
 
@@ -113,7 +116,9 @@ bool read_train_words(const Arguments& arguments, bool speaks, TrainWords& words
        {"--config-dir", &own, "folder(s) of config groups, joined by ':', before rondo's"},
        {"--cfg", &words.print_config, "print the resolved config as TOML and stop"},
        {"--quiet", &words.quiet, "print errors alone; console.log in log.dir has the rest"},
-       {"--json", &words.json, "print the lines of metrics.jsonl instead of text for people"},
+       {"--json", &words.json,
+        "print the lines of metrics.jsonl instead of text for people; of a sweep each run's after "
+        "a line with its folder"},
        {"--where", &words.print_folder, "print the folder of the run's checkpoints and stop"},
        {"--help-config",
         &words.help_prefix,

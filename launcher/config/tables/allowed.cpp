@@ -57,7 +57,7 @@ Allowed names_or(const std::vector<std::string>& names, const std::string& or_wh
     const Complaint found = named.complaint(value);
     return found ? Complaint(*found + ", " + or_what) : std::nullopt;
   };
-  return {fmt::format("{}, {}", fmt::join(names, ", "), or_what), complaint};
+  return {fmt::format("{}, {}", fmt::join(names, ", "), or_what), complaint, names};
 }
 
 /// "auto" and the names that a plan knows.
@@ -117,18 +117,19 @@ Allowed one_of(std::vector<std::string> names) {
     if (std::find(names.begin(), names.end(), text) != names.end()) return std::nullopt;
     return choice_among(text, names);
   };
-  return {fmt::format("{}", fmt::join(names, ", ")), complaint};
+  return {fmt::format("{}", fmt::join(names, ", ")), complaint, names};
 }
 
 Allowed strategy() {
-  return {fmt::format("{}", fmt::join(sharing_strategies(), ", ")), unknown_strategy};
+  const std::vector<std::string> names = sharing_strategies();
+  return {fmt::format("{}", fmt::join(names, ", ")), unknown_strategy, names};
 }
 
 Allowed strategy_or_empty() {
   const auto complaint = [](const ConfigValue& value) {
     return plain_text(value).empty() ? std::nullopt : unknown_strategy(value);
   };
-  return {"empty, or " + strategy().words, complaint};
+  return {"empty, or " + strategy().words, complaint, strategy().names};
 }
 
 Allowed route() {

@@ -13,6 +13,7 @@ namespace rondo {
 struct Allowed {
   std::string words;  ///< "at least 1"; empty where everything is possible
   std::function<Complaint(const ConfigValue&)> complaint;
+  std::vector<std::string> names = {};  ///< the values that have one
 };
 
 Allowed anything();

@@ -23,6 +23,7 @@ struct Binding {
   std::string type;
   std::function<Complaint(const ConfigValue&, Owner&)> read;
   std::function<ConfigValue(const Owner&)> write;
+  std::vector<std::string> names = {};  ///< the values of the type, where all have one
 
   template <typename Member>
   Binding(Member Owner::*member)  // NOLINT(google-explicit-constructor): a row names the member
@@ -30,7 +31,9 @@ struct Binding {
         read([=](const ConfigValue& value, Owner& owner) {
           return read_value(value, owner.*member);
         }),
-        write([=](const Owner& owner) { return write_value(owner.*member); }) {}
+        write([=](const Owner& owner) { return write_value(owner.*member); }) {
+    if constexpr (std::is_same_v<Member, bool>) names = {"true", "false"};
+  }
 
   Binding(std::string type_text, std::function<Complaint(const ConfigValue&, Owner&)> reader,
           std::function<ConfigValue(const Owner&)> writer)
@@ -86,8 +89,15 @@ std::vector<ConfigField> table(const std::string& name, Find find,
                                const std::vector<Row<Owner>>& rows) {
   std::vector<ConfigField> fields;
   for (const Row<Owner>& row : rows) {
-    ConfigField field{
-        name + "." + row.leaf, row.binding.type, row.allowed.words, row.unit, row.about, {}, {}};
+    const bool by_type = !row.binding.names.empty();
+    ConfigField field{.key = name + "." + row.leaf,
+                      .type = row.binding.type,
+                      .allowed = row.allowed.words,
+                      .names = by_type ? row.binding.names : row.allowed.names,
+                      .unit = row.unit,
+                      .about = row.about,
+                      .read = {},
+                      .write = {}};
     field.write = [=, write = row.binding.write](const Config& config) {
       return write(std::invoke(find, config));
     };
