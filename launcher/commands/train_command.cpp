@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
@@ -100,6 +101,12 @@ Outcome train_in_sweep(Run run, Communicator& host, const StopSignals& signals) 
   return {"failed", true};
 }
 
+/// Before the lines of its metrics.
+std::string run_line(const std::string& folder, const std::vector<std::string>& overrides) {
+  const nlohmann::ordered_json line = {{"run", folder}, {"overrides", overrides}};
+  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
 /// All runs are checked before the first begins.
 Ending train_many(const TrainWords& words, Communicator& host, const StopSignals& signals) {
   Sweep sweep;
@@ -112,15 +119,20 @@ Ending train_many(const TrainWords& words, Communicator& host, const StopSignals
   for (const PlannedRun& plan : sweep.runs) runs.push_back(prepare_run(plan, host));
   agree(host, [&] {
     if (host.rank() != 0) return;
-    for (const std::string& folder : sweep.folders) claim_sweep_folder(folder, sweep.overrides);
+    NewFolders made;
+    for (const std::string& folder : sweep.folders) {
+      claim_sweep_folder(folder, sweep.overrides, made);
+    }
+    made.keep();
   });
   std::string table;
   Ending ending = Ending::done;
   for (size_t i = 0; i < runs.size(); ++i) {
+    const std::string folder = runs[i].config.log.dir;
     if (host.rank() == 0) {
       std::cout << fmt::format("\n== run {} of {}\n", i + 1, runs.size()) << std::flush;
+      if (words.json_out != nullptr) *words.json_out << run_line(folder, sweep.runs[i].overrides);
     }
-    const std::string folder = runs[i].config.log.dir;
     const Outcome outcome = train_in_sweep(std::move(runs[i]), host, signals);
     table +=
         fmt::format("{}  {}  {}\n", folder, outcome.line, fmt::join(sweep.runs[i].overrides, "  "));

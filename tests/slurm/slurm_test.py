@@ -97,10 +97,18 @@ class Slurm(RondoTest):
 
     def test_a_sweep_is_an_array_with_a_task_for_each_run(self):
         sweep = words(SETTINGS | {"train.steps": 6, "train.seed": "range(0,3)"})
-        said = subprocess.run(
-            [self.program, "train", "--multirun", *sweep, "launcher=slurm",
-             "launcher.sbatch=--time=10 --ntasks-per-node=2"], cwd=self.folder, text=True, capture_output=True,
-            env=self.slurm.environment | self.environment(), timeout=60)
+
+        def submit(options):
+            return subprocess.run(
+                [self.program, "train", "--multirun", *sweep, "launcher=slurm", f"launcher.sbatch={options}"],
+                cwd=self.folder, text=True, capture_output=True,
+                env=self.slurm.environment | self.environment(), timeout=60)
+
+        refused = submit("--time=10 --partition=nowhere")
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("sbatch did not take the sweep; nothing is submitted", refused.stderr)
+        self.assertFalse((self.folder / "multirun").exists())
+        said = submit("--time=10 --ntasks-per-node=2")
         self.assertEqual(said.returncode, 0, said.stderr)
         job = said.stdout.split()[3]
         self.assertIn("3 runs in multirun/0/0 … multirun/0/2", said.stdout)

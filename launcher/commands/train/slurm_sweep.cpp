@@ -110,13 +110,15 @@ void submit_sweep(const TrainWords& words) {
   const SweepRuns runs = expand_multirun(overrides);
   const std::string folder = checked_folder(words, runs);
   const std::string script = source_file("launcher=slurm", "slurm/sweep.sbatch");
-  claim_sweep_folder(folder, runs);
+  NewFolders made;
+  claim_sweep_folder(folder, runs, made);
   std::vector<std::string> call = {"sbatch", fmt::format("--array=0-{}", runs.size() - 1),
                                    fmt::format("--output={}/slurm-%A_%a.log", folder)};
   call.insert(call.end(), words.launcher.sbatch.begin(), words.launcher.sbatch.end());
   call.push_back(script);
   call.insert(call.end(), overrides.begin(), overrides.end());
   run_program(call);
+  made.keep();
   std::cout << fmt::format("{} in {}/0 … {}/{}; what each prints in {}/slurm-*.log\n",
                            counted(static_cast<int64_t>(runs.size()), "run"), folder, folder,
                            runs.size() - 1, folder)

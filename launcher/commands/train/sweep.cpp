@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -73,14 +75,14 @@ void check_sweep_folder(const std::string& folder, const SweepRuns& runs) {
                   folder, other.substr(0, other.find('\n'))));
 }
 
-void claim_sweep_folder(const std::string& folder, const SweepRuns& runs) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) {
+void claim_sweep_folder(const std::string& folder, const SweepRuns& runs, NewFolders& made) {
+  if (!made.make(folder)) {
     throw UserError(fmt::format("cannot make the folder {}: {}; choose another with log.dir",
-                                folder, error.message()));
+                                folder, std::strerror(errno)));
   }
-  if (owner(folder) != identity(runs)) write_whole(identity_file(folder), identity(runs));
+  if (owner(folder) == identity(runs)) return;
+  write_whole(identity_file(folder), identity(runs));
+  made.add_file(identity_file(folder));
 }
 
 }  // namespace rondo

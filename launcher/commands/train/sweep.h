@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/new_folders.h"
 #include "training/config.h"
 
 namespace rondo {
@@ -26,7 +27,8 @@ std::string set_run_folders(Config& config, const std::vector<std::string>& over
 /// Throws UserError when `folder` holds the runs of another sweep.
 void check_sweep_folder(const std::string& folder, const SweepRuns& runs);
 
-/// Makes `folder` and writes down there whose it is. Throws UserError where it cannot.
-void claim_sweep_folder(const std::string& folder, const SweepRuns& runs);
+/// Makes `folder` and writes down there whose it is, until `made` takes it back. Throws UserError
+/// where it cannot.
+void claim_sweep_folder(const std::string& folder, const SweepRuns& runs, NewFolders& made);
 
 }  // namespace rondo
