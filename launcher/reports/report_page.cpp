@@ -5,11 +5,13 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "launcher/config/compose.h"
 #include "launcher/config/config.h"
 #include "launcher/reports/report_template.h"
-#include "model/definition/sharing_map.h"
+#include "model/definition/model_definition.h"
+#include "model/definition/parameters.h"
 
 namespace rondo {
 namespace {
@@ -34,6 +36,7 @@ OrderedJson point_json(const StepPoint& point) {
   if (!point.validation_losses.empty()) out["validation_losses"] = point.validation_losses;
   if (point.skipped) out["skipped"] = true;
   if (!point.sent_bytes.empty()) out["sent_bytes"] = point.sent_bytes;
+  if (point.peak_memory_bytes > 0) out["peak_memory_bytes"] = point.peak_memory_bytes;
   if (!point.phases.empty()) out["phases"] = point.phases;
   if (!point.component_norms.empty()) out["component_norms"] = point.component_norms;
   if (!point.per_pass.empty()) out["per_pass"] = point.per_pass;
@@ -58,15 +61,26 @@ std::string contents(const fs::path& file) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// By slot, with its components; none where the config is not there.
-OrderedJson map_json(const RunHistory& run) {
-  OrderedJson rows = OrderedJson::array();
+/// Nothing where the config is not there.
+std::optional<ModelDefinition> model_of(const RunHistory& run) {
   const std::string file = run.folder() + "/config.toml";
-  if (!fs::exists(file)) return rows;
+  if (!fs::exists(file)) return std::nullopt;
   const Config config = parse_config(resolved_from_toml(contents(file), file));
-  const SharingMap map = make_sharing_map(config.sharing, static_cast<int>(config.model.depth));
+  return ModelDefinition{config.model,
+                         make_sharing_map(config.sharing, static_cast<int>(config.model.depth)),
+                         config.relaxation_rank, config.gradient};
+}
+
+/// By slot, with its components.
+OrderedJson map_json(const SharingMap& map) {
+  OrderedJson rows = OrderedJson::array();
   for (const Slot slot : map.slots()) rows.push_back({{"slot", slot.name}, {"ids", map.of(slot)}});
   return rows;
+}
+
+OrderedJson parameters_json(const ModelDefinition& model) {
+  const ParameterCounts counts = count_parameters(model);
+  return {{"stored", counts.unique}, {"executed", counts.executed}};
 }
 
 /// The pictures of log.trace_step.
@@ -97,11 +111,13 @@ std::string embedded(std::string text) {
 std::string report_page(const std::vector<ReportedRun>& runs) {
   OrderedJson list = OrderedJson::array();
   for (const auto& [name, run] : runs) {
+    const std::optional<ModelDefinition> model = model_of(run);
     list.push_back({{"name", name},
                     {"steps", run.steps()},
                     {"points", points_json(run.points())},
                     {"config", run.config()},
-                    {"map", map_json(run)},
+                    {"map", model ? map_json(model->sharing) : OrderedJson::array()},
+                    {"parameters", model ? parameters_json(*model) : OrderedJson()},
                     {"timelines", timelines_json(run.folder())}});
   }
   std::string page = report_template;

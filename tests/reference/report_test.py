@@ -3,9 +3,12 @@
 import fcntl
 import json
 import os
+import pty
 import re
 import shutil
+import struct
 import subprocess
+import termios
 import time
 
 import rondo_runs
@@ -40,6 +43,15 @@ class Looking(RondoTest):
         said = self.run_train("run", "--json", ranks=2)
         self.assertEqual([json.loads(line) for line in said.splitlines()], read_metrics(self.folder / "run"))
 
+    def test_json_of_a_sweep_tells_its_runs_apart(self):
+        said = self.run_train("sweep", "--json", "--multirun", settings={"train.seed": "1,2"}, ranks=2)
+        expected = []
+        for number in (0, 1):
+            expected.append({"run": f"sweep/{number}", "overrides": words(
+                SETTINGS | {"log.dir": "sweep", "train.seed": number + 1})})
+            expected += read_metrics(self.folder / "sweep" / str(number))
+        self.assertEqual([json.loads(line) for line in said.splitlines()], expected)
+
     def test_the_norms_of_components_make_the_whole_norm(self):
         for ranks, settings in ((0, {}), (2, {"distributed.pipeline": 2}), (2, {"distributed.zero": 1})):
             shutil.rmtree(self.folder / "run", ignore_errors=True)
@@ -68,6 +80,25 @@ class Looking(RondoTest):
         self.assertEqual(refused.returncode, 2)
         self.assertIn("corpus has no metrics.jsonl; name the folder of a run", refused.stderr)
 
+    def test_colours_are_for_terminals_alone(self):
+        self.run_train("done")
+
+        def said_on_terminal(*arguments, **environment):
+            own, theirs = pty.openpty()
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+            subprocess.run(self.command(*arguments), cwd=self.folder, stdout=theirs, stderr=theirs,
+                           env=rondo_runs.ENVIRONMENT | {"NO_COLOR": ""} | environment)
+            os.close(theirs)
+            said = os.read(own, 10000).decode()
+            os.close(own)
+            return said
+
+        self.assertIn("\x1b[32mdone\x1b[0m", said_on_terminal("watch", "done", "--once"))
+        self.assertIn("\x1b[31mrondo:\x1b[0m there is no command", said_on_terminal("wtach"))
+        self.assertNotIn("\x1b", said_on_terminal("watch", "done", "--once", NO_COLOR="1"))
+        self.assertNotIn("\x1b", self.rondo("watch", "done"))
+        self.assertTrue(self.run_rondo("wtach").stderr.startswith("rondo: there is no command"))
+
     def test_a_page_has_every_run_its_map_its_passes_and_what_differs(self):
         self.run_train("one")
         self.run_train("two", settings={"optimizer.lr": 0.01})
@@ -83,6 +114,14 @@ class Looking(RondoTest):
             self.assertEqual(run["map"][0], {"slot": "attention", "ids": [0, 1, 2, 0, 1, 2]})
             self.assertEqual(len(run["timelines"]), 2)
             self.assertEqual(run["points"][3]["per_pass"], metrics[3]["per_pass"])
+            self.assertEqual(run["points"][-1]["peak_memory_bytes"],
+                             max(rank["peak_memory_bytes"] for rank in metrics[-1]["ranks"]))
+            stored = {path: values.size for path, values in rondo_runs.read_checkpoint(
+                self.checkpoint_file(name, 8)).items() if path.startswith("parameters/")}
+            layers = sum(size for path, size in stored.items() if path.split("/")[2].isdigit()
+                         and path.split("/")[1] not in ("embedding", "final_norm", "head"))
+            self.assertEqual(run["parameters"], {"stored": sum(stored.values()),
+                                                 "executed": sum(stored.values()) + layers})
         self.assertEqual(data["runs"][1]["config"]["optimizer.lr"], "0.01")
 
     def test_several_validation_sets_and_skipped_steps_are_told(self):
@@ -120,6 +159,8 @@ class Looking(RondoTest):
                        "What each pass adds to the stream (share)", "Where the time of a step goes", "Config"):
             self.assertIn(wanted, titles)
         self.assertGreater(document.count("<path"), 10)
+        self.assertRegex(document, r'<td class="number">[\d.]+ thousand, used as [\d.]+ thousand</td>')
+        self.assertRegex(document, r'<td class="number">[\d.]+ MB</td></tr>')
 
     def test_the_page_fits_on_a_phone(self):
         self.run_train("run")

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -50,6 +51,10 @@ StepPoint point_of(const json& line) {
                   .sent_bytes = numbers(line, "sent_bytes"),
                   .phases = numbers(line, "phases"),
                   .component_norms = numbers(line, "component_norms")};
+  for (const json& rank : line.value("ranks", json::array())) {
+    point.peak_memory_bytes =
+        std::max(point.peak_memory_bytes, number(rank, "peak_memory_bytes").value_or(0.0));
+  }
   for (const json& pass : line.value("per_pass", json::array())) {
     std::map<std::string, double> own;
     for (const auto& [key, value] : pass.items()) {

@@ -21,6 +21,7 @@ struct StepPoint {
   double tokens_per_s = 0.0;
   double step_s = 0.0;
   std::map<std::string, double> sent_bytes = {};
+  double peak_memory_bytes = 0.0;                      ///< of the rank with the most; now and then
   std::map<std::string, double> phases = {};           ///< now and then
   std::map<std::string, double> component_norms = {};  ///< likewise
   /// Of each pass, by name: norm, adds, cosine, loss; likewise.
