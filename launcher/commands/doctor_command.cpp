@@ -78,6 +78,16 @@ Findings check_data(const Config& config) {
   return {{Grade::fine, "data", "the tokens can be opened"}};
 }
 
+/// Local. A model that comes from a checkpoint is not looked at.
+Findings check_model(const Config& config, int world_size, int ranks_here) {
+  if (!config.train.init.empty()) return {};
+  try {
+    return check_memory_need(config, define_model(config), world_size, ranks_here);
+  } catch (const UserError& error) {
+    return {{Grade::failure, "model", error.what()}};
+  }
+}
+
 void append(Findings& all, const Findings& more) {
   all.insert(all.end(), more.begin(), more.end());
 }
@@ -88,6 +98,7 @@ Findings examine(const Config& config, Communicator& host) {
   Findings found = check_program(host);
   append(found, check_nodes(config, host));
   Findings local = check_limits(config, ranks_here);
+  append(local, check_model(config, host.size(), ranks_here));
   append(local, check_data(config));
   append(found, gathered(local, host));
   append(found, check_clock(host));

@@ -56,6 +56,14 @@ class Doctor(RondoTest):
         self.assertEqual(code, 0)
         self.assertEqual(found["limits"], [("warning", "at most 200 open files: ulimit -n 4096")])
 
+    def test_a_model_that_does_not_fit_is_a_failure_before_the_run(self):
+        code, found = self.examine({"model.hidden": 65536, "model.ffn": 262144, "model.depth": 200, "sharing": "none"})
+        self.assertEqual(code, 1)
+        failures = [text for grade, text in found["memory"] if grade == "FAILURE"]
+        self.assertRegex(str(failures), r"^\['the model takes [\d.]+TB? on each rank .*distributed\.zero=1\)'\]$")
+        _, found = self.examine(ranks=2)
+        self.assertRegex(str(found["memory"]), r"the run keeps [\d.]+[kM]B or more on each of 2 ranks here")
+
     def test_more_threads_than_cores_are_warned_of(self):
         _, found = self.examine({"train.threads": 2 * os.cpu_count()})
         self.assertEqual(found["cores"][0][0], "warning")

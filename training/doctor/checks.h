@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "model/definition/model_definition.h"
 #include "training/config.h"
 #include "training/doctor/finding.h"
 
@@ -11,6 +12,12 @@ namespace rondo {
 /// Of this process: open files, cores, memory, shared memory, sizes of files. Those of a limit that
 /// a run would meet are warnings, with the way to raise it. Local.
 Findings check_limits(const Config& config, int ranks_here);
+
+/// What `model` keeps on a rank of a CPU run, beside the memory that is free for the ranks of this
+/// machine. A failure where a run would refuse to begin. Nothing under distributed.backend=nccl.
+/// Local.
+Findings check_memory_need(const Config& config, const ModelDefinition& model, int world_size,
+                           int ranks_here);
 
 /// Whether all clocks agree. Collective; on the first rank.
 Findings check_clock(Communicator& host);

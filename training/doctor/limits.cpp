@@ -3,13 +3,16 @@
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <limits>
 
 #include "base/counted.h"
 #include "base/quantity.h"
+#include "base/user_error.h"
 #include "training/doctor/checks.h"
+#include "training/machine/memory.h"
 
 namespace rondo {
 namespace {
@@ -104,6 +107,25 @@ Finding shared_memory(int ranks_here) {
 }
 
 }  // namespace
+
+Findings check_memory_need(const Config& config, const ModelDefinition& model, int world_size,
+                           int ranks_here) {
+  if (config.distributed.backend != "mpi") return {};
+  const MemoryNeed need = memory_need(config, model, world_size);
+  try {
+    check_fits(need, physical_memory(), ranks_here);
+  } catch (const UserError& error) {
+    return {{Grade::failure, "memory", error.what()}};
+  }
+  const double free = std::min(available_memory(), group_memory());
+  const std::string text =
+      fmt::format("the run keeps {}B or more on each of {} here", format_si(need.total()),
+                  counted(int64_t{ranks_here}, "rank"));
+  if (need.total() * ranks_here <= free) return {{Grade::fine, "memory", text}};
+  return {{Grade::warning, "memory",
+           fmt::format("{}, and {}B are free: end what takes the rest, or start fewer ranks", text,
+                       format_si(free))}};
+}
 
 Findings check_limits(const Config& config, int ranks_here) {
   Findings found = {cores(config, ranks_here), memory(), shared_memory(ranks_here)};
