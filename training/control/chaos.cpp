@@ -82,6 +82,21 @@ std::vector<std::string> components_of_halves(const ModelDefinition& model) {
   return {names.begin(), names.end()};
 }
 
+/// Why nothing is struck where the fault says; empty where something is.
+std::string complaint_of_target(const Fault& fault, const std::vector<std::string>& halves,
+                                int ranks) {
+  if (fault.what.empty()) return "";
+  if (fault.kind == "spike") return "a spike strikes all ranks";
+  if (alters_stream(fault)) {
+    const bool known = std::find(halves.begin(), halves.end(), fault.what) != halves.end();
+    return known ? "" : "no layer reads it; " + choice_among(fault.what, halves);
+  }
+  for (int rank = 0; rank < ranks; ++rank) {
+    if (fault.what == std::to_string(rank)) return "";
+  }
+  return fmt::format("WHAT is a rank, 0 to {}", ranks - 1);
+}
+
 bool reads(const std::vector<View>& views, const std::string& component) {
   return std::any_of(views.begin(), views.end(),
                      [&](const View& view) { return to_string(view.component) == component; });
@@ -100,23 +115,12 @@ void check_faults(const std::vector<Fault>& faults, const ModelDefinition& model
                   int ranks) {
   const std::vector<std::string> halves = components_of_halves(model);
   for (const Fault& fault : faults) {
-    const std::string place = fmt::format("--chaos {}@{}:{}", fault.kind, fault.step, fault.what);
-    if (fault.step > steps) {
-      throw UserError(fmt::format("--chaos {}@{}: the last step is train.steps = {}", fault.kind,
-                                  fault.step, steps));
-    }
-    if (fault.what.empty()) continue;
-    if (fault.kind == "spike") throw UserError(place + ": a spike strikes all ranks");
-    if (alters_stream(fault)) {
-      if (std::find(halves.begin(), halves.end(), fault.what) != halves.end()) continue;
-      throw UserError(
-          fmt::format("{}: no layer reads it; {}", place, choice_among(fault.what, halves)));
-    }
-    int64_t rank = 0;
-    const char* end = fault.what.data() + fault.what.size();
-    const auto [stopped, error] = std::from_chars(fault.what.data(), end, rank);
-    if (error == std::errc() && stopped == end && rank >= 0 && rank < ranks) continue;
-    throw UserError(fmt::format("{}: WHAT is a rank, 0 to {}", place, ranks - 1));
+    const std::string found = fault.step > steps
+                                  ? fmt::format("the last step is train.steps = {}", steps)
+                                  : complaint_of_target(fault, halves, ranks);
+    if (found.empty()) continue;
+    throw UserError(fmt::format("--chaos {}@{}{}{}: {}", fault.kind, fault.step,
+                                fault.what.empty() ? "" : ":", fault.what, found));
   }
 }
 
