@@ -31,7 +31,8 @@ format: ## rewrites the sources in the house style
 
 tidy: ## clang-tidy over the sources (minutes)
 	@scripts/setup.sh build reference
-	@cmake --preset tidy > /dev/null
+	@cmake --preset tidy > /dev/null && \
+	  cmake --build build-tidy --target model/CMakeFiles/rondo_model.dir/cmake_pch.hxx.pch > /dev/null
 	@run-clang-tidy -quiet -p build-tidy -j "$$(nproc)" '^$(CURDIR)/(build-tidy/)?(base|model|data|distributed|checkpoint|training|launcher)/' \
 	  > build-tidy/tidy.log 2>&1 || { grep -A 4 -E '(warning|error):' build-tidy/tidy.log; exit 1; }
 

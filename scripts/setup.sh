@@ -102,7 +102,7 @@ install_wheels() { # install_wheels STAGE PIP-OPTION WHEEL…
   say "setup: $stage: installing Python wheels"
   {
     { [[ -x $venv/bin/pip ]] || /usr/bin/python3 -m venv "$venv"; } &&
-      "$venv/bin/python" -m pip --disable-pip-version-check -q install "$@"
+      "$venv/bin/python" -m pip --disable-pip-version-check -q install --no-compile "$@"
   } >>"$log" 2>&1 </dev/null ||
     fail "$stage" "Hint: is there room on the disk (df -h .), and can pip reach its index? Remove $venv to start afresh."
 }
