@@ -219,6 +219,21 @@ class Endings(RondoTest):
             self.assertNotIn("damaged", done.stderr)
         self.assertIn("resumes after step 2\n", done.stdout)
 
+    def test_a_container_that_forbids_to_read_other_processes_runs_ranks(self):
+        # Messages of 64 KiB: Open MPI reads those from the sender's memory where it may.
+        settings = TRAINS | {"model.hidden": 64, "data.sequence": 32, "train.global_batch": 16,
+                             "train.micro_batch": 8, "distributed.pipeline": 2}
+        free = self.train("free", settings | {"log.dir": "free"}, ranks=2)
+        forbidden = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=process_vm_readv",
+                     "-e", "inject=process_vm_readv:error=EPERM"]
+        done = subprocess.run(
+            [*forbidden, *self.command("train", *words(settings | {"log.dir": "bound"}), ranks=2)],
+            cwd=self.folder, env=rondo_runs.ENVIRONMENT, capture_output=True, text=True, timeout=300)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertNotIn("Read -1", done.stdout)
+        self.assertEqual([m["loss"] for m in read_metrics(self.folder / "bound")],
+                         [m["loss"] for m in free])
+
     # Signals.
 
     def start(self, settings):
