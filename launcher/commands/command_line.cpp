@@ -86,6 +86,28 @@ void check_names(const std::vector<std::string>& arguments, const std::vector<Op
   }
 }
 
+bool takes_one_value(const Option& option) {
+  return !std::holds_alternative<bool*>(option.target) &&
+         !std::holds_alternative<std::vector<int>*>(option.target) &&
+         !std::holds_alternative<std::vector<std::string>*>(option.target);
+}
+
+/// CLI11 would count values, and not say which option has them.
+void check_once(const std::vector<std::string>& arguments, const std::vector<Option>& options) {
+  for (const Option& option : options) {
+    if (!takes_one_value(option)) continue;
+    int64_t count = 0;
+    for (const std::string& argument : arguments) {
+      if (argument == "--") break;
+      if (argument.substr(0, argument.find('=')) == option.name) ++count;
+    }
+    if (count > 1) {
+      throw UserError(
+          fmt::format("{} is given {} times, not once ({})", option.name, count, option.help));
+    }
+  }
+}
+
 std::string manual_of(const CommandLine& line) {
   ManualSection options{.name = "options"};
   for (const Option& option : line.options) {
@@ -136,6 +158,7 @@ std::optional<GivenOptions> CommandLine::parse(std::vector<std::string> argument
         std::visit([&](auto* value) { return add_to(app, option, *value); }, option.target));
   }
   check_names(arguments, options, app.get_name());
+  check_once(arguments, options);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them last first
   try {
     app.parse(arguments);

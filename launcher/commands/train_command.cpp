@@ -191,6 +191,7 @@ int train_command(const Arguments& arguments) {
   Ending ending = Ending::done;
   run_job([&](bool speaks) { return read_train_words(arguments, speaks, words); },
           [&](Communicator& host) { ending = train_all(words, host, signals); });
+  std::cout.clear();  // a run is what its files say; whoever read its lines may be gone
   return exit_code(ending);
 }
 

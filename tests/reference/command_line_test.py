@@ -189,6 +189,18 @@ class CommandLine(WithCorpus):
                      [r"--form is no option: did you mean --from\?; see rondo convert --help"])
         self.refuses(["plan", "--wrld=3"], [r"--wrld is no option: did you mean --world\?"])
 
+    def test_output_that_is_lost_is_no_success(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(self.command("plan", "--world", 2), cwd=self.folder, stdout=full,
+                                  env=rondo_runs.ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+        self.assertEqual((done.returncode, done.stderr),
+                         (2, "rondo: standard output is full or closed: what was printed is not complete\n"))
+
+    def test_an_option_that_stands_twice_is_named(self):
+        self.refuses(["train", "--cfg", "--config-dir", "one", "--config-dir=two"],
+                     [r"--config-dir is given 2 times, not once \(folder\(s\) .*joined by ':', before rondo's\)"])
+        self.refuses(["plan", "--world=3", "--world", "4"], [r"--world is given 2 times, not once"])
+
     def test_a_file_in_place_of_the_run_folder_is_named(self):
         (self.folder / "notes").write_text("mine\n")
         for folder in ("notes", "notes/run"):
