@@ -41,7 +41,7 @@ double exchange_s(int shift, Communicator& host) {
 }
 
 Finding exchange(int shift, const std::vector<std::string>& nodes, Communicator& host) {
-  constexpr double megabytes = 1.048576;
+  constexpr double bytes = 1 << 20;
   const std::vector<double> seconds = everyones(host, exchange_s(shift, host));
   std::vector<double> sorted = seconds;
   std::sort(sorted.begin(), sorted.end());
@@ -51,8 +51,8 @@ Finding exchange(int shift, const std::vector<std::string>& nodes, Communicator&
   const int from = (to - shift + host.size()) % host.size();
   const bool far = nodes[from] != nodes[to];
   const std::string text =
-      fmt::format("1 MB between {}: {:.3g} MB/s, the slowest {:.3g}", far ? "nodes" : "neighbours",
-                  megabytes / usual, megabytes / *slowest);
+      fmt::format("1 MB between {}: {}B/s, the slowest {}B/s", far ? "nodes" : "neighbours",
+                  format_si(bytes / usual), format_si(bytes / *slowest));
   constexpr double outlier = 3.0;
   if (*slowest < outlier * usual || *slowest < 1e-3) return {Grade::fine, "links", text};
   return {Grade::warning, "links",
@@ -69,7 +69,9 @@ Findings check_clock(Communicator& host) {
   const auto [low, high] = std::minmax_element(clocks.begin(), clocks.end());
   const double apart = *high - *low;
   constexpr double most = 2.0;
-  const std::string text = fmt::format("the ranks' clocks are {:.1g} s apart at most", apart);
+  const std::string text =
+      fmt::format("the ranks' clocks are {} apart at most",
+                  apart < 1.0 ? fmt::format("{:.2f} ms", 1e3 * apart) : format_duration(apart));
   if (apart < most) return {{Grade::fine, "clock", text}};
   return {
       {Grade::warning, "clock",
