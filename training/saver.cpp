@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <thread>
@@ -76,6 +77,7 @@ std::optional<Saved> Saver::finish_together() {
   }
   if (failed) throw UserError(*failed);
   saved->stall_s += seconds_since(begin);
+  saved->seconds = std::max(saved->seconds, saved->stall_s);  // saved is what all ranks know of
   return saved;
 }
 

@@ -46,6 +46,7 @@ struct StepMetrics {
   double step_s = 0.0;
   SentBytes sent_bytes = {};
   bool skipped = false;               ///< nothing was updated: a number was not finite
+  int64_t rewinds = 0;                ///< before it, since the run was started
   std::optional<int64_t> batch = {};  ///< sequences, where they vary
   std::optional<int> passes = {};     ///< over the recurring layers, where they vary
   /// Of the gradient before clipping, by component; only now and then.

@@ -194,7 +194,8 @@ StepMetrics Trainer::measured_step(int64_t step, Saver& saver, const RunReport& 
                       .sent_bytes = {static_cast<int64_t>(sums.activation_bytes),
                                      static_cast<int64_t>(sums.reduce_bytes),
                                      static_cast<int64_t>(sums.gather_bytes)},
-                      .skipped = !last_.updated};
+                      .skipped = !last_.updated,
+                      .rewinds = rewinds_};
   if (!config_.train.distill.empty()) metrics.divergence = last_.divergence;
   if (const StepShape shape = steps_.shape_of(step); shape.passes > 0) {
     metrics.passes = shape.passes;

@@ -9,6 +9,7 @@
 #include <iostream>
 #include <thread>
 
+#include "base/counted.h"
 #include "base/quantity.h"
 #include "launcher/commands/command_line.h"
 #include "launcher/commands/commands.h"
@@ -91,9 +92,10 @@ std::string lines_of(const RunHistory& run, size_t width) {
   }
   const std::string loss =
       last.loss ? fmt::format("{:.4f}", *last.loss) : in_colour("not finite", Paint::bad);
-  return fmt::format("{}\n  step {}/{}  loss {}{}  {} tok/s  {}\n  {}\n", name, last.step,
-                     run.steps(), loss, held_out, format_si(last.tokens_per_s), state_of(run),
-                     in_colour(sparkline(losses, width), Paint::quiet));
+  const std::string rewinds = run.rewinds() > 0 ? "  " + counted(run.rewinds(), "rewind") : "";
+  return fmt::format("{}\n  step {}/{}  loss {}{}{}  {} tok/s  {}\n  {}\n", name, last.step,
+                     run.steps(), loss, held_out, rewinds, format_si(last.tokens_per_s),
+                     state_of(run), in_colour(sparkline(losses, width), Paint::quiet));
 }
 
 }  // namespace

@@ -97,6 +97,7 @@ std::string to_json(const StepMetrics& metrics) {
       {"step_s", metrics.step_s},       {"sent_bytes", json_of(metrics.sent_bytes)},
   };
   if (metrics.skipped) object["skipped"] = true;
+  if (metrics.rewinds > 0) object["rewinds"] = metrics.rewinds;
   if (metrics.batch) object["batch"] = *metrics.batch;
   if (metrics.divergence) object["divergence"] = *metrics.divergence;
   if (metrics.passes) object["passes"] = *metrics.passes;

@@ -114,6 +114,7 @@ std::string report_page(const std::vector<ReportedRun>& runs) {
     const std::optional<ModelDefinition> model = model_of(run);
     list.push_back({{"name", name},
                     {"steps", run.steps()},
+                    {"rewinds", run.rewinds()},
                     {"points", points_json(run.points())},
                     {"config", run.config()},
                     {"map", model ? map_json(model->sharing) : OrderedJson::array()},

@@ -146,6 +146,10 @@ class Control(Runs):
         self.assertLess(max(m["loss"] for m in metrics[30:]), metrics[0]["loss"])
         inspected = json.loads(self.rondo("inspect", self.checkpoint_file("run", 50), "--json"))
         self.assertEqual(inspected["samples"], 8 * (50 + 6), "the data of the spike is read once")
+        self.assertEqual([m.get("rewinds", 0) for m in metrics], [0] * 30 + [1] * 20)
+        self.assertIn("  1 rewind  ", self.rondo("watch", "run", "--once"))
+        self.rondo("report", "run")
+        self.assertIn('"rewinds":1,', (self.folder / "report.html").read_text())
         again = self.run_train("often", settings | {"train.max_rewinds": 1},
                                "--chaos", "spike@34,spike@45")
         self.assertEqual(again.returncode, 1)

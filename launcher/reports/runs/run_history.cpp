@@ -45,6 +45,7 @@ StepPoint point_of(const json& line) {
                   .validation_loss = number(line, "validation_loss"),
                   .validation_losses = numbers(line, "validation_losses"),
                   .skipped = line.value("skipped", json()) == true,
+                  .rewinds = json_integer(line.value("rewinds", json(0))),
                   .lr = number(line, "lr").value_or(0.0),
                   .tokens_per_s = number(line, "tokens_per_s").value_or(0.0),
                   .step_s = number(line, "step_s").value_or(0.0),
@@ -103,6 +104,17 @@ void RunHistory::poll() {
     begin = end + 1;
   }
   read_ += static_cast<int64_t>(begin);
+}
+
+/// Each start of the run counts from 0.
+int64_t RunHistory::rewinds() const {
+  int64_t count = 0;
+  int64_t before = 0;
+  for (const StepPoint& point : points_) {
+    count += std::max<int64_t>(0, point.rewinds - before);
+    before = point.rewinds;
+  }
+  return count;
 }
 
 double RunHistory::silent_s() const {

@@ -17,6 +17,7 @@ struct StepPoint {
   std::optional<double> validation_loss = {};
   std::map<std::string, double> validation_losses = {};  ///< by set, where there are several
   bool skipped = false;                                  ///< its gradient was not finite
+  int64_t rewinds = 0;                                   ///< before it, since the run was started
   double lr = 0.0;
   double tokens_per_s = 0.0;
   double step_s = 0.0;
@@ -42,6 +43,7 @@ class RunHistory {
   const std::vector<StepPoint>& points() const { return points_; }
   const std::map<std::string, std::string>& config() const { return config_; }  ///< key → literal
   int64_t steps() const { return steps_; }  ///< train.steps; 0 where it is not known
+  int64_t rewinds() const;                  ///< of all starts of the run
   /// Seconds since the log was last written.
   double silent_s() const;
   /// Whether a process writes into the folder. False, too, on a file system without locks.
