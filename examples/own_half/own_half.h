@@ -3,7 +3,9 @@
 // like all others; nothing else of rondo knows of it.
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/tanh.h>
 
 #include "model/half.h"
 
@@ -24,8 +26,8 @@ inline Branch mixer_branch(const ModelSpec& model) {
 inline HalfFunction mixer_half(HalfWeights& weights) {
   return [norm = weights.norm(), mix = weights.parameter("mix/weight"),
           gate = weights.parameter("gate")](const Stream& stream, const HalfContext&) -> Stream {
-    const torch::Tensor read = normalise(stream.x, norm);                        // [rows, hidden]
-    const torch::Tensor mixed = torch::tanh(torch::linear(read, mix.tensor()));  // [rows, hidden]
+    const at::Tensor read = normalise(stream.x, norm);                  // [rows, hidden]
+    const at::Tensor mixed = at::tanh(at::linear(read, mix.tensor()));  // [rows, hidden]
     return {.x = stream.x + gate.tensor() * mixed};
   };
 }

@@ -2,6 +2,7 @@
 // in one process: the losses agree, and fall.
 #include "examples/own_half/own_half.h"
 
+#include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 
 #include "distributed/comm/mpi_communicator.h"
@@ -38,8 +39,8 @@ Plan plan_of(const ModelDefinition& model, int pipeline, int zero) {
 AdamWRun whole_run(const FlatBuffer& buffer) {
   AdamWRun run{.master = buffer.values,
                .gradient = buffer.gradients,
-               .exp_avg = torch::zeros_like(buffer.values),
-               .exp_avg_sq = torch::zeros_like(buffer.values),
+               .exp_avg = at::zeros_like(buffer.values),
+               .exp_avg_sq = at::zeros_like(buffer.values),
                .spans = {}};
   for (const auto& [spec, begin] : buffer.entries) {
     run.spans.push_back({begin, begin + spec.count(), spec.decays()});

@@ -1,6 +1,7 @@
 // Store, start values, loss and optimizer, each against something that was not written here.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/optim/adamw.h>
 
 #include <cmath>
 #include <stdexcept>
