@@ -3,14 +3,17 @@
 Each script is called with the path of the program: SCRIPT.py RONDO [unittest options].
 """
 
+import atexit
 import json
 import os
 import pathlib
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 import h5py
@@ -77,10 +80,41 @@ def words(settings):
     return [f"{key}={text(value)}" for key, value in settings.items()]
 
 
+class Starter:
+    """The program, loaded once: each run is a fork of it. See fork_server.cpp."""
+
+    def __init__(self, program, library):
+        self.program = program
+        self.files = tempfile.TemporaryDirectory(prefix="rondo-output-")
+        self.server = subprocess.Popen(
+            [program], env=ENVIRONMENT | {"LD_PRELOAD": str(library)}, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, start_new_session=True)
+
+    def run(self, arguments, folder, timeout):
+        out, err = (pathlib.Path(self.files.name) / name for name in ("out", "err"))
+        words = [self.program, *arguments]
+        for field in (len(words), folder, out, err, *words):
+            self.server.stdin.write(os.fsencode(str(field)) + b"\0")
+        self.server.stdin.flush()
+        deadline = threading.Timer(timeout, os.killpg, (self.server.pid, signal.SIGKILL))
+        deadline.start()
+        status = self.server.stdout.readline()
+        deadline.cancel()
+        if not status:
+            raise subprocess.TimeoutExpired(words, timeout)
+        return subprocess.CompletedProcess(words, os.waitstatus_to_exitcode(int(status)),
+                                           out.read_text(), err.read_text())
+
+    def end(self):
+        self.server.communicate()
+        self.files.cleanup()
+
+
 class RondoTest(unittest.TestCase):
     """A test with a folder of its own, in which the program runs."""
 
     program = None
+    starter = None
 
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="rondo-"))
@@ -102,6 +136,8 @@ class RondoTest(unittest.TestCase):
         return [process for process in found if works_here(process)]
 
     def run_rondo(self, *arguments, ranks=0):
+        if self.starter and not ranks:
+            return self.starter.run(arguments, self.folder, timeout=120)
         return subprocess.run(self.command(*arguments, ranks=ranks), cwd=self.folder,
                               env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
 
@@ -132,5 +168,10 @@ class RondoTest(unittest.TestCase):
 
 
 def main():
-    RondoTest.program = str(pathlib.Path(sys.argv[1]).resolve())
+    program = pathlib.Path(sys.argv[1]).resolve()
+    RondoTest.program = str(program)
+    library = program.parent / "tests/reference/libfork_server.so"
+    if library.exists():  # not beside an installed program
+        RondoTest.starter = Starter(RondoTest.program, library)
+        atexit.register(RondoTest.starter.end)
     unittest.main(argv=[sys.argv[0], *sys.argv[2:]])
