@@ -68,6 +68,16 @@ void expand_paths(const Option& option) {
   }
 }
 
+/// Of the words before "--": what stands before a "=".
+std::vector<std::string> names_in(const std::vector<std::string>& arguments) {
+  std::vector<std::string> names;
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;
+    names.push_back(argument.substr(0, argument.find('=')));
+  }
+  return names;
+}
+
 /// CLI11 would tell of an option that is missing before it tells of the one that was misspelt.
 void check_names(const std::vector<std::string>& arguments, const std::vector<Option>& options,
                  const std::string& program) {
@@ -75,9 +85,7 @@ void check_names(const std::vector<std::string>& arguments, const std::vector<Op
   for (const Option& option : options) {
     if (option.name.starts_with("--")) names.push_back(option.name);
   }
-  for (const std::string& argument : arguments) {
-    if (argument == "--") return;
-    const std::string name = argument.substr(0, argument.find('='));
+  for (const std::string& name : names_in(arguments)) {
     const bool known = std::find(names.begin(), names.end(), name) != names.end();
     if (!name.starts_with("--") || known) continue;
     const std::string guess = did_you_mean(name, names);
@@ -94,14 +102,10 @@ bool takes_one_value(const Option& option) {
 
 /// CLI11 would count values, and not say which option has them.
 void check_once(const std::vector<std::string>& arguments, const std::vector<Option>& options) {
+  const std::vector<std::string> names = names_in(arguments);
   for (const Option& option : options) {
-    if (!takes_one_value(option)) continue;
-    int64_t count = 0;
-    for (const std::string& argument : arguments) {
-      if (argument == "--") break;
-      if (argument.substr(0, argument.find('=')) == option.name) ++count;
-    }
-    if (count > 1) {
+    const auto count = std::count(names.begin(), names.end(), option.name);
+    if (count > 1 && takes_one_value(option)) {
       throw UserError(
           fmt::format("{} is given {} times, not once ({})", option.name, count, option.help));
     }
