@@ -126,7 +126,7 @@ int exit_code_of(const Arguments& arguments) {
 }
 
 /// Files are closed and ranks parted by now. Behind `return` from main LibTorch would take back its
-/// operators one by one, which is a third of the time of a short command.
+/// operators one by one, which is a sixth of the time of a short command.
 [[noreturn]] void leave(int code) {
   std::cout << std::flush;
   std::fflush(nullptr);
